@@ -1,0 +1,41 @@
+"""Packaging. `recipes/` holds YAML only and travels inside the package as `jukebox_pl.recipes`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "torch>=2.11",
+    "pytorch-lightning>=2.6.6,<2.7",
+    "torchmetrics>=1.9,<2",
+    "wandb>=0.31,<0.32",
+    "webdataset>=1.0.2,<2",
+    "torchdata>=0.11,<0.12",
+    "librosa>=0.11,<2",
+    "soundfile>=0.13",
+    "soxr>=1.0",
+    "numpy>=2",
+    "hydra-core>=1.3.8,<1.4",
+    "omegaconf>=2.3,<2.4",
+    "safetensors>=0.6",
+    "rich>=14",
+    "mutagen>=1.47",
+    "matplotlib>=3.9",
+    "jinja2>=3.1",
+]
+DEV = ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
+
+setup(
+    name="jukebox_pl",
+    version="0.1.0",
+    description="Train and sample a Jukebox hierarchy on your own songs",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["jukebox_pl*", "datamodules*"]), "jukebox_pl.recipes"],
+    package_dir={"jukebox_pl.recipes": "recipes"},
+    package_data={"jukebox_pl": ["templates/*.html"], "jukebox_pl.recipes": ["*.yaml", "**/*.yaml"]},
+    install_requires=CORE,
+    extras_require={"dev": DEV},
+)
