@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -93,6 +93,15 @@ class SongRequest:
     offset_seconds: float = 0.0
 
 
+class LevelParams(NamedTuple):
+    """How to draw the codes of one level. 0 switches top_k and top_p off."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    hop_fraction: float
+
+
 @dataclass(frozen=True)
 class SamplingParams:
     """How to draw. One value serves every level; a tuple gives one per level, bottom first.
@@ -105,9 +114,10 @@ class SamplingParams:
     top_p: float | tuple[float, ...] = 0.0
     hop_fraction: float | tuple[float, ...] = (0.5, 0.5, 0.125)
 
-    def at(self, level: int) -> SamplingParams:
-        """The parameters of one level, as plain numbers."""
-        return replace(self, **{name: v[level] for name, v in vars(self).items() if isinstance(v, tuple)})
+    def at(self, level: int) -> LevelParams:
+        """The parameters of one level; the last of a tuple serves the levels above it too."""
+        values = (v[min(level, len(v) - 1)] if isinstance(v, tuple) else v for v in vars(self).values())
+        return LevelParams(*values)
 
 
 @dataclass

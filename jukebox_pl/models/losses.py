@@ -1,0 +1,116 @@
+"""Losses of the VQ-VAE, as the released configuration weighs them. Sound is [B, 1, N]; norms are not per frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+LOG_2 = 0.6931471805599453
+
+
+class Resolution(NamedTuple):
+    """A short-time Fourier transform, in samples."""
+
+    n_fft: int
+    hop: int
+    window: int
+
+
+SINGLE = Resolution(2048, 256, 1536)
+MULTI = (Resolution(2048, 240, 1200), Resolution(1024, 120, 600), Resolution(512, 50, 240))
+
+
+@dataclass(frozen=True)
+class Bandwidth:
+    """How large the sound of a catalog is, by which losses are divided: mean |x|, variance, mean spectral norm of a clip."""
+
+    l1: float = 1.0
+    l2: float = 1.0
+    spec: float = 1.0
+
+
+def magnitudes(audio: Tensor, resolution: Resolution) -> Tensor:
+    """|STFT| of the channel mean: [B, n_fft / 2 + 1, frames] (Hann window, reflected edges). N must exceed n_fft / 2."""
+    window = torch.hann_window(resolution.window, device=audio.device)
+    mono = audio.float().mean(1)
+    return torch.stft(mono, resolution.n_fft, resolution.hop, resolution.window, window, return_complex=True).abs()
+
+
+def norm(x: Tensor) -> Tensor:
+    """Euclidean norm of each item, whose gradient at zero is zero (equal spectra are common: silence)."""
+    return torch.linalg.vector_norm(x.flatten(1), dim=1)
+
+
+def spectral_loss(audio: Tensor, recon: Tensor, resolution: Resolution = SINGLE) -> Tensor:
+    return norm(magnitudes(audio, resolution) - magnitudes(recon, resolution)).mean()
+
+
+def multispectral_loss(audio: Tensor, recon: Tensor) -> Tensor:
+    return torch.stack([spectral_loss(audio, recon, resolution) for resolution in MULTI]).mean()
+
+
+def spectral_convergence(audio: Tensor, recon: Tensor, floor: float = 2e-3) -> Tensor:
+    """Norm of the spectral difference over the norm of the spectrum, a value an item; 0 for silence."""
+    true, made = magnitudes(audio, SINGLE), magnitudes(recon, SINGLE)
+    size = norm(true)
+    return norm(true - made) * (size > floor) / size.clamp(min=floor)
+
+
+def largest_errors(audio: Tensor, recon: Tensor, count: int) -> Tensor:
+    """Mean of the `count` largest squared differences of each item."""
+    errors = (audio - recon).square().flatten(1)
+    return errors.topk(min(count, errors.shape[1]), dim=1).values.mean()
+
+
+@dataclass(frozen=True)
+class WaveformLoss:
+    """Weights of the differences in time. The released run has l2 = 1 and linf = 0.02 over the 2048 worst samples."""
+
+    l1: float = 0.0
+    l2: float = 1.0
+    linf: float = 0.02
+    linf_count: int = 2048
+
+    def __call__(self, audio: Tensor, recon: Tensor, bandwidth: Bandwidth) -> Tensor:
+        l1 = (audio - recon).abs().mean() / bandwidth.l1
+        l2 = (audio - recon).square().mean() / bandwidth.l2
+        linf = largest_errors(audio, recon, self.linf_count) / bandwidth.l2
+        return self.l1 * l1 + self.l2 * l2 + self.linf * linf
+
+
+@dataclass(frozen=True)
+class VQVAELoss:
+    """The sum over levels of waveform, spectral, multi-resolution spectral and commitment losses."""
+
+    waveform: WaveformLoss = WaveformLoss()
+    spectral: float = 0.0
+    multispectral: float = 1.0
+    commit: float = 0.02
+
+    def components(self, audio: Tensor, recon: Tensor, commit_loss: Tensor, bandwidth: Bandwidth) -> dict[str, Tensor]:
+        """The losses of one level, before they are weighed."""
+        return {
+            "recons": self.waveform(audio, recon, bandwidth),
+            "spectral": spectral_loss(audio, recon) / bandwidth.spec,
+            "multispectral": multispectral_loss(audio, recon) / bandwidth.spec,
+            "commit": commit_loss,
+        }
+
+    def weigh(self, components: dict[str, Tensor]) -> Tensor:
+        weights = {"recons": 1.0, "spectral": self.spectral, "multispectral": self.multispectral, "commit": self.commit}
+        return torch.stack([weights[name] * value for name, value in components.items()]).sum()
+
+
+def bits(nats: Tensor) -> Tensor:
+    """Bits per dim from a mean cross entropy in nats."""
+    return nats / LOG_2
+
+
+def prior_loss(codes: Tensor, lyrics: Tensor | None, ctx: int, lyric_tokens: int, lyrics_fraction: float = 0.4) -> Tensor:
+    """Codes and lyrics weighed by their numbers of tokens, the lyrics' part scaled by `lyrics_fraction` (released: 0.4)."""
+    if lyrics is None:
+        return codes
+    return (codes * ctx + lyrics_fraction * lyrics * lyric_tokens) / (ctx + lyric_tokens)

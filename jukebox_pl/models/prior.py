@@ -1,0 +1,128 @@
+"""The autoregressive prior (paper, section 4): one class at every level, with or without lyrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jukebox_pl.models.conditioners import Conditioning, LyricsEncoder, embedding
+from jukebox_pl.nn.cache import KVCache
+from jukebox_pl.nn.transformer import Transformer
+from jukebox_pl.types import Labels
+
+
+class PriorLosses(NamedTuple):
+    """Mean cross entropies in nats: of the codes and, where the prior models them, of the lyrics."""
+
+    codes: Tensor
+    lyrics: Tensor | None
+
+
+class Prior(nn.Module):
+    """Predicts codes [B, T] of one level, T <= ctx, one after the other.
+
+    What it is told comes through `conditioners` (labels, timing, codes above) and the lyrics, in one of two ways: a
+    separate `lyrics` encoder read by X layers (released 5b_lyrics), or `vocabulary` lyric tokens in front of the codes in
+    one sequence and one joint table of symbols (released 1b_lyrics; the transformer's `prefix` is their number). With
+    `tied` the output matrix is the embedding and the positions' conditioning is added once more before it; untied
+    models (released 5b and 5b_lyrics) do neither.
+    """
+
+    transformer: Transformer
+    lyrics: LyricsEncoder | None
+    prefix: int
+    ctx: int
+
+    def __init__(
+        self,
+        bins: int,
+        transformer: Transformer,
+        conditioners: Mapping[str, nn.Module] | None = None,
+        lyrics: LyricsEncoder | None = None,
+        vocabulary: int = 0,
+        tied: bool = True,
+    ):
+        super().__init__()
+        width, scale = transformer.width, transformer.init_scale
+        self.bins, self.vocabulary, self.prefix = bins, vocabulary, transformer.prefix
+        self.ctx = transformer.ctx - transformer.prefix
+        self.embed = embedding(vocabulary + bins, width, 0.02 * scale)
+        self.positions = nn.Parameter(torch.randn(transformer.ctx, width) * 0.01 * scale)
+        self.start = nn.Parameter(torch.randn(1, 1, width) * 0.01 * scale)
+        self.conditioners = nn.ModuleDict(dict(conditioners or {}))
+        self.lyrics = lyrics
+        self.transformer = transformer
+        self.out = None if tied else nn.Linear(width, vocabulary + bins, bias=False)
+
+    def condition(self, labels: Labels | None = None, upper: Tensor | None = None) -> Conditioning:
+        """Labels and the codes above [B, T / factor] of one window, made ready for `forward`."""
+        start: Tensor | None = None
+        positions: Tensor | None = None
+        for conditioner in self.conditioners.values():
+            told = conditioner(labels, upper)
+            if told.shape[1] == 1:
+                start = told if start is None else start + told
+            else:
+                positions = told if positions is None else positions + told
+        lyrics = labels.lyrics if labels is not None and (self.lyrics or self.prefix) else None
+        states = self.lyrics(lyrics) if self.lyrics is not None and lyrics is not None else None
+        return Conditioning(start, positions, lyrics, states)
+
+    def new_cache(self) -> KVCache:
+        """An empty cache for one window; whoever samples keeps it."""
+        return self.transformer.new_cache()
+
+    def forward(self, codes: Tensor, cond: Conditioning, cache: KVCache | None = None) -> Tensor:
+        """codes [B, n] known so far to logits [B, n + 1, bins]: of every position up to the next one.
+
+        With a cache the codes continue what it has seen, and its first call may bring none; later calls return one row
+        of logits a code. n + 1 <= ctx altogether.
+        """
+        logits = self.symbol_logits(codes + self.vocabulary, cond, cache)
+        fresh = logits.shape[1] > codes.shape[1]
+        return logits[:, self.prefix if fresh else 0 :, self.vocabulary :]
+
+    def symbol_logits(self, symbols: Tensor, cond: Conditioning, cache: KVCache | None = None) -> Tensor:
+        """Like `forward`, over the joint table of lyric tokens and codes, and for the lyrics' positions too."""
+        position = cache.position if cache else 0
+        x = self._embed(symbols, cond, fresh=position == 0)
+        end = position + x.shape[1]
+        told = self._told(cond, position, end)
+        x = x + self.positions[position:end]
+        h = self.transformer(x if told is None else x + told, cond.states, cache)
+        if self.out is not None:
+            return self.out(h.float())
+        return F.linear((h if told is None else h + told).float(), self.embed.weight.float())
+
+    def losses(self, codes: Tensor, cond: Conditioning) -> PriorLosses:
+        """Teacher-forced losses of codes [B, T]."""
+        logits = self.symbol_logits(codes[:, :-1] + self.vocabulary, cond)
+        loss = F.cross_entropy(logits[:, self.prefix :].flatten(0, 1), (codes + self.vocabulary).flatten())
+        return PriorLosses(loss, self._lyrics_loss(logits, cond))
+
+    def _lyrics_loss(self, logits: Tensor, cond: Conditioning) -> Tensor | None:
+        if cond.lyrics is None:
+            return None
+        if self.lyrics is not None and cond.states is not None:
+            return self.lyrics.loss(cond.states, cond.lyrics)
+        return F.cross_entropy(logits[:, : self.prefix].flatten(0, 1), cond.lyrics.flatten())
+
+    def _embed(self, symbols: Tensor, cond: Conditioning, fresh: bool) -> Tensor:
+        if not fresh:
+            return self.embed(symbols)
+        start = self.start.expand(len(symbols), -1, -1) if cond.start is None else cond.start
+        if self.prefix and cond.lyrics is not None:
+            symbols = torch.cat([cond.lyrics, symbols], dim=1)
+        return torch.cat([start.to(self.embed.weight), self.embed(symbols)], dim=1)
+
+    def _told(self, cond: Conditioning, position: int, end: int) -> Tensor | None:
+        """What the conditioners add at [position, end); nothing is added at the lyrics' positions."""
+        if cond.positions is None:
+            return None
+        begin = max(position - self.prefix, 0)
+        told = cond.positions[:, begin : max(end - self.prefix, 0)]
+        return F.pad(told, (0, 0, end - position - told.shape[1], 0))

@@ -1,0 +1,168 @@
+"""The VQ-VAE (paper, section 3): one autoencoder a level, nothing shared, sound to codes and back.
+
+Level l divides time by `hops[l]`; the released model has hops 8, 32, 128 at 44.1 kHz and 2048 codes of 64 numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from jukebox_pl.nn.codebook import Codebook, CodebookStats
+from jukebox_pl.nn.resnet1d import Resnet1D, module_list
+
+
+class VQVAEOutput(NamedTuple):
+    """Lists hold one entry a level, bottom first."""
+
+    recons: list[Tensor]  # [B, 1, N]
+    codes: list[Tensor]  # [B, T_l]
+    commit_losses: list[Tensor]
+    stats: list[CodebookStats | None]
+
+
+class DownBlock(nn.Module):
+    """`downs` times a strided convolution and a residual stack: [B, in, T] to [B, out, T / stride ** downs]."""
+
+    def __init__(self, in_width: int, out_width: int, width: int, depth: int, downs: int, stride: int, growth: int = 3):
+        super().__init__()
+        kernel, padding = 2 * stride, stride // 2
+        self.steps = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(width if i else in_width, width, kernel, stride, padding),
+                Resnet1D(width, depth, growth),
+            )
+            for i in range(downs)
+        )
+        self.out = nn.Conv1d(width, out_width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for step in self.steps:
+            x = step(x)
+        return self.out(x)
+
+
+class UpBlock(nn.Module):
+    """The mirror of DownBlock: [B, in, T] to [B, out, T * stride ** ups].
+
+    `reverse` puts the widest dilation first (the VQ-VAE's decoders do, the conditioners do not).
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        width: int,
+        depth: int,
+        ups: int,
+        stride: int,
+        growth: int = 3,
+        cycle: int | None = None,
+        reverse: bool = True,
+        scale: float = 1.0,
+    ):
+        super().__init__()
+        kernel, padding = 2 * stride, stride // 2
+        self.into = nn.Conv1d(in_width, width, 3, padding=1)
+        self.steps = nn.ModuleList(
+            nn.Sequential(
+                Resnet1D(width, depth, growth, cycle, reverse, scale),
+                nn.ConvTranspose1d(width, out_width if i == ups - 1 else width, kernel, stride, padding),
+            )
+            for i in range(ups)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.into(x)
+        for step in self.steps:
+            x = step(x)
+        return x
+
+
+class Autoencoder(nn.Module):
+    """One level: encoder [B, 1, N] to [B, emb, T], codebook, decoder back to [B, 1, N]."""
+
+    encoder: nn.Sequential
+    codebook: Codebook
+    decoder: nn.Sequential
+    hop: int
+
+    def __init__(
+        self, downs: Sequence[int], strides: Sequence[int], emb: int, width: int, depth: int, growth: int, codebook: Codebook
+    ):
+        super().__init__()
+        steps = list(zip(downs, strides, strict=True))
+        self.hop = math.prod(stride**down for down, stride in steps)
+        self.encoder = nn.Sequential(
+            *(DownBlock(emb if i else 1, emb, width, depth, *step, growth) for i, step in enumerate(steps))
+        )
+        self.codebook = codebook
+        self.decoder = nn.Sequential(*(UpBlock(emb, emb, width, depth, *step, growth) for step in reversed(steps)))
+        self.out = nn.Conv1d(emb, 1, 3, padding=1)
+
+    def decode(self, quantized: Tensor) -> Tensor:
+        return self.out(self.decoder(quantized))
+
+
+class VQVAE(nn.Module):
+    """Separate autoencoders for every level.
+
+    `downs[l]` halvings (by `strides[l]`, even) lead from level l - 1 to l. `multipliers` widen and deepen a level's
+    autoencoder. Raises ValueError for odd strides.
+    """
+
+    hops: tuple[int, ...]
+
+    def __init__(
+        self,
+        downs: Sequence[int] = (3, 2, 2),
+        strides: Sequence[int] = (2, 2, 2),
+        bins: int = 2048,
+        emb: int = 64,
+        width: int = 32,
+        depth: int = 4,
+        growth: int = 3,
+        multipliers: Sequence[int] = (2, 1, 1),
+        codebook_decay: float = 0.99,
+        restart_threshold: float | None = None,
+    ):
+        super().__init__()
+        if any(stride % 2 for stride in strides):
+            raise ValueError(f"strides must be even, found {list(strides)}")
+        self.bins = bins
+        self.levels = module_list(
+            Autoencoder(
+                downs[: level + 1],
+                strides[: level + 1],
+                emb,
+                width * times,
+                depth * times,
+                growth,
+                Codebook(bins, emb, codebook_decay, restart_threshold, seed=level),
+            )
+            for level, times in enumerate(multipliers)
+        )
+        self.hops = tuple(level.hop for level in self.levels)
+
+    def encode(self, audio: Tensor, levels: Sequence[int] | None = None) -> list[Tensor]:
+        """audio [B, 1, N], N a multiple of the top hop, to codes [B, N / hop] of the levels asked for (all by default)."""
+        chosen = range(len(self.levels)) if levels is None else levels
+        return [self.levels[level].codebook.encode(self.levels[level].encoder(audio)) for level in chosen]
+
+    def decode(self, codes: Tensor, level: int = 0) -> Tensor:
+        """codes [B, T] of one level to audio [B, 1, T * hop]."""
+        return self.levels[level].decode(self.levels[level].codebook.decode(codes))
+
+    def forward(self, audio: Tensor) -> VQVAEOutput:
+        """audio [B, 1, N] through every level. In training the codebooks move."""
+        output = VQVAEOutput([], [], [], [])
+        for level in self.levels:
+            bottleneck = level.codebook(level.encoder(audio))
+            output.recons.append(level.decode(bottleneck.quantized))
+            output.codes.append(bottleneck.codes)
+            output.commit_losses.append(bottleneck.commit_loss)
+            output.stats.append(bottleneck.stats)
+        return output

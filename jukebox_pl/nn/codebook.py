@@ -1,0 +1,161 @@
+"""The bottleneck: a codebook kept as a moving average of what falls on each code, dead codes restarted from the batch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ROWS_AT_ONCE = 65_536
+
+
+class CodebookStats(NamedTuple):
+    """What a training step saw, as 0-dim tensors."""
+
+    usage: Tensor  # share of the codes that hold at least the restart threshold
+    perplexity: Tensor  # exp of the entropy of the codes of this batch
+    restarted: Tensor  # number of codes replaced
+    drift: Tensor  # root mean square move of the codebook
+    fit: Tensor  # mean squared distance to the nearest code, summed over channels
+    spread: Tensor  # root mean square of the encoder's vectors about their mean
+
+
+class CodebookOutput(NamedTuple):
+    quantized: Tensor  # [B, D, T], gradients pass straight through
+    codes: Tensor  # [B, T]
+    commit_loss: Tensor
+    stats: CodebookStats | None
+
+
+class Codebook(nn.Module):
+    """`bins` vectors of `dim`, learned without gradients: all state is in buffers, so a resumed run goes on exactly.
+
+    A code is restarted at a random vector of the batch while its average count is below the threshold. With
+    `restart_threshold=None` the threshold is `restart_share` of the even share (vectors per step / bins) and a restarted
+    code starts with the even share; a number is the released rule, fixed at 1.0 there, whose counts are not reset
+    (tuned for 256 GPUs: with few vectors per step it restarts nearly every code at every step).
+    """
+
+    codes: Tensor
+    sums: Tensor
+    counts: Tensor
+    updates: Tensor
+
+    def __init__(
+        self,
+        bins: int,
+        dim: int,
+        decay: float = 0.99,
+        restart_threshold: float | None = None,
+        restart_share: float = 0.05,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.bins, self.dim, self.decay, self.seed = bins, dim, decay, seed
+        self.restart_threshold, self.restart_share = restart_threshold, restart_share
+        self.register_buffer("codes", torch.zeros(bins, dim))
+        self.register_buffer("sums", torch.zeros(bins, dim))
+        self.register_buffer("counts", torch.zeros(bins))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """x [B, D, T] to codes [B, T]."""
+        return self._nearest(rows_of(x))[0].view(x.shape[0], -1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """codes [B, T] to vectors [B, D, T]."""
+        return F.embedding(codes, self.codes).transpose(1, 2)
+
+    def forward(self, x: Tensor) -> CodebookOutput:
+        """Quantises x [B, D, T] with the codebook as it is, then, in training, moves the codebook."""
+        with torch.autocast(x.device.type, enabled=False):
+            rows = rows_of(x)
+            if self.training and self.updates == 0:
+                self._initialize(rows)
+            codes, distances = self._nearest(rows)
+            quantized = F.embedding(codes, self.codes).view(x.shape[0], -1, self.dim).transpose(1, 2)
+            commit_loss = F.mse_loss(x.float(), quantized)
+            stats = self.update(rows, codes, distances) if self.training else None
+        straight_through = x + (quantized - x).detach()
+        return CodebookOutput(straight_through, codes.view(x.shape[0], -1), commit_loss, stats)
+
+    @torch.no_grad()
+    def update(self, rows: Tensor, codes: Tensor, distances: Tensor, replacements: Tensor | None = None) -> CodebookStats:
+        """One step of the moving averages over rows [N, D] that fell on codes [N]; dead codes take `replacements` [K, D]."""
+        counts = all_sum(torch.bincount(codes, minlength=self.bins).float())
+        sums = all_sum(torch.zeros_like(self.sums).index_add_(0, codes, rows))
+        self.counts.lerp_(counts, 1 - self.decay)
+        self.sums.lerp_(sums, 1 - self.decay)
+        threshold = self._threshold(even_share := counts.sum() / self.bins)
+        dead = self.counts < threshold
+        if replacements is None:
+            replacements = self._random_rows(rows)
+        before = self.codes.clone()
+        self.codes.copy_(torch.where(dead[:, None], replacements, self.sums / self.counts.clamp(min=1e-20)[:, None]))
+        if self.restart_threshold is None:
+            self._set_counts(dead, even_share)
+        self.updates += 1
+        return self._stats(rows, distances, counts, dead, before)
+
+    def restore(self, vectors: float) -> None:
+        """Gives every code the even share of `vectors` per step: how the released code resumes a saved codebook."""
+        self._set_counts(torch.ones(self.bins, dtype=torch.bool, device=self.codes.device), vectors / self.bins)
+        self.updates += 1
+
+    def _initialize(self, rows: Tensor) -> None:
+        self.codes.copy_(self._random_rows(rows))
+        even_share = all_sum(torch.tensor(float(len(rows)), device=rows.device)) / self.bins
+        everyone = torch.ones(self.bins, dtype=torch.bool, device=rows.device)
+        self._set_counts(everyone, 1.0 if self.restart_threshold is not None else even_share)
+
+    def _set_counts(self, which: Tensor, count: Tensor | float) -> None:
+        self.counts.copy_(torch.where(which, count, self.counts))
+        self.sums.copy_(torch.where(which[:, None], self.codes * self.counts[:, None], self.sums))
+
+    def _threshold(self, even_share: Tensor) -> Tensor | float:
+        return self.restart_share * even_share if self.restart_threshold is None else self.restart_threshold
+
+    @torch.no_grad()
+    def _nearest(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        square = self.codes.square().sum(1)
+        parts = [(square - 2 * part @ self.codes.t()).min(1) for part in rows.split(ROWS_AT_ONCE)]
+        codes = torch.cat([part.indices for part in parts])
+        return codes, torch.cat([part.values for part in parts]) + rows.square().sum(1)
+
+    def _random_rows(self, rows: Tensor) -> Tensor:
+        """`bins` vectors drawn from rows [N, D]; the draw depends on the seed and the count of updates alone."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.updates))
+        if len(rows) < self.bins:
+            rows = rows.repeat(-(-self.bins // len(rows)), 1)
+            noise = torch.randn(rows.shape, generator=generator).to(rows)
+            rows = rows + noise * (0.01 / self.dim**0.5)
+        drawn = rows[torch.randperm(len(rows), generator=generator)[: self.bins].to(rows.device)]
+        if dist.is_initialized():
+            dist.broadcast(drawn, 0)
+        return drawn
+
+    def _stats(self, rows: Tensor, distances: Tensor, counts: Tensor, dead: Tensor, before: Tensor) -> CodebookStats:
+        share = counts / counts.sum()
+        return CodebookStats(
+            usage=1 - dead.float().mean(),
+            perplexity=torch.exp(-(share * (share + 1e-8).log()).sum()),
+            restarted=dead.float().sum(),
+            drift=(self.codes - before).square().mean().sqrt(),
+            fit=distances.mean(),
+            spread=(rows - rows.mean()).square().mean().sqrt(),
+        )
+
+
+def rows_of(x: Tensor) -> Tensor:
+    """[B, D, T] to [B * T, D] in float32, without gradients."""
+    return x.detach().float().transpose(1, 2).reshape(-1, x.shape[1])
+
+
+def all_sum(x: Tensor) -> Tensor:
+    """Sum over ranks, in place."""
+    if dist.is_initialized():
+        dist.all_reduce(x)
+    return x

@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from jukebox_pl.models.losses import Bandwidth, VQVAELoss, spectral_convergence
+from jukebox_pl.models.vqvae import VQVAE
+
+
+@pytest.fixture
+def vqvae():
+    torch.manual_seed(0)
+    model = VQVAE(bins=32, emb=8, width=8, depth=2, multipliers=(2, 1, 1))
+    model(torch.randn(2, 1, 4096))
+    return model.eval()
+
+
+def test_codes_and_sound_have_the_lengths_of_the_hops(vqvae):
+    audio = torch.randn(2, 1, 4096)
+    assert vqvae.hops == (8, 32, 128)
+    assert [codes.shape for codes in vqvae.encode(audio)] == [(2, 512), (2, 128), (2, 32)]
+    for level, codes in enumerate(vqvae.encode(audio)):
+        assert vqvae.decode(codes, level).shape == audio.shape
+
+
+def test_forward_decodes_what_encode_says(vqvae):
+    audio = torch.randn(2, 1, 4096)
+    output = vqvae(audio)
+    for level, codes in enumerate(vqvae.encode(audio)):
+        assert codes.equal(output.codes[level])
+        torch.testing.assert_close(vqvae.decode(codes, level), output.recons[level], rtol=1e-4, atol=1e-5)
+
+
+def test_batch_of_two_equals_two_of_one(vqvae):
+    audio = torch.randn(2, 1, 4096)
+    for both, one in zip(vqvae.encode(audio), vqvae.encode(audio[:1]), strict=True):
+        assert both[:1].equal(one)
+
+
+def test_codes_of_a_window_are_a_slice_of_the_whole_away_from_its_edges(vqvae):
+    audio = torch.randn(1, 1, 8192)
+    whole, window = vqvae.encode(audio, [0])[0], vqvae.encode(audio[:, :, 2048:6144], [0])[0]
+    margin = 32
+    assert window[:, margin:-margin].equal(whole[:, 2048 // 8 + margin : 6144 // 8 - margin])
+
+
+def test_odd_strides_are_refused():
+    with pytest.raises(ValueError, match="strides must be even, found \\[3, 2, 2\\]"):
+        VQVAE(strides=(3, 2, 2))
+
+
+def test_the_released_size_has_the_released_number_of_parameters():
+    with torch.device("meta"):
+        model = VQVAE()
+    assert sum(p.numel() for p in model.parameters()) == 1_485_763
+
+
+def test_silence_trains_without_nan(vqvae):
+    silence = torch.zeros(1, 1, 4096)
+    output = vqvae.train()(silence)
+    loss = VQVAELoss()
+    parts = loss.components(silence, output.recons[0], output.commit_losses[0], Bandwidth())
+    loss.weigh(parts).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in vqvae.parameters())
+
+
+def test_spectral_convergence_is_zero_for_the_same_and_one_for_silence():
+    audio = torch.randn(2, 1, 4096)
+    assert spectral_convergence(audio, audio).tolist() == [0, 0]
+    torch.testing.assert_close(spectral_convergence(audio, torch.zeros_like(audio)), torch.ones(2))

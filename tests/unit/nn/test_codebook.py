@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from jukebox_pl.nn.codebook import Codebook
+
+
+def clusters(batch=4, length=64, dim=3, centers=8):
+    torch.manual_seed(1)
+    points = torch.randn(centers, dim) * 5
+    return points[torch.randint(centers, (batch, length))].transpose(1, 2) + 0.01 * torch.randn(batch, dim, length)
+
+
+def test_codes_name_the_nearest_vector():
+    codebook, x = Codebook(8, 3), clusters()
+    codebook(x)
+    codes = codebook.encode(x)
+    distances = torch.cdist(x.transpose(1, 2), codebook.codes.expand(4, -1, -1))
+    assert codes.equal(distances.argmin(-1))
+    assert codebook.decode(codes).shape == x.shape
+
+
+def test_codes_that_nothing_falls_on_restart_where_the_data_is():
+    codebook, x = Codebook(32, 3, decay=0.9), clusters()
+    codebook(torch.full((1, 3, 64), 100.0))  # all codes begin far away from the data
+    outputs = [codebook(x) for _ in range(60)]
+    assert max(output.stats.restarted for output in outputs) > 16
+    assert outputs[-1].stats.restarted == 0
+    assert outputs[-1].commit_loss < 1e-2 < outputs[0].commit_loss
+
+
+def test_few_vectors_a_step_keep_their_codes_unless_the_released_threshold_is_asked_for():
+    shares = {}
+    for threshold in (None, 1.0):
+        torch.manual_seed(0)
+        codebook = Codebook(64, 3, restart_threshold=threshold)
+        for _ in range(300):
+            stats = codebook(torch.randn(1, 3, 64)).stats
+        shares[threshold] = stats.restarted.item() / 64
+    assert shares[None] < 0.1
+    assert shares[1.0] > 0.3
+
+
+def test_eval_neither_moves_the_codebook_nor_passes_gradient_to_it():
+    codebook, x = Codebook(8, 3), clusters()
+    codebook(x)
+    before = codebook.codes.clone()
+    assert codebook.eval()(x).stats is None
+    assert codebook.codes.equal(before)
+
+
+def test_gradient_passes_straight_through():
+    codebook, x = Codebook(8, 3), clusters().requires_grad_()
+    codebook(x).quantized.sum().backward()
+    assert x.grad.equal(torch.ones_like(x))
+
+
+def test_a_saved_codebook_goes_on_exactly():
+    one, x = Codebook(16, 3), clusters()
+    for _ in range(3):
+        one(x)
+    other = Codebook(16, 3)
+    other.load_state_dict(one.state_dict())
+    torch.manual_seed(123)
+    for codebook in (one, other):
+        codebook(x)
+    assert one.codes.equal(other.codes)
+
+
+def test_fewer_vectors_than_codes_still_initialise():
+    codebook = Codebook(32, 3)
+    codebook(torch.randn(1, 3, 5))
+    assert len(codebook.codes.unique(dim=0)) == 32
+
+
+@pytest.mark.parametrize("rows", [1, 3, 100])
+def test_search_in_pieces_equals_search_at_once(rows, monkeypatch):
+    codebook, x = Codebook(8, 3), clusters()
+    codebook(x)
+    at_once = codebook.encode(x)
+    monkeypatch.setattr("jukebox_pl.nn.codebook.ROWS_AT_ONCE", rows)
+    assert codebook.encode(x).equal(at_once)
