@@ -11,6 +11,7 @@ import soundfile
 import soxr
 
 SAMPLE_RATE = 44_100
+FRAMES_AT_ONCE = 65_536
 FORMATS = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS"}
 
 
@@ -37,8 +38,11 @@ def to_channels(audio: np.ndarray, channels: int) -> np.ndarray:
 def encode(audio: np.ndarray, rate: int, format: str = "flac") -> bytes:
     """The bytes of a file holding audio [C, T], clipped to [-1, 1], 16 bits (Vorbis for ogg)."""
     buffer = io.BytesIO()
-    clipped = np.clip(audio, -1.0, 1.0).T
-    soundfile.write(buffer, clipped, rate, format=format.upper(), subtype=FORMATS[format])
+    frames = np.clip(audio, -1.0, 1.0).T
+    with soundfile.SoundFile(buffer, "w", rate, audio.shape[0], FORMATS[format], format=format.upper()) as file:
+        # libsndfile 1.2 overruns its stack on one long write of Vorbis.
+        for start in range(0, len(frames), FRAMES_AT_ONCE):
+            file.write(frames[start : start + FRAMES_AT_ONCE])
     return buffer.getvalue()
 
 

@@ -31,8 +31,13 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
         try:
             return compose(name, overrides)
         except (HydraException, OmegaConfBaseException) as error:
-            known = OmegaConf.to_container(compose(name), resolve=False)
-            raise UserError(explain(str(error), set(key_names(known)))) from None
+            raise UserError(explain(str(error), known_names(name))) from None
+
+
+def known_names(name: str) -> set[str]:
+    """What a user may have meant: dotted settings and the choices of every group."""
+    choices = {file.stem for file in recipes_folder().glob("*/*.yaml")}
+    return choices | set(key_names(OmegaConf.to_container(compose(name), resolve=False)))
 
 
 def key_names(tree: object, prefix: str = "") -> Iterable[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -28,21 +29,74 @@ class Vocabulary:
         return len(self.names)
 
     def __contains__(self, name: str) -> bool:
-        return fold(name) in self._ids
+        return all(key in self._ids for key in self.keys(name))
+
+    def keys(self, name: str) -> list[str]:
+        """What is looked up for a name."""
+        return [fold(name)]
+
+    def ids(self, name: str) -> list[int]:
+        """The ids of what is looked up, each 0 when it is not known."""
+        return [self._ids.get(key, 0) for key in self.keys(name)]
 
     def id(self, name: str) -> int:
         """The id of a name, 0 when it is not known."""
-        return self._ids.get(fold(name), 0)
+        return self.ids(name)[0]
 
     def require(self, name: str, what: str) -> str:
         """Returns `name` when it is known or empty; raises UserError with the nearest names otherwise."""
         if not name or name in self:
             return name
-        near = difflib.get_close_matches(fold(name), list(self._ids), n=3, cutoff=0.5)
-        known = [self.names[self._ids[n]] for n in near] or self.names[1:6]
+        unknown = next(key for key in self.keys(name) if key not in self._ids)
+        spelling = dict(zip(self._ids, self.names, strict=True))
+        near = difflib.get_close_matches(unknown, list(spelling), n=3, cutoff=0.5)
+        known = [spelling[key] for key in near] or self.names[1:6]
         raise UserError(
             f"unknown {what} {name!r}: this model knows {len(self) - 1}, nearest are {', '.join(map(repr, known))}"
         )
+
+    def to_config(self) -> Any:
+        return self.names[1:]
+
+    @staticmethod
+    def from_config(config: Any) -> Vocabulary:
+        return ReleasedVocabulary(**config) if isinstance(config, dict) else Vocabulary(config)
+
+
+class ReleasedVocabulary(Vocabulary):
+    """The (name, id) lines of a released list under its `rule` of looking up.
+
+    Its length is the number of lines, which is that of the released tables, though some names share an id; of a name
+    listed twice the later id counts.
+    """
+
+    def __init__(self, entries: Sequence[tuple[str, int]], rule: str):
+        self.entries, self.rule = [(name, int(number)) for name, number in entries], rule
+        self._ids = dict(self.entries)
+        self.names = list(self._ids)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def keys(self, name: str) -> list[str]:
+        return RULES[self.rule](name)
+
+    def to_config(self) -> Any:
+        return {"entries": self.entries, "rule": self.rule}
+
+
+def underscored(name: str) -> str:
+    """Lower case, each run of what is neither an ASCII letter nor a digit one underscore, none at the ends."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+# The released lists: v2 of 5b, 5b_lyrics and the upsamplers, whose genres are bags of words; v3 of 1b_lyrics.
+RULES: dict[str, Callable[[str], list[str]]] = {
+    "v2_artists": lambda name: [underscored(name)],
+    "v2_genres": lambda name: underscored(name).split("_"),
+    "v3_artists": lambda name: [name.lower()],
+    "v3_genres": lambda name: [name.lower()],
+}
 
 
 def fold(name: str) -> str:
@@ -73,9 +127,9 @@ class Labeller:
 
     def to_config(self) -> dict[str, Any]:
         return {
-            "artists": self.artists.names[1:],
-            "genres": self.genres.names[1:],
-            "characters": self.characters.characters,
+            "artists": self.artists.to_config(),
+            "genres": self.genres.to_config(),
+            "characters": self.characters.to_config(),
             "lyric_tokens": self.lyric_tokens,
             "genre_slots": self.genre_slots,
         }
@@ -83,9 +137,9 @@ class Labeller:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Labeller:
         parts = {
-            "artists": Vocabulary(config["artists"]),
-            "genres": Vocabulary(config["genres"]),
-            "characters": Characters(config["characters"]),
+            "artists": Vocabulary.from_config(config["artists"]),
+            "genres": Vocabulary.from_config(config["genres"]),
+            "characters": Characters.from_config(config["characters"]),
         }
         return cls(**(config | parts))
 
@@ -102,7 +156,7 @@ class Labeller:
         return Labels(*(torch.tensor(value, dtype=torch.long) for value in values))
 
     def _genre_ids(self, names: Sequence[str]) -> list[int]:
-        ids = [self.genres.id(name) for name in names][: self.genre_slots]
+        ids = [number for name in names for number in self.genres.ids(name)][: self.genre_slots]
         return ids + [EMPTY_SLOT] * (self.genre_slots - len(ids))
 
     def lyric_window(self, song: Song, offset: int, duration: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Lyrics as tokens: clean-up, the vocabulary of the released models, vocabularies built from a catalog."""
+"""Lyrics as tokens: clean-up, vocabularies built from a catalog, those of the released models."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from string import ascii_lowercase, ascii_uppercase, digits
+from typing import Any
+
+from jukebox_pl.errors import UserError
 
 PADDING = 0
+LETTERS, SIGNS = f"{ascii_uppercase}{ascii_lowercase}{digits}.,:;!?-", "'\"()[] \t\n"
+RELEASED = {"v2": f"{LETTERS}+{SIGNS}", "v3": f"{LETTERS}{SIGNS}"}
 
 
 class Characters:
@@ -33,18 +39,56 @@ class Characters:
         """Every character that occurs in `texts` after normalisation, in code point order."""
         return cls("".join(sorted({c for text in texts for c in normalize(text)})))
 
+    def normalize(self, text: str) -> str:
+        return normalize(text)
+
     def clean(self, text: str) -> str:
-        return "".join(c for c in normalize(text) if c in self._tokens)
+        return "".join(c for c in self.normalize(text) if c in self._tokens)
 
     def unknown(self, text: str) -> dict[str, int]:
         """Characters of `text` outside the vocabulary, with their counts."""
-        return dict(Counter(c for c in normalize(text) if c not in self._tokens))
+        return dict(Counter(c for c in self.normalize(text) if c not in self._tokens))
 
     def encode(self, text: str) -> list[int]:
         return [self._tokens[c] for c in self.clean(text)]
 
     def decode(self, tokens: Iterable[int]) -> str:
         return "".join(self.characters[token - 1] for token in tokens if token != PADDING)
+
+    def to_config(self) -> Any:
+        return self.characters
+
+    @staticmethod
+    def from_config(config: Any) -> Characters:
+        return Characters(config) if isinstance(config, str) else ReleasedCharacters(**config)
+
+
+class ReleasedCharacters(Characters):
+    """The characters of the released models: v2 of 5b_lyrics (80 tokens with the padding), v3 of 1b_lyrics (79).
+
+    Texts are spelt in ASCII and keep their blanks and blank lines.
+    """
+
+    def __init__(self, version: str):
+        super().__init__(RELEASED[version])
+        self.version = version
+
+    def normalize(self, text: str) -> str:
+        return to_ascii(text).replace("\\", "\n")
+
+    def to_config(self) -> Any:
+        return {"version": self.version}
+
+
+def to_ascii(text: str) -> str:
+    """The nearest spelling in ASCII. Raises UserError when that takes a package that is not installed."""
+    if text.isascii():
+        return text
+    try:
+        from unidecode import unidecode
+    except ImportError:
+        raise UserError("these lyrics are not ASCII, as the released models want them: pip install unidecode") from None
+    return unidecode(text)
 
 
 def normalize(text: str) -> str:

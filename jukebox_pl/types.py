@@ -72,6 +72,14 @@ class AudioBatch(NamedTuple):
 
     audio: Tensor
 
+    @property
+    def tokens(self) -> int:
+        return self.audio.numel()
+
+    @property
+    def samples(self) -> int:
+        return self.audio.numel()
+
 
 class CodesBatch(NamedTuple):
     """Windows of codes [B, T] of one level, the codes above them [B, T / factor] (None at the top) and their labels."""
@@ -79,6 +87,15 @@ class CodesBatch(NamedTuple):
     codes: Tensor
     upper: Tensor | None
     labels: Labels
+
+    @property
+    def tokens(self) -> int:
+        return self.codes.numel()
+
+    @property
+    def samples(self) -> int:
+        """Of the sound that the codes stand for."""
+        return int(self.labels.duration.sum())
 
 
 @dataclass(frozen=True)

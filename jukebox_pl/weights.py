@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from jukebox_pl.audio import write_atomic
 from jukebox_pl.errors import UserError
@@ -27,6 +30,8 @@ from jukebox_pl.models.vqvae import VQVAE
 TARGET = "_target_"
 TRUSTED = ("jukebox_pl.nn.", "jukebox_pl.models.")
 CONFIG, WEIGHTS, BUNDLE = "config.json", "model.safetensors", "bundle.json"
+# What half precision holds: the dense layers of transformers. Norms, embeddings, convolutions and outputs stay whole.
+DENSE = re.compile(r"transformer\.blocks\.\d+\.(attention|mlp)\.")
 
 
 def build(config: Any, trusted: Sequence[str] = TRUSTED) -> Any:
@@ -54,18 +59,56 @@ def network_class(target: str, trusted: Sequence[str] = TRUSTED) -> type[nn.Modu
     return found
 
 
+def on_meta(config: Any, trusted: Sequence[str] = TRUSTED) -> Any:
+    """The network a config describes, without memory for its weights."""
+    with torch.device("meta"):
+        return build(config, trusted)
+
+
+def assemble(
+    config: Any, state: Mapping[str, Tensor], dtype: torch.dtype = torch.float32, trusted: Sequence[str] = TRUSTED
+) -> nn.Module:
+    """The network a config describes around the tensors of `state`, in eval mode; its transformers compute in `dtype`.
+
+    Raises RuntimeError when a tensor is missing, left over or of another shape.
+    """
+    model = on_meta(config, trusted)
+    model.load_state_dict({name: in_precision(name, tensor, dtype) for name, tensor in state.items()}, assign=True)
+    return model.eval()
+
+
+def in_precision(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(dtype if DENSE.search(name) else torch.float32)
+
+
 def save_model(folder: str | Path, model: nn.Module, config: Mapping[str, Any], labeller: Labeller | None = None) -> None:
     """Writes the weights, then the config; the folder reads as whole only when both are there."""
+    save_state(folder, {name: tensor.detach() for name, tensor in model.state_dict().items()}, config, labeller)
+
+
+def save_state(
+    folder: str | Path, state: Mapping[str, Tensor], config: Mapping[str, Any], labeller: Labeller | None = None
+) -> None:
+    """`save_model` of weights alone, in the types they have."""
     folder = Path(folder)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    data = save(state)
-    record = {
-        "model": config,
-        "labeller": labeller.to_config() if labeller else None,
-        "fingerprint": hashlib.sha256(data).hexdigest()[:16],
-    }
-    write_atomic(folder / WEIGHTS, data)
+    fingerprint = write_weights(folder / WEIGHTS, {name: tensor.cpu().contiguous() for name, tensor in state.items()})
+    record = {"model": config, "labeller": labeller.to_config() if labeller else None, "fingerprint": fingerprint}
     write_json(folder / CONFIG, record)
+
+
+def write_weights(path: Path, state: dict[str, Tensor]) -> str:
+    """Writes beside, syncs, renames, without a second copy in memory; returns the name of these weights."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    save_file(state, beside)
+    beside.chmod(0o644)  # safetensors lets nobody but the owner read
+    with open(beside, "rb+") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    return digest[:16]
 
 
 @dataclass(frozen=True)
@@ -77,18 +120,20 @@ class Loaded:
     fingerprint: str
 
 
-def load(folder: str | Path, trusted: Sequence[str] = TRUSTED) -> Loaded:
-    """Rebuilds a saved network. Raises UserError when the folder is not one or does not fit its config."""
+def load(folder: str | Path, trusted: Sequence[str] = TRUSTED, dtype: torch.dtype = torch.float32) -> Loaded:
+    """Rebuilds a saved network, its transformers in `dtype`.
+
+    Raises UserError when the folder is not one or does not fit its config.
+    """
     folder = Path(folder)
     record = read_json(folder / CONFIG, "a trained model")
-    model = build(record["model"], trusted)
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        model = assemble(record["model"], load_file(folder / WEIGHTS), dtype, trusted)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{folder / WEIGHTS} does not hold the weights of {folder / CONFIG}: {reason}") from None
     labeller = Labeller.from_config(record["labeller"]) if record["labeller"] else None
-    return Loaded(model.eval(), labeller, record["fingerprint"])
+    return Loaded(model, labeller, record["fingerprint"])
 
 
 def fingerprint(folder: str | Path) -> str:
@@ -112,12 +157,12 @@ def save_bundle(folder: str | Path, sample_rate: int, vqvae: str, priors: Mappin
     write_json(Path(folder) / BUNDLE, record)
 
 
-def load_bundle(folder: str | Path, trusted: Sequence[str] = TRUSTED) -> Bundle:
-    """Opens a run folder or a converted bundle. Raises UserError naming what is missing."""
+def load_bundle(folder: str | Path, trusted: Sequence[str] = TRUSTED, dtype: torch.dtype = torch.float32) -> Bundle:
+    """Opens a run folder or a converted bundle, its transformers in `dtype`. Raises UserError naming what is missing."""
     folder = Path(folder)
     record = read_json(folder / BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
     vqvae = cast(VQVAE, load(inside(folder, record["vqvae"]), trusted).model)
-    loaded = {int(level): load(inside(folder, path), trusted) for level, path in record["priors"].items()}
+    loaded = {int(level): load(inside(folder, path), trusted, dtype) for level, path in record["priors"].items()}
     if missing := sorted(set(range(len(vqvae.hops))) - set(loaded)):
         raise UserError(f"{folder} has no prior for level {missing}; train it with recipe=hierarchy run_dir={folder}")
     priors = {level: cast(Prior, part.model) for level, part in loaded.items()}

@@ -1,9 +1,10 @@
 """What a prior is told besides its own codes. Each conditioner takes (labels, upper) and returns [B, 1, W], which
-becomes the embedding of the first position, or [B, T, W], which is added at every position."""
+becomes the embedding of the first position (such a class says `gives_start`), or [B, T, W], which is added at every
+position."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +23,9 @@ class Conditioning(NamedTuple):
     lyrics: Tensor | None  # [B, L] tokens
     states: Tensor | None  # [B, L, W] of the lyrics encoder
 
-    def window(self, items: slice) -> Conditioning:
+    def items(self, which: slice) -> Conditioning:
         """Some items of the batch."""
-        return Conditioning(*(None if part is None else part[items] for part in self))
+        return Conditioning(*(None if part is None else part[which] for part in self))
 
 
 def embedding(bins: int, width: int, std: float) -> nn.Embedding:
@@ -35,6 +36,8 @@ def embedding(bins: int, width: int, std: float) -> nn.Embedding:
 
 class LabelConditioner(nn.Module):
     """Artist plus the sum over genres (a bag of words): [B, 1, W]."""
+
+    gives_start: ClassVar[bool] = True
 
     def __init__(self, width: int, artists: int, genres: int, init_scale: float = 1.0):
         super().__init__()
@@ -51,10 +54,11 @@ class TimingConditioner(nn.Module):
     """Length of the song, place in the song in seconds, place as a fraction: three tables, [B, T, W].
 
     Positions are binned in float32 over [min_duration, max_duration) for the length, [0, max_duration) for the place,
-    [0, 1) for the fraction (all samples); what lies outside falls into the nearest bin.
+    [0, 1) for the fraction (durations in samples); what lies outside falls into the nearest bin. The fraction of a window
+    that goes on beyond its song ends at 1.
     """
 
-    def __init__(self, width: int, ctx: int, bins: int, min_duration: int, max_duration: int, init_scale: float = 1.0):
+    def __init__(self, width: int, ctx: int, bins: int, min_duration: float, max_duration: float, init_scale: float = 1.0):
         super().__init__()
         self.ctx, self.bins = ctx, bins
         self.min_duration, self.max_duration = min_duration, max_duration
@@ -62,13 +66,18 @@ class TimingConditioner(nn.Module):
 
     def forward(self, labels: Labels, upper: Tensor | None = None) -> Tensor:
         total, start, span = (x.float().unsqueeze(1) for x in (labels.total, labels.offset, labels.duration))
-        places = start + span * (torch.arange(self.ctx, device=start.device, dtype=torch.float32) / self.ctx)
-        length = self.length(self._bin(total, self.min_duration, self.max_duration))
+        end = start + span
+        places = self._spread(start, end)
+        fractions = self._spread(start / total, (end / total).clamp(max=1.0))
         return (
-            length
+            self.length(self._bin(total, self.min_duration, self.max_duration))
             + self.place(self._bin(places, 0.0, self.max_duration))
-            + self.fraction(self._bin(places / total, 0.0, 1.0))
+            + self.fraction(self._bin(fractions, 0.0, 1.0))
         )
+
+    def _spread(self, start: Tensor, end: Tensor) -> Tensor:
+        """`ctx` values from each start up to its end: [B, ctx]."""
+        return start + (end - start) * (torch.arange(self.ctx, device=start.device, dtype=torch.float32) / self.ctx)
 
     def _bin(self, x: Tensor, low: float, high: float) -> Tensor:
         return (self.bins * ((x - low) / (high - low))).floor().long().clamp(0, self.bins - 1)
@@ -126,7 +135,7 @@ class LyricsEncoder(nn.Module):
     def forward(self, lyrics: Tensor) -> Tensor:
         start = self.start.expand(len(lyrics), -1, -1)
         x = torch.cat([start, self.embed(lyrics[:, :-1])], dim=1) + self.positions[: lyrics.shape[1]]
-        return self.norm(self.project(self.transformer(x)))
+        return self.norm(self.project(self.transformer(x).float()))
 
     def loss(self, states: Tensor, lyrics: Tensor) -> Tensor:
         """Mean cross entropy of the next character, in nats."""

@@ -23,13 +23,19 @@ SINGLE = Resolution(2048, 256, 1536)
 MULTI = (Resolution(2048, 240, 1200), Resolution(1024, 120, 600), Resolution(512, 50, 240))
 
 
-@dataclass(frozen=True)
-class Bandwidth:
+class Bandwidth(NamedTuple):
     """How large the sound of a catalog is, by which losses are divided: mean |x|, variance, mean spectral norm of a clip."""
 
     l1: float = 1.0
     l2: float = 1.0
     spec: float = 1.0
+
+
+def measure_bandwidth(clips: Tensor) -> Bandwidth:
+    """From clips [n, 1, N] of the length losses are computed on; silence counts as very quiet, not as nothing."""
+    spec = norm(magnitudes(clips, SINGLE)).mean()
+    measured = (clips.abs().mean(), clips.var(), spec)
+    return Bandwidth(*(max(value.item(), 1e-8) for value in measured))
 
 
 def magnitudes(audio: Tensor, resolution: Resolution) -> Tensor:

@@ -25,15 +25,17 @@ class PriorLosses(NamedTuple):
 class Prior(nn.Module):
     """Predicts codes [B, T] of one level, T <= ctx, one after the other.
 
-    What it is told comes through `conditioners` (labels, timing, codes above) and the lyrics, in one of two ways: a
-    separate `lyrics` encoder read by X layers (released 5b_lyrics), or `vocabulary` lyric tokens in front of the codes in
-    one sequence and one joint table of symbols (released 1b_lyrics; the transformer's `prefix` is their number). With
-    `tied` the output matrix is the embedding and the positions' conditioning is added once more before it; untied
-    models (released 5b and 5b_lyrics) do neither.
+    What it is told comes through `conditioners` (labels, timing, codes above; the embedding of the first position is
+    learned where none of them gives it) and the lyrics, in one of two ways: a separate `lyrics` encoder read by X layers
+    (released 5b_lyrics), or `vocabulary` lyric tokens in front of the codes in one sequence and one joint table of
+    symbols (released 1b_lyrics; the transformer's `prefix` is their number). With `tied` the output matrix is the
+    embedding and the positions' conditioning is added once more before it; untied models (released 5b and 5b_lyrics) do
+    neither.
     """
 
     transformer: Transformer
     lyrics: LyricsEncoder | None
+    start: nn.Parameter
     prefix: int
     ctx: int
 
@@ -52,8 +54,10 @@ class Prior(nn.Module):
         self.ctx = transformer.ctx - transformer.prefix
         self.embed = embedding(vocabulary + bins, width, 0.02 * scale)
         self.positions = nn.Parameter(torch.randn(transformer.ctx, width) * 0.01 * scale)
-        self.start = nn.Parameter(torch.randn(1, 1, width) * 0.01 * scale)
         self.conditioners = nn.ModuleDict(dict(conditioners or {}))
+        given = any(getattr(conditioner, "gives_start", False) for conditioner in self.conditioners.values())
+        learned = None if given else nn.Parameter(torch.randn(1, 1, width) * 0.01 * scale)
+        self.register_parameter("start", learned)
         self.lyrics = lyrics
         self.transformer = transformer
         self.out = None if tied else nn.Linear(width, vocabulary + bins, bias=False)
@@ -88,15 +92,16 @@ class Prior(nn.Module):
 
     def symbol_logits(self, symbols: Tensor, cond: Conditioning, cache: KVCache | None = None) -> Tensor:
         """Like `forward`, over the joint table of lyric tokens and codes, and for the lyrics' positions too."""
-        position = cache.position if cache else 0
-        x = self._embed(symbols, cond, fresh=position == 0)
-        end = position + x.shape[1]
-        told = self._told(cond, position, end)
-        x = x + self.positions[position:end]
-        h = self.transformer(x if told is None else x + told, cond.states, cache)
+        x, told = self._inputs(symbols, cond, position=cache.position if cache else 0)
+        h = self.transformer(x, cond.states, cache)
         if self.out is not None:
             return self.out(h.float())
         return F.linear((h if told is None else h + told).float(), self.embed.weight.float())
+
+    def activations(self, codes: Tensor, cond: Conditioning, layer: int) -> Tensor:
+        """What goes into a layer, or with their number comes out of the last: codes [B, n] to [B, prefix + n + 1, W]."""
+        x, _ = self._inputs(codes + self.vocabulary, cond, position=0)
+        return self.transformer.activations(x, layer, cond.states)
 
     def losses(self, codes: Tensor, cond: Conditioning) -> PriorLosses:
         """Teacher-forced losses of codes [B, T]."""
@@ -110,6 +115,14 @@ class Prior(nn.Module):
         if self.lyrics is not None and cond.states is not None:
             return self.lyrics.loss(cond.states, cond.lyrics)
         return F.cross_entropy(logits[:, : self.prefix].flatten(0, 1), cond.lyrics.flatten())
+
+    def _inputs(self, symbols: Tensor, cond: Conditioning, position: int) -> tuple[Tensor, Tensor | None]:
+        """What the transformer reads from `position` on, and the part of it that the conditioners add."""
+        x = self._embed(symbols, cond, fresh=position == 0)
+        end = position + x.shape[1]
+        told = self._told(cond, position, end)
+        x = x + self.positions[position:end]
+        return (x if told is None else x + told), told
 
     def _embed(self, symbols: Tensor, cond: Conditioning, fresh: bool) -> Tensor:
         if not fresh:

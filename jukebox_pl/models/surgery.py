@@ -28,8 +28,8 @@ def graft_lyrics(old: Prior, new: Prior) -> None:
         if name != "transformer":
             copy_into(part, getattr(new, name), name)
     with torch.no_grad():
-        new.positions.copy_(old.positions)
-        new.start.copy_(old.start)
+        for name, parameter in old.named_parameters(recurse=False):
+            getattr(new, name).copy_(parameter)
 
 
 def copy_into(source: nn.Module, target: nn.Module, name: str) -> None:

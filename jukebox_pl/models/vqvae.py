@@ -6,9 +6,10 @@ Level l divides time by `hops[l]`; the released model has hops 8, 32, 128 at 44.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 
 from jukebox_pl.nn.codebook import Codebook, CodebookStats
@@ -27,10 +28,12 @@ class VQVAEOutput(NamedTuple):
 class DownBlock(nn.Module):
     """`downs` times a strided convolution and a residual stack: [B, in, T] to [B, out, T / stride ** downs]."""
 
+    steps: Sequence[Any]  # pairs (convolution, stack)
+
     def __init__(self, in_width: int, out_width: int, width: int, depth: int, downs: int, stride: int, growth: int = 3):
         super().__init__()
         kernel, padding = 2 * stride, stride // 2
-        self.steps = nn.ModuleList(
+        self.steps = module_list(
             nn.Sequential(
                 nn.Conv1d(width if i else in_width, width, kernel, stride, padding),
                 Resnet1D(width, depth, growth),
@@ -51,6 +54,8 @@ class UpBlock(nn.Module):
     `reverse` puts the widest dilation first (the VQ-VAE's decoders do, the conditioners do not).
     """
 
+    steps: Sequence[Any]  # pairs (stack, transposed convolution)
+
     def __init__(
         self,
         in_width: int,
@@ -67,7 +72,7 @@ class UpBlock(nn.Module):
         super().__init__()
         kernel, padding = 2 * stride, stride // 2
         self.into = nn.Conv1d(in_width, width, 3, padding=1)
-        self.steps = nn.ModuleList(
+        self.steps = module_list(
             nn.Sequential(
                 Resnet1D(width, depth, growth, cycle, reverse, scale),
                 nn.ConvTranspose1d(width, out_width if i == ups - 1 else width, kernel, stride, padding),
@@ -105,6 +110,29 @@ class Autoencoder(nn.Module):
 
     def decode(self, quantized: Tensor) -> Tensor:
         return self.out(self.decoder(quantized))
+
+    def encoder_reach(self) -> int:
+        """How many samples to each side a code can depend on, rounded up."""
+        reach, rate = 0, 1
+        blocks = cast(Sequence[DownBlock], self.encoder)
+        for block in blocks:
+            for down, residual in block.steps:
+                reach += rate * down.kernel_size[0]
+                rate *= down.stride[0]
+                reach += rate * residual.reach
+            reach += rate
+        return reach
+
+    def decoder_reach(self) -> int:
+        """How many samples to each side of it a code can be heard, rounded up."""
+        reach, rate = 1, self.hop
+        blocks = cast(Sequence[UpBlock], self.decoder)
+        for block in blocks:
+            reach += rate
+            for residual, up in block.steps:
+                reach += rate * (residual.reach + 1)
+                rate //= up.stride[0]
+        return reach
 
 
 class VQVAE(nn.Module):
@@ -166,3 +194,36 @@ class VQVAE(nn.Module):
             output.commit_losses.append(bottleneck.commit_loss)
             output.stats.append(bottleneck.stats)
         return output
+
+    def encode_long(self, audio: Tensor, piece: int = 2**20) -> list[Tensor]:
+        """What `encode` gives for audio [B, 1, N], in the memory of `piece` samples; an end short of a top code is cut."""
+        top = self.hops[-1]
+        audio = audio[..., : audio.shape[-1] // top * top]
+        return [self._encode_level(audio, level, -(-piece // top) * top) for level in range(len(self.levels))]
+
+    def _encode_level(self, audio: Tensor, level: int, piece: int) -> Tensor:
+        hop, top = self.hops[level], self.hops[-1]
+        margin = -(-self.levels[level].encoder_reach() // top) * top
+        parts = [
+            self.encode(audio[..., stretch], [level])[0][:, inner.start // hop : inner.stop // hop]
+            for stretch, inner in pieces(audio.shape[-1], piece, margin)
+        ]
+        return torch.cat(parts, dim=1)
+
+    def decode_long(self, codes: Tensor, level: int = 0, piece: int = 2**17) -> Tensor:
+        """What `decode` gives for codes [B, T], in the memory of `piece` codes."""
+        hop = self.hops[level]
+        margin = -(-self.levels[level].decoder_reach() // hop)
+        parts = [
+            self.decode(codes[:, stretch], level)[..., inner.start * hop : inner.stop * hop]
+            for stretch, inner in pieces(codes.shape[1], piece, margin)
+        ]
+        return torch.cat(parts, dim=-1)
+
+
+def pieces(total: int, piece: int, margin: int) -> Iterator[tuple[slice, slice]]:
+    """For every piece of `total`: the stretch with margins on both sides, and where in it the piece itself lies."""
+    for start in range(0, total, piece):
+        end = min(start + piece, total)
+        first = max(start - margin, 0)
+        yield slice(first, min(end + margin, total)), slice(start - first, end - first)

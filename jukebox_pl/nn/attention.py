@@ -6,7 +6,7 @@ keep for that, and in which slot. q, k, v are [B, H, T, D] throughout.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,14 +15,16 @@ from torch import Tensor, nn
 from jukebox_pl.nn.cache import LayerCache
 
 attend = F.scaled_dot_product_attention
+Position = TypeVar("Position", int, Tensor)
 
 
 class Pattern(Protocol):
     """`whole` answers for all positions from 0 on; `step` for queries of one row, from slots a cache kept."""
 
     slots: int
+    reach: int  # positions from here on are never read as keys
 
-    def slot(self, position: Tensor) -> Tensor: ...
+    def slot(self, position: Position) -> Position: ...
 
     def first_kept(self, end: int) -> int:
         """The first position before `end` that a query at or after `end` may read."""
@@ -37,9 +39,9 @@ class Dense:
     """Every position up to the query."""
 
     def __init__(self, ctx: int, block: int, prefix: int):
-        self.slots = ctx
+        self.slots = self.reach = ctx
 
-    def slot(self, position: Tensor) -> Tensor:
+    def slot(self, position: Position) -> Position:
         return position
 
     def first_kept(self, end: int) -> int:
@@ -61,10 +63,10 @@ class Prefix:
 
     def __init__(self, ctx: int, block: int, prefix: int):
         rows = ctx // block
-        self.slots = min((prefix // rows + 1) * rows, ctx)
+        self.slots = self.reach = min((prefix // rows + 1) * rows, ctx)
 
-    def slot(self, position: Tensor) -> Tensor:
-        return position[position < self.slots]
+    def slot(self, position: Position) -> Position:
+        return position
 
     def first_kept(self, end: int) -> int:
         return 0
@@ -89,8 +91,9 @@ class Row:
 
     def __init__(self, ctx: int, block: int, prefix: int):
         self.block = self.slots = block
+        self.reach = ctx
 
-    def slot(self, position: Tensor) -> Tensor:
+    def slot(self, position: Position) -> Position:
         return position % self.block
 
     def first_kept(self, end: int) -> int:
@@ -111,8 +114,9 @@ class Column:
     def __init__(self, ctx: int, block: int, prefix: int):
         self.block, self.rows = block, -(-ctx // block)
         self.slots = self.rows * block
+        self.reach = ctx
 
-    def slot(self, position: Tensor) -> Tensor:
+    def slot(self, position: Position) -> Position:
         return position % self.block * self.rows + position // self.block
 
     def first_kept(self, end: int) -> int:
@@ -133,9 +137,9 @@ class PreviousRow:
     """The whole row before the query's own; in the first row nothing, and the answer is zero."""
 
     def __init__(self, ctx: int, block: int, prefix: int):
-        self.block, self.slots = block, 2 * block
+        self.block, self.slots, self.reach = block, 2 * block, ctx
 
-    def slot(self, position: Tensor) -> Tensor:
+    def slot(self, position: Position) -> Position:
         return position % self.slots
 
     def first_kept(self, end: int) -> int:
@@ -192,6 +196,15 @@ class SelfAttention(nn.Module):
             answer = self.pattern.step(q, cache.keys, cache.values, position)
         return self.out(out_of_heads(answer))
 
+    def weights(self, x: Tensor, states: Tensor | None = None) -> Tensor:
+        """How much each position of x looks at the first ones: [B, H, T, slots], rows sum to 1. For D and L only."""
+        if not isinstance(self.pattern, Dense | Prefix):
+            raise ValueError("only D, L and X layers look at the lyrics")
+        q, k = (in_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1)[:2])
+        scores = q @ k[:, :, : self.pattern.slots].transpose(-1, -2) / q.shape[-1] ** 0.5
+        seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).tril()
+        return scores.float().masked_fill(~seen, -torch.inf).softmax(-1)
+
 
 class CrossAttention(nn.Module):
     """Attention of a sequence to the states of the lyrics encoder [B, L, W], all visible to all."""
@@ -204,10 +217,7 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(attn_width, width)
 
     def forward(self, x: Tensor, states: Tensor | None = None, cache: LayerCache | None = None, position: int = 0) -> Tensor:
-        if states is None:
-            raise ValueError(
-                "an X layer reads lyrics, and this condition has none: condition the prior on labels with lyrics"
-            )
+        states = require_states(states)
         q = in_heads(self.q(x), self.heads)
         if cache is None or position == 0:
             k, v = (in_heads(part, self.heads) for part in self.kv(states).chunk(2, dim=-1))
@@ -215,10 +225,17 @@ class CrossAttention(nn.Module):
             k, v = cache.keep(k, v) if position == 0 else (cache.keys, cache.values)
         return self.out(out_of_heads(attend(q, k, v)))
 
-    def weights(self, x: Tensor, states: Tensor) -> Tensor:
+    def weights(self, x: Tensor, states: Tensor | None) -> Tensor:
         """How much each position of x looks at each state: [B, H, T, L], rows sum to 1."""
+        states = require_states(states)
         q, k = in_heads(self.q(x), self.heads), in_heads(self.kv(states).chunk(2, dim=-1)[0], self.heads)
         return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).float().softmax(-1)
+
+
+def require_states(states: Tensor | None) -> Tensor:
+    if states is None:
+        raise ValueError("an X layer reads lyrics, and this condition has none: condition the prior on labels with lyrics")
+    return states
 
 
 def in_heads(x: Tensor, heads: int) -> Tensor:

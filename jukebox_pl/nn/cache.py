@@ -22,16 +22,23 @@ class LayerCache:
         if position == 0:
             self.keys, self.values = (x.new_zeros(*x.shape[:2], pattern.slots, x.shape[3]) for x in (k, v))
         end = position + k.shape[2]
-        first = max(pattern.first_kept(end - 1), position)
-        slots = pattern.slot(torch.arange(first, end, device=k.device))
-        start = first - position
-        self.keys[:, :, slots] = k[:, :, start : start + len(slots)]
-        self.values[:, :, slots] = v[:, :, start : start + len(slots)]
+        first, last = max(pattern.first_kept(end - 1), position), min(end, pattern.reach)
+        if first >= last:
+            return
+        # One position, the usual case while sampling, is a plain slice.
+        single = last - first == 1
+        slots = narrow(pattern.slot(first)) if single else pattern.slot(torch.arange(first, last, device=k.device))
+        self.keys[:, :, slots] = k[:, :, first - position : last - position]
+        self.values[:, :, slots] = v[:, :, first - position : last - position]
 
     def keep(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keeps keys and values that do not change any more, those of the lyrics."""
         self.keys, self.values = k, v
         return k, v
+
+
+def narrow(slot: int) -> slice:
+    return slice(slot, slot + 1)
 
 
 class KVCache:

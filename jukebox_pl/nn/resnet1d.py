@@ -55,3 +55,4 @@ class Resnet1D(nn.Sequential):
         dilations = [growth ** (i % (cycle or depth)) for i in range(depth)]
         ordered = reversed(dilations) if reverse else dilations
         super().__init__(*(ResidualBlock(width, int(multiplier * width), d, scale) for d in ordered))
+        self.reach = sum(dilations)

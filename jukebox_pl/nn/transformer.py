@@ -33,6 +33,8 @@ class LayerNorm(nn.LayerNorm):
     """Always computed in float32."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == self.weight.dtype == torch.float32:
+            return super().forward(x)
         return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps).to(x.dtype)
 
 
@@ -113,12 +115,25 @@ class Transformer(nn.Module):
     def new_cache(self) -> KVCache:
         return KVCache(len(self.blocks))
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the dense layers compute in; x and `states` are cast to it."""
+        return next(self.blocks[0].mlp.parameters()).dtype
+
     def forward(self, x: Tensor, states: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
         """x [B, T, W]; with a cache, x continues what the cache has seen. `states` [B, L, W] are read by X layers."""
+        x, states = x.to(self.dtype), None if states is None else states.to(self.dtype)
         if cache is None:
             return self._layers(x, states)
         done = [self._layers(piece, states, cache) for piece in self._pieces(x, cache.position)]
         return done[0] if len(done) == 1 else torch.cat(done, dim=1)
+
+    def activations(self, x: Tensor, layer: int, states: Tensor | None = None) -> Tensor:
+        """What goes into a layer, counted from 0; with `layer` the number of layers, what comes out: [B, T, W]."""
+        x, states = x.to(self.dtype), None if states is None else states.to(self.dtype)
+        for i in range(layer):
+            x = self.blocks[i](x, states)
+        return x
 
     def _pieces(self, x: Tensor, position: int) -> Iterator[Tensor]:
         """A start goes through as a whole; a continuation row by row, as the patterns' `step` asks."""

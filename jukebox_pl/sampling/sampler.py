@@ -11,6 +11,7 @@ from torch import Tensor
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.labels import Labeller
+from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling.logits import draw, uniforms
@@ -32,6 +33,31 @@ class Progress(NamedTuple):
 
 OnWindow = Callable[[Progress], None]
 OnStep = Callable[[int, int, int], None]  # level, codes done, codes in all
+
+
+def sample_codes(
+    prior: Prior,
+    cond: Conditioning,
+    known: Tensor,
+    noise: Tensor,
+    params: LevelParams,
+    on_step: Callable[[int], None] | None = None,
+) -> Tensor:
+    """One window: codes [B, known] completed to [B, T], a number of noise [B, T] for every position.
+
+    Raises ValueError naming the position when the logits are not finite.
+    """
+    cache = prior.new_cache()
+    window, fresh = [known], known
+    for position in range(known.shape[1], noise.shape[1]):
+        try:
+            fresh = draw(prior(fresh, cond, cache)[:, -1], params, noise[:, position]).unsqueeze(1)
+        except ValueError as error:
+            raise ValueError(f"code {position}: {error}") from None
+        window.append(fresh)
+        if on_step:
+            on_step(position + 1)
+    return torch.cat(window, dim=1)
 
 
 class Sampler:
@@ -85,7 +111,7 @@ class Sampler:
             noise = torch.stack([uniforms(seed, level, total) for seed in seeds])
             loop = LevelLoop(self, level, songs, [r.offset_seconds for r in requests], params.at(level), noise)
             done[level] = loop.run(begun, done.get(level + 1), total, on_window, on_step)
-        audio = self.vqvae.decode(done[0], level=0).cpu()
+        audio = self.vqvae.decode_long(done[0], level=0).cpu()
         return [
             SampledSong(audio[i], self.sample_rate, {level: c[i].cpu() for level, c in done.items()}, request, params, seed)
             for i, (request, seed) in enumerate(zip(requests, seeds, strict=True))
@@ -159,15 +185,15 @@ class LevelLoop:
     ) -> Tensor:
         """Codes [B, known] of the window [start, end) completed to [B, end - start]."""
         cond = self.prior.condition(self.labels(start), above)
-        cache = self.prior.new_cache()
-        window, fresh = [known], known
-        for position in range(start + known.shape[1], end):
-            logits = self.prior(fresh, cond, cache)[:, -1]
-            fresh = self._draw(logits, position, (start, end))
-            window.append(fresh)
+
+        def step(done: int) -> None:
             if on_step:
-                on_step(self.level, position + 1, total)
-        return torch.cat(window, dim=1)
+                on_step(self.level, start + done, total)
+
+        try:
+            return sample_codes(self.prior, cond, known, self.noise[:, start:end], self.params, step)
+        except ValueError as error:
+            raise UserError(f"level {self.level}, window {(start, end)}: {error}; train this prior again") from None
 
     def labels(self, start: int) -> Labels:
         """What the prior is told of the window that starts at a code: the same span as in training."""
@@ -175,14 +201,6 @@ class LevelLoop:
         begins = [offset + start * self.samples_per_code for offset in self.offsets]
         items = [self.labeller.labels(song, at, duration) for song, at in zip(self.songs, begins, strict=True)]
         return Labels.stack(items).to(self.noise.device)
-
-    def _draw(self, logits: Tensor, position: int, window: tuple[int, int]) -> Tensor:
-        try:
-            return draw(logits, self.params, self.noise[:, position]).unsqueeze(1)
-        except ValueError as error:
-            raise UserError(
-                f"level {self.level}, window {window}, code {position}: {error}; train this prior again"
-            ) from None
 
     def _hop(self) -> int:
         """A window moves on by a whole number of codes above."""

@@ -1,8 +1,10 @@
+import json
+
 import pytest
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Labeller, Vocabulary
-from jukebox_pl.text import Characters
+from jukebox_pl.labels import Labeller, ReleasedVocabulary, Vocabulary
+from jukebox_pl.text import Characters, ReleasedCharacters
 from jukebox_pl.types import Song, Word
 
 LYRICS = "one two three four five six"
@@ -71,3 +73,31 @@ def test_a_labeller_survives_its_config(labeller):
 def test_unknown_names_suggest_the_nearest():
     with pytest.raises(UserError, match=r"unknown artist 'Ana'.*'Anna'"):
         Vocabulary(["Anna", "Ben"]).require("Ana", "artist")
+
+
+def test_released_genres_are_bags_of_words_and_released_names_are_underscored():
+    artists = ReleasedVocabulary([("unknown", 0), ("various", 0), ("ac_dc", 1)], "v2_artists")
+    genres = ReleasedVocabulary([("unknown", 0), ("blues", 1), ("rock", 2)], "v2_genres")
+    assert (len(artists), artists.id("AC/DC"), artists.id("nobody"), artists.id("")) == (3, 1, 0, 0)
+    assert genres.ids("Blues--Rock!") == [1, 2]
+    assert genres.ids("Space Rock") == [0, 2]
+    with pytest.raises(UserError, match=r"unknown genre 'Blue Rock'.*'blues'"):
+        genres.require("Blue Rock", "genre")
+
+
+def test_the_other_released_lists_match_whole_names():
+    genres = ReleasedVocabulary([("unknown", 0), ("blues rock", 1), ("blues rock", 2)], "v3_genres")
+    assert (genres.ids("Blues Rock"), genres.ids("Blues-Rock")) == ([2], [0])
+
+
+def test_a_released_labeller_survives_its_config():
+    labeller = Labeller(
+        ReleasedVocabulary([("unknown", 0), ("anna_b", 1)], "v2_artists"),
+        ReleasedVocabulary([("unknown", 0), ("folk", 1), ("rock", 2)], "v2_genres"),
+        ReleasedCharacters("v2"),
+        lyric_tokens=6,
+    )
+    again = Labeller.from_config(json.loads(json.dumps(labeller.to_config())))
+    told = again.labels(song(artist="Anna B", genres=("Folk Rock",)), 0, 100)
+    assert (told.artist.item(), told.genres.tolist()) == (1, [1, 2, -1, -1, -1])
+    assert told.lyrics.equal(labeller.labels(song(), 0, 100).lyrics)

@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 
-from jukebox_pl.text import Characters, normalize
+from jukebox_pl.errors import UserError
+from jukebox_pl.text import Characters, ReleasedCharacters, normalize
 
 
 def test_encode_decode_round_trip():
@@ -27,3 +30,22 @@ def test_blank_runs_and_blank_lines_fold():
 def test_a_repeated_character_is_refused():
     with pytest.raises(ValueError, match="found twice: \\['a'\\]"):
         Characters("aba")
+
+
+@pytest.mark.parametrize(("version", "size", "blank"), [("v2", 80, 77), ("v3", 79, 76)])
+def test_the_released_characters_keep_their_numbers(version, size, blank):
+    characters = ReleasedCharacters(version)
+    assert len(characters) == size
+    assert characters.encode("Aa0 \n") == [1, 27, 53, blank, size - 1]
+    assert ("+" in characters.clean("a + b")) == (version == "v2")
+
+
+def test_released_texts_are_ascii_and_keep_their_blanks():
+    assert ReleasedCharacters("v2").clean("Céline’s  “été”\\\n#") == 'Celine\'s  "ete"\n\n'
+
+
+def test_without_unidecode_only_ascii_can_be_spelt(monkeypatch):
+    monkeypatch.setitem(sys.modules, "unidecode", None)
+    assert ReleasedCharacters("v2").clean("plain") == "plain"
+    with pytest.raises(UserError, match="pip install unidecode"):
+        ReleasedCharacters("v2").clean("été")

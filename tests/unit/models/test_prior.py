@@ -134,6 +134,22 @@ def test_timing_of_a_later_window_goes_on_where_the_earlier_one_is():
     torch.testing.assert_close(conditioner(late)[:, : CTX // 2], conditioner(early)[:, CTX // 2 :])
 
 
+def test_the_fraction_of_a_window_beyond_its_song_ends_at_one():
+    conditioner = randomize(TimingConditioner(WIDTH, CTX, 8, 0, 100_000))
+    for table in (conditioner.length, conditioner.place):
+        torch.nn.init.zeros_(table.weight)
+    told = conditioner(labels(total=torch.full((2,), 2400), offset=torch.full((2,), 1200)))
+    bins = (8 * (0.5 + 0.5 * torch.arange(CTX) / CTX)).long()
+    assert told[0].equal(conditioner.fraction.weight[bins])
+
+
+def test_the_start_is_learned_only_where_no_conditioner_gives_it():
+    assert plain().start is None
+    alone = Prior(BINS, Transformer(WIDTH, 2, "RCP", CTX, 6))
+    alone(random_codes()[:, :3], alone.condition()).sum().backward()
+    assert alone.start.grad.abs().sum() > 0
+
+
 def test_the_loss_is_the_cross_entropy_of_the_logits():
     prior, codes = randomize(plain()), random_codes()
     cond = condition(prior, labels())

@@ -42,7 +42,7 @@ class FakePrior(torch.nn.Module):
 class FakeVQVAE(torch.nn.Module):
     hops = HOPS
 
-    def decode(self, codes, level):
+    def decode_long(self, codes, level):
         return codes.float().repeat_interleave(HOPS[level], 1).unsqueeze(1)
 
 

@@ -1,0 +1,67 @@
+"""Sound for the VQ-VAE: audio shards to AudioBatch."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.crops import Crop
+from datamodules.loading import ShardDataModule
+from jukebox_pl import audio
+from jukebox_pl.catalog.shards import ShardSample, SongEntry
+from jukebox_pl.types import AudioBatch
+
+
+class DecodedSongs:
+    """Songs decoded to mono int16 [T], the last used ones kept up to `limit` bytes: a small catalog is decoded once."""
+
+    def __init__(self, limit: int = 512 * 2**20):
+        self.limit, self.size = limit, 0
+        self.songs: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def __call__(self, sample: ShardSample) -> np.ndarray:
+        key = sample.song.id
+        if key not in self.songs:
+            self._add(key, decode(sample))
+        self.songs.move_to_end(key)
+        return self.songs[key]
+
+    def _add(self, key: str, song: np.ndarray) -> None:
+        self.songs[key] = song
+        self.size += song.nbytes
+        while self.size > self.limit and len(self.songs) > 1:
+            self.size -= self.songs.popitem(last=False)[1].nbytes
+
+
+def decode(sample: ShardSample) -> np.ndarray:
+    """The mean of a song's channels as int16 [T]."""
+    sound, _ = audio.read(sample.audio or b"")
+    return (sound.mean(0) * 32767).round().astype(np.int16)
+
+
+class AudioDataModule(ShardDataModule):
+    """Clips of `clip` samples; a song shorter than that is left out."""
+
+    def __init__(self, path: str, clip: int, **loading: Any):
+        super().__init__(path, **loading)
+        self.clip = clip
+        self.decoded = DecodedSongs()
+
+    @property
+    def crop_length(self) -> int:
+        return self.clip
+
+    def positions(self, song: SongEntry) -> int:
+        return song["samples"]
+
+    def collate(self, crops: list[Crop]) -> AudioBatch:
+        clips = [self.decoded(sample)[start : start + self.clip] for sample, start in crops]
+        return AudioBatch(torch.from_numpy(np.stack(clips)).float().div(32767).unsqueeze(1))
+
+    def loudness_clips(self, count: int = 64) -> Tensor:
+        """Clips [count, 1, N] spread over the training songs, by which losses are scaled."""
+        return self.collate(self.train.spread(count)[:count]).audio

@@ -1,0 +1,63 @@
+"""What both datamodules share: loaders over crops of a catalog's shards."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from datamodules.crops import Crop, CropBatches, CropSource, epoch_steps, require_split
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry
+
+
+class ShardDataModule(pl.LightningDataModule):
+    """Random crops of the training songs, and `held_out_crops` fixed ones of the held-out songs.
+
+    Every song that is read gives `crops_per_song` crops. The trainer's own sampler must be off
+    (`use_distributed_sampler=False`): the readers share the songs out themselves.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        batch_size: int,
+        crops_per_song: int = 8,
+        held_out_crops: int = 32,
+        workers: int = 0,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.path, self.batch_size, self.crops_per_song = path, batch_size, crops_per_song
+        self.held_out_crops, self.workers, self.seed = held_out_crops, workers, seed
+        self.catalog = Catalog.load(path)
+
+    @property
+    @abstractmethod
+    def crop_length(self) -> int:
+        """Length of a crop in units of the stream."""
+
+    @abstractmethod
+    def positions(self, song: SongEntry) -> int:
+        """Length of a song in units of the stream."""
+
+    @abstractmethod
+    def collate(self, crops: list[Crop]) -> Any:
+        """Crops to a batch."""
+
+    def setup(self, stage: str) -> None:
+        held_out = require_split(self.catalog, HELD_OUT)
+        self.train = CropSource(self.catalog, TRAIN, self.crop_length, self.positions, self.crops_per_song)
+        self.held_out = CropSource(self.catalog, held_out, self.crop_length, self.positions)
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        steps = epoch_steps(self.train, self.batch_size)
+        batches = CropBatches(self.train, self.collate, self.batch_size, steps, self.seed)
+        # Persistent, because a worker's copy of the dataset is the one that knows what was taken.
+        return StatefulDataLoader(batches, batch_size=None, num_workers=self.workers, persistent_workers=self.workers > 0)
+
+    def val_dataloader(self) -> DataLoader:
+        crops = self.held_out.spread(self.held_out_crops)[: self.held_out_crops]
+        return DataLoader(crops, batch_size=self.batch_size, collate_fn=self.collate)  # type: ignore[arg-type]

@@ -1,0 +1,288 @@
+"""Prepared catalogs on disk: `catalog.json` and WebDataset shards of audio or codes. Only this module reads or writes them.
+
+OUT/catalog.json         splits, vocabularies, what was skipped; written last, so where it is, the catalog is whole
+OUT/train/000000.tar     per song `<id>.json` and `<id>.flac`, or `<id>.codes.npz` (level_0, level_1, ... as uint16)
+OUT/held_out/000000.tar
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+
+from jukebox_pl import audio
+from jukebox_pl.errors import UserError
+from jukebox_pl.types import Song
+
+os.environ["WDS_SECURE"] = "1"  # webdataset reads it on import: no pickles, no `pipe:` commands
+
+from webdataset.tariterators import base_plus_ext, tar_file_iterator
+from webdataset.writer import TarWriter
+
+SCHEMA = 1
+CATALOG_FILE = "catalog.json"
+TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
+EXTENSIONS = ("json", "flac", "codes.npz")
+SAME_HEADER_EVERYWHERE = {"mtime": 0, "user": "jukebox_pl", "group": "jukebox_pl", "mode": 0o644}
+TAR_END = bytes(2 * tarfile.BLOCKSIZE)
+
+
+class SongEntry(TypedDict):
+    """One song in `catalog.json`: `samples` per channel, `lyrics` in characters, `words` with times."""
+
+    id: str
+    path: str
+    samples: int
+    title: str
+    artist: str
+    genres: list[str]
+    lyrics: int
+    words: int
+    warnings: list[str]
+
+
+class ShardEntry(TypedDict):
+    """`file` is relative to the catalog's folder, `songs` counts them."""
+
+    file: str
+    songs: int
+
+
+class Split(TypedDict):
+    shards: list[ShardEntry]
+    songs: list[SongEntry]
+
+
+class CodesInfo(TypedDict):
+    """What the codes of a code catalog are: `bins` per codebook, `hops` in samples per code, whose they are."""
+
+    bins: int
+    hops: list[int]
+    fingerprint: str
+
+
+class Skipped(TypedDict):
+    path: str
+    reason: str
+
+
+class ShardSample(NamedTuple):
+    """One song of a shard: the bytes of its FLAC file, or its codes [T_l] per level, bottom first, as uint16."""
+
+    song: Song
+    audio: bytes | None = None
+    codes: tuple[np.ndarray, ...] | None = None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the disk refuses (full, read-only, no permission) into a UserError naming `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; make room or choose another folder, and run it again"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The contents of `folder`. `max_duration` is in samples per channel; `codes` is None where shards hold audio.
+
+    `prepared` tells the settings and the source files it was made from, for `prepare` to compare.
+    """
+
+    folder: Path
+    sample_rate: int
+    channels: int
+    splits: dict[str, Split]
+    artists: list[str]
+    genres: list[str]
+    characters: str
+    max_duration: int
+    codes: CodesInfo | None = None
+    skipped: list[Skipped] = field(default_factory=list)
+    prepared: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Catalog:
+        """Raises UserError when `folder` holds no catalog, one of another schema, a corrupt or an incomplete one."""
+        folder = Path(folder)
+        record = _read_record(folder / CATALOG_FILE)
+        try:
+            catalog = cls(folder, **record)
+            missing = [path for split in SPLITS for path in catalog.shards(split) if not path.is_file()]
+        except (TypeError, KeyError) as error:
+            raise _corrupt(folder / CATALOG_FILE, error) from error
+        if missing:
+            raise UserError(f"{missing[0]} is missing, {folder} is incomplete: delete {folder} and make it again")
+        return catalog
+
+    def save(self) -> None:
+        path = self.folder / CATALOG_FILE
+        record = {"schema": SCHEMA} | asdict(self)
+        del record["folder"]
+        with writing(path):
+            audio.write_atomic(path, _to_json(record))
+
+    def shards(self, split: str) -> list[Path]:
+        return [self.folder / shard["file"] for shard in self.splits[split]["shards"]]
+
+    def songs(self, split: str) -> list[SongEntry]:
+        """The songs of a split in the order of its shards."""
+        return self.splits[split]["songs"]
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        command = f"python -m jukebox_pl.prepare catalog=SONGS out={path.parent}"
+        raise UserError(f"{path} does not exist, {path.parent} is not a finished catalog: make it with `{command}`")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        schema = record.pop("schema")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise _corrupt(path, error) from error
+    if schema != SCHEMA:
+        raise UserError(f"{path} has schema {schema}, this version reads {SCHEMA}: delete {path.parent} and make it again")
+    return record
+
+
+def _corrupt(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is corrupt ({type(error).__name__}: {error}): delete {path.parent} and make it again")
+
+
+def _to_json(record: dict[str, Any]) -> bytes:
+    """Readable UTF-8; half a surrogate pair, which UTF-8 cannot hold, becomes its JSON escape."""
+    return (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode(errors="backslashreplace")
+
+
+def shard_file(split: str, index: int) -> str:
+    """The name of a shard, relative to the catalog's folder."""
+    return f"{split}/{index:06d}.tar"
+
+
+def write_shard(path: str | Path, samples: Iterable[ShardSample]) -> None:
+    """Writes a shard whose bytes depend on `samples` alone: beside, synced, renamed. Raises UserError on a full disk."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(part, "wb") as file:
+                _write_tar(file, samples)
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _write_tar(file: io.BufferedWriter, samples: Iterable[ShardSample]) -> None:
+    with TarWriter(file, encoder=False, **SAME_HEADER_EVERYWHERE) as tar:
+        for sample in samples:
+            tar.write(_to_members(sample))
+    file.flush()
+
+
+def _to_members(sample: ShardSample) -> dict[str, str | bytes]:
+    members: dict[str, str | bytes] = {
+        "__key__": sample.song.id,
+        "json": _to_json({"schema": SCHEMA} | sample.song.to_json()),
+    }
+    if sample.audio is not None:
+        members["flac"] = sample.audio
+    if sample.codes is not None:
+        members["codes.npz"] = _to_npz(sample.codes)
+    return members
+
+
+def _to_npz(codes: tuple[np.ndarray, ...]) -> bytes:
+    """Raises ValueError when a level is not uint16 [T]."""
+    for level, array in enumerate(codes):
+        if array.dtype != np.uint16 or array.ndim != 1:
+            raise ValueError(f"codes of level {level} must be uint16 [T], found {array.dtype} {list(array.shape)}")
+    buffer = io.BytesIO()
+    np.savez(buffer, **{f"level_{level}": array for level, array in enumerate(codes)})  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+class _Member(NamedTuple):
+    id: str
+    extension: str
+    data: bytes
+
+
+def read_shard(path: str | Path) -> Iterator[ShardSample]:
+    """The songs of a shard in the order they were written.
+
+    Raises UserError, naming the shard and the member, on a truncated tar, a member of an unknown kind (pickles among
+    them), one that is there twice, a song without its parts, another schema.
+    """
+    path = Path(path)
+    for id, members in groupby(_read_members(path), key=lambda member: member.id):
+        parts = {member.extension: member.data for member in members}
+        try:
+            sample = _to_sample(id, parts)
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise _broken(path, f"the members of {id}", f"{type(error).__name__}: {error}") from error
+        yield sample
+
+
+def _read_members(path: Path) -> Iterator[_Member]:
+    seen = set()
+    try:
+        with open(path, "rb") as file:
+            _require_end(file)
+            for record in tar_file_iterator(file):
+                name = record["fname"]
+                id, extension = base_plus_ext(name)
+                if extension not in EXTENSIONS:
+                    raise _broken(path, name, f"only {', '.join(EXTENSIONS)} may be in a shard")
+                if name in seen:
+                    raise _broken(path, name, "it is there twice")
+                seen.add(name)
+                yield _Member(id, extension, record["data"])
+    except (OSError, tarfile.TarError) as error:
+        raise _broken(path, "the tar file", str(error)) from error
+
+
+def _require_end(file: io.BufferedReader) -> None:
+    """tarfile takes a tar cut between two members for a whole one; a whole one ends in two blocks of zeros."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - len(TAR_END), 0))
+    if file.read() != TAR_END:
+        raise tarfile.ReadError("truncated, its end is missing")
+    file.seek(0)
+
+
+def _to_sample(id: str, parts: dict[str, bytes]) -> ShardSample:
+    record = json.loads(parts["json"])
+    if (schema := record.pop("schema")) != SCHEMA:
+        raise ValueError(f"schema {schema} found, this version reads {SCHEMA}")
+    song = Song.from_json(record)
+    if song.id != id or parts.keys() == {"json"}:
+        raise ValueError(f"{sorted(parts)} of song {song.id!r} found, expected its json and its flac or codes.npz")
+    codes = _from_npz(parts["codes.npz"]) if "codes.npz" in parts else None
+    return ShardSample(song, parts.get("flac"), codes)
+
+
+def _from_npz(data: bytes) -> tuple[np.ndarray, ...]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        codes = tuple(arrays[f"level_{level}"] for level in range(len(arrays.files)))
+    if any(array.dtype != np.uint16 or array.ndim != 1 for array in codes):
+        raise ValueError(f"codes must be uint16 [T], found {[f'{array.dtype} {array.shape}' for array in codes]}")
+    return codes
+
+
+def _broken(path: Path, member: str, reason: str) -> UserError:
+    return UserError(f"{path} is broken at {member}: {reason}; delete {path.parent.parent} and make it again")

@@ -1,0 +1,210 @@
+"""Which songs there are: a folder or a CSV/JSONL table to `Source`s. Nothing of a song itself is read here."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+import io
+import json
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jukebox_pl.catalog.shards import Skipped
+from jukebox_pl.errors import UserError
+
+AUDIO_EXTENSIONS = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
+COLUMNS = ("path", "title", "artist", "genre", "lyrics", "words", "language", "license", "source")
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One song as the catalog names it. `path`, `lyrics` and `words` are relative to `root`, "" where there is none.
+
+    `genre` may hold several, separated by `;` or `/`. With `tagged`, the file's own tags win over these labels.
+    """
+
+    id: str
+    root: Path
+    path: str
+    title: str = ""
+    artist: str = ""
+    genre: str = ""
+    lyrics: str = ""
+    words: str = ""
+    language: str = ""
+    license: str = ""
+    source: str = ""
+    tagged: bool = False
+
+    @property
+    def has_lyrics(self) -> bool:
+        try:
+            return bool(self.lyrics) and inside(self.root, self.lyrics).stat().st_size > 0
+        except UserError:
+            return False
+
+
+def inside(root: Path, name: str) -> Path:
+    """The file `name` of the folder `root`. Raises UserError when it leaves `root` (by `..` or a link) or is no file."""
+    try:
+        path = Path(os.path.realpath(root / name))
+        found = path.is_file()
+    except (OSError, ValueError) as error:
+        raise UserError(f"not a usable path ({error})") from error
+    if not path.is_relative_to(os.path.realpath(root)):
+        raise UserError("leaves the catalog's folder: move the file into it")
+    if not found:
+        raise UserError("no such file")
+    return path
+
+
+def song_id(name: str) -> str:
+    """16 hex digits of a path: song names themselves hold dots, at which WebDataset cuts its keys."""
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+def discover(catalog: Path) -> tuple[list[Source], list[Skipped]]:
+    """The songs of a folder or table, by id, and the entries that cannot be one, with the reason.
+
+    Raises UserError when there is no catalog, no song in it, or the table cannot be read.
+    """
+    if catalog.is_dir():
+        return _to_sources(catalog, _folder_rows(catalog), tagged=True)
+    if not catalog.is_file():
+        raise UserError(
+            f"catalog={catalog} does not exist: give a folder of songs, or a .csv or .jsonl file that lists them"
+        )
+    if catalog.suffix.lower() not in TABLES:
+        raise UserError(f"catalog={catalog} is neither a folder nor one of {', '.join(TABLES)}")
+    return _to_sources(catalog.parent, _table_rows(catalog), tagged=False)
+
+
+def _to_sources(root: Path, rows: Iterable[Row], tagged: bool) -> tuple[list[Source], list[Skipped]]:
+    """Each file once: links, hard links and (where the disk ignores them) other spellings of a name lead to the same."""
+    accepted: dict[tuple[int, int], Row] = {}
+    skipped: list[Skipped] = []
+    for row in rows:
+        try:
+            file = _identity(root, row["path"])
+            if file in accepted:
+                raise UserError(f"listed twice, the same file as {accepted[file]['path']}")
+            accepted[file] = row | {"path": _relative(root, row["path"])}
+        except UserError as error:
+            skipped.append({"path": _printable(row["path"]), "reason": str(error)})
+    spellings = Counter(_nfc(row["path"]) for row in accepted.values())
+    sources = [Source(_unique_id(row["path"], spellings), root, tagged=tagged, **row) for row in accepted.values()]
+    return sorted(sources, key=lambda source: source.id), skipped
+
+
+def _identity(root: Path, name: str) -> tuple[int, int]:
+    if not name:
+        raise UserError("its row has no path")
+    if _printable(name) != name:
+        raise UserError("its name is not UTF-8: rename it")
+    stat = inside(root, name).stat()
+    return stat.st_dev, stat.st_ino
+
+
+def _relative(root: Path, name: str) -> str:
+    return Path(os.path.relpath(root / name, root)).as_posix()
+
+
+def _printable(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _unique_id(name: str, spellings: Counter[str]) -> str:
+    """Of two files whose names differ in Unicode normalisation only, the NFC one has the usual id."""
+    return song_id(_nfc(name) if spellings[_nfc(name)] == 1 else name)
+
+
+def _folder_rows(root: Path) -> Iterator[Row]:
+    """`ARTIST/.../TITLE.mp3`, lyrics in `TITLE.txt`, their times in `TITLE.words.csv` or `.words.json`.
+
+    Hidden files are passed over, and links to folders are not followed.
+    """
+    names = sorted(name for name in _walk(root) if Path(name).suffix.lower() in AUDIO_EXTENSIONS)
+    if not names:
+        raise UserError(f"no songs in {root}: looked for {', '.join(AUDIO_EXTENSIONS)} in it and in its folders")
+    for name in names:
+        path = Path(name)
+        artist = path.parts[0] if len(path.parts) > 1 else ""
+        lyrics, words = _beside(root, path, ".txt"), _beside(root, path, ".words.csv", ".words.json")
+        yield {"path": name, "title": path.stem, "artist": artist, "lyrics": lyrics, "words": words}
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith("."):
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def _beside(root: Path, song: Path, *endings: str) -> str:
+    names = (str(song.with_suffix(ending)) for ending in endings)
+    return next((name for name in names if (root / name).is_file()), "")
+
+
+def _table_rows(table: Path) -> list[Row]:
+    """Raises UserError when the table is not UTF-8, malformed, empty, or has no column `path`."""
+    try:
+        rows, columns = TABLES[table.suffix.lower()](table.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{table} is not UTF-8 (byte {error.start}: {error.reason}): save it as UTF-8") from error
+    except (csv.Error, ValueError, AttributeError) as error:
+        raise UserError(f"{table} cannot be read: {error}") from error
+    _require_columns(table, columns)
+    if not rows:
+        raise UserError(f"{table} lists no songs: add one row per song, its file in the column path")
+    return [{column: row.get(column, "") for column in COLUMNS} for row in rows]
+
+
+def _read_csv(text: str) -> tuple[list[Row], list[str]]:
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    columns = [name.strip() for name in reader.fieldnames or []]
+    reader.fieldnames = columns
+    return [{column: (row[column] or "").strip() for column in columns} for row in reader], columns
+
+
+def _read_jsonl(text: str) -> tuple[list[Row], list[str]]:
+    rows = [_to_row(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    return rows, list(dict.fromkeys(column for row in rows for column in row))
+
+
+def _to_row(number: int, line: str) -> Row:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {number}: {error.msg}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f'line {number}: expected an object like {{"path": ...}}, found {line[:40]}')
+    return {column: _to_cell(value) for column, value in record.items()}
+
+
+def _to_cell(value: object) -> str:
+    """A list, as of genres, becomes what a CSV cell would hold."""
+    return ";".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value).strip()
+
+
+def _require_columns(table: Path, columns: list[str]) -> None:
+    if "path" not in columns:
+        raise UserError(f"{table} has no column path, found: {', '.join(columns) or 'none'}")
+    for column in set(columns) - set(COLUMNS):
+        meant = difflib.get_close_matches(column.lower(), set(COLUMNS) - set(columns), n=1, cutoff=0.8)
+        if meant:
+            raise UserError(f"{table} has a column {column!r}, did you mean {meant[0]!r}? Rename or remove it")
+
+
+TABLES: dict[str, Callable[[str], tuple[list[Row], list[str]]]] = {".csv": _read_csv, ".jsonl": _read_jsonl}

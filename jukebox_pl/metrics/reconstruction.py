@@ -1,0 +1,59 @@
+"""How much of the sound the codes keep, level by level, beside what says nothing: silence and shuffled codes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from jukebox_pl.models.losses import spectral_convergence
+from jukebox_pl.models.vqvae import VQVAE
+
+
+class SpectralConvergence(Metric):
+    """Mean over items of |S - S'| / |S| in dB: 0 is as good as silence, lower is better (paper: -23 dB at the bottom)."""
+
+    full_state_update = False
+    total: Tensor
+    items: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("items", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, audio: Tensor, recon: Tensor) -> None:
+        """audio and recon [B, 1, N]."""
+        ratios = spectral_convergence(audio, recon)
+        self.total += ratios.sum()
+        self.items += len(ratios)
+
+    def compute(self) -> Tensor:
+        return 20 * (self.total / self.items).clamp(min=1e-6).log10()
+
+
+class LevelReport(NamedTuple):
+    """Spectral convergence of one level in dB."""
+
+    level: int
+    reconstruction: float
+    shuffled_codes: float
+    silence: float
+
+
+@torch.inference_mode()
+def report_levels(vqvae: VQVAE, clips: Tensor, seed: int = 0) -> list[LevelReport]:
+    """What every level makes of clips [n, 1, N], N a multiple of the top hop."""
+    shuffle = torch.Generator().manual_seed(seed)
+    reports = []
+    for level, codes in enumerate(vqvae.encode(clips)):
+        order = torch.randperm(codes.shape[1], generator=shuffle)
+        made = (vqvae.decode(codes, level), vqvae.decode(codes[:, order], level), torch.zeros_like(clips))
+        reports.append(LevelReport(level, *(converge(clips, recon) for recon in made)))
+    return reports
+
+
+def converge(audio: Tensor, recon: Tensor) -> float:
+    return SpectralConvergence()(audio, recon).item()

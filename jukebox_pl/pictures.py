@@ -1,0 +1,127 @@
+"""Sounds, codes and losses as PNG bytes, on a clear ground and in a grey that reads on white and on black."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import librosa
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Curve = Sequence[tuple[float, float | None, float | None]]
+
+INK = "#808080"
+DOTS_PER_INCH = 100
+WIDTH = 9.0
+FRAMES = 280
+BANDS = 64
+FLOOR_DECIBELS = -70.0
+HEATMAP: dict[str, Any] = {
+    "cmap": colormaps["magma"].resampled(32),
+    "vmin": FLOOR_DECIBELS,
+    "vmax": 0,
+    "origin": "lower",
+    "aspect": "auto",
+    "interpolation": "nearest",
+}
+FREQUENCY_TICKS = {500: "500", 1000: "1k", 2000: "2k", 4000: "4k", 8000: "8k", 16000: "16k"}
+CURVES_PER_ROW = 3
+
+
+def spectrogram(audio: np.ndarray, sample_rate: int, title: str = "") -> bytes:
+    """The mel spectrogram of audio [T], in decibels below its loudest point."""
+    return compare_spectrograms({title: audio}, sample_rate, height=3.0)
+
+
+def compare_spectrograms(sounds: Mapping[str, np.ndarray], sample_rate: int, height: float = 1.9) -> bytes:
+    """A spectrogram of each sound [T] under its name, one below the other (`height` inches each) on one scale of time."""
+    figure, panels = stacked_panels(len(sounds), height)
+    seconds = max(len(audio) for audio in sounds.values()) / sample_rate
+    for axes, (name, audio) in zip(panels, sounds.items(), strict=True):
+        draw_spectrogram(axes, np.asarray(audio, dtype=np.float32), sample_rate)
+        dress(axes, name, ylabel="Hz")
+        axes.set_xlim(0, seconds)
+    panels[-1].set_xlabel("seconds", color=INK)
+    return to_png(figure)
+
+
+def codes_picture(codes: Mapping[int, np.ndarray], samples_per_code: Mapping[int, int], sample_rate: int) -> bytes:
+    """A strip for the codes [T] of each level, the top one first: a colour for every code, time along it."""
+    figure, panels = stacked_panels(len(codes), height=1.0)
+    for axes, level in zip(panels, sorted(codes, reverse=True), strict=True):
+        strip, samples = np.asarray(codes[level]), samples_per_code[level]
+        seconds = len(strip) * samples / sample_rate
+        axes.imshow(strip[None], aspect="auto", cmap="turbo", interpolation="nearest", extent=(0, seconds, 0, 1))
+        used = len(np.unique(strip))
+        dress(axes, f"level {level}: {len(strip)} codes of {samples} samples, {used} different ones")
+        axes.set_yticks([])
+    panels[-1].set_xlabel("seconds", color=INK)
+    return to_png(figure)
+
+
+def loss_curves(curves: Mapping[str, Curve]) -> bytes:
+    """The loss of each stage over its steps (step, train, held out); a None is a loss not measured at that step."""
+    columns = min(len(curves), CURVES_PER_ROW)
+    rows = -(-len(curves) // CURVES_PER_ROW)
+    figure = new_figure(2.6 * rows)
+    for place, (stage, points) in enumerate(curves.items(), start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        draw_losses(axes, points)
+        dress(axes, stage)
+        axes.set_xlabel("step", color=INK)
+    figure.axes[0].legend(frameon=False, labelcolor=INK, fontsize=8)
+    return to_png(figure)
+
+
+def mel_decibels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """[BANDS, at most FRAMES] of audio [T], equal spans of time, each at its loudest."""
+    power = librosa.feature.melspectrogram(y=audio, sr=sample_rate, n_fft=1024, hop_length=256, n_mels=BANDS)
+    frames = power.shape[1]
+    starts = np.linspace(0, frames, min(frames, FRAMES), endpoint=False).astype(int)
+    return librosa.power_to_db(np.maximum.reduceat(power, starts, axis=1), ref=np.max, top_db=-FLOOR_DECIBELS)
+
+
+def draw_spectrogram(axes: Axes, audio: np.ndarray, sample_rate: int) -> None:
+    axes.imshow(mel_decibels(audio, sample_rate), extent=(0, len(audio) / sample_rate, 0, BANDS), **HEATMAP)
+    centres = librosa.mel_frequencies(BANDS, fmax=sample_rate / 2)
+    ticks = [hertz for hertz in FREQUENCY_TICKS if hertz < sample_rate / 2]
+    axes.set_yticks(np.interp(ticks, centres, np.arange(BANDS) + 0.5), [FREQUENCY_TICKS[hertz] for hertz in ticks])
+
+
+def draw_losses(axes: Axes, points: Curve) -> None:
+    steps, train, held_out = np.array(points, dtype=float).reshape(-1, 3).T
+    for losses, label, colour, mark in ((train, "train", "#5b9bd5", ""), (held_out, "held out", "#e8843c", ".")):
+        known = np.isfinite(losses)
+        axes.plot(steps[known], losses[known], color=colour, marker=mark, label=label)
+
+
+def new_figure(height: float) -> Figure:
+    return Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="none")
+
+
+def stacked_panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """`count` panels below each other, each `height` inches high, on one axis of time."""
+    figure = new_figure(count * height)
+    return figure, list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
+
+
+def dress(axes: Axes, title: str, ylabel: str = "") -> None:
+    """The look shared by every picture."""
+    # matplotlib reads $...$ as mathematics, a song's name is plain text
+    axes.set_title(title.replace("$", r"\$"), color=INK, fontsize=10, loc="left")
+    axes.set_ylabel(ylabel, color=INK)
+    axes.set_facecolor("none")
+    axes.tick_params(colors=INK, labelsize=8)
+    for side, spine in axes.spines.items():
+        spine.set_color(INK)
+        spine.set_visible(side in ("left", "bottom"))
+
+
+def to_png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

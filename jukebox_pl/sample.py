@@ -1,0 +1,78 @@
+"""`python -m jukebox_pl.sample run_dir=RUN artist=… lyrics=…`: a song by a run's models. Parse, build, call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, ListConfig
+
+from jukebox_pl import audio, cli, weights
+from jukebox_pl.errors import UserError
+from jukebox_pl.types import SamplingParams, SongRequest
+
+
+def main(config: DictConfig) -> None:
+    from jukebox_pl.singing import sing, write_song  # imports matplotlib: --help and mistakes answer at once without it
+
+    if config.run_dir is None:
+        raise UserError("run_dir is missing, as in run_dir=runs/demo: the folder of a finished run")
+    formats = [require_format(name) for name in listed(config.formats)]
+    request, params = request_of(config), params_of(config)
+    bundle = weights.load_bundle(config.run_dir)
+    song = sing(bundle, request, params, config.seed, config.device or default_device())
+    folder = Path(config.out or Path(config.run_dir) / "songs" / f"seed_{config.seed}")
+    command = "python -m jukebox_pl.sample run_dir=… artist=… genre=… lyrics=FILE_OR_TEXT seconds=10 seed=1"
+    print(write_song(folder, song, bundle, formats, {"command": command}))
+
+
+def request_of(config: DictConfig) -> SongRequest:
+    return SongRequest(
+        artist=str(config.artist or ""),
+        genres=tuple(str(genre) for genre in listed(config.genre)),
+        lyrics=read_lyrics(str(config.lyrics or "")),
+        seconds=float(config.seconds),
+        total_seconds=config.total_seconds,
+        offset_seconds=float(config.offset_seconds),
+    )
+
+
+def params_of(config: DictConfig) -> SamplingParams:
+    """One value for all levels, or a list with one a level, bottom first."""
+    names = ("temperature", "top_k", "top_p", "hop_fraction")
+    values = {name: tuple(config[name]) if isinstance(config[name], ListConfig) else config[name] for name in names}
+    return SamplingParams(**values)
+
+
+def listed(value: object) -> list[str]:
+    """A list, one name, or names separated by `;`."""
+    if isinstance(value, ListConfig):
+        return [str(item) for item in value]
+    return [part.strip() for part in str(value or "").split(";") if part.strip()]
+
+
+def read_lyrics(text_or_path: str) -> str:
+    """The contents of a file where there is one of that name, else the text itself with `\\n` for line ends."""
+    try:
+        if Path(text_or_path).is_file():
+            return Path(text_or_path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        if text_or_path.endswith(".txt"):
+            raise UserError(f"cannot read the lyrics in {text_or_path}: {error}") from None
+    if text_or_path.endswith(".txt"):
+        raise UserError(f"there is no file {text_or_path}; give the path of a text file in UTF-8, or the lyrics themselves")
+    return text_or_path.replace("\\n", "\n")
+
+
+def require_format(name: str) -> str:
+    if name not in audio.FORMATS:
+        raise UserError(f"format {name!r} cannot be written; known are {', '.join(audio.FORMATS)}")
+    return name
+
+
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+if __name__ == "__main__":
+    cli.run(main, "sample")

@@ -1,0 +1,53 @@
+"""The first stage of every recipe: there are shards to train on, made here where that is what was asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from jukebox_pl.catalog.prepare import prepare
+from jukebox_pl.catalog.settings import PrepareSettings
+from jukebox_pl.catalog.shards import CATALOG_FILE, TRAIN, Catalog
+from jukebox_pl.errors import UserError
+from jukebox_pl.stages.folders import StageResult
+
+
+class CatalogStage:
+    """Shards at `path`: those that are there, or made from the songs at `songs`, which `source` may first write."""
+
+    alone = True
+
+    def __init__(self, path: str, songs: str | None = None, source: DictConfig | None = None, **settings: Any):
+        self.path, self.songs, self.source, self.settings = Path(path), songs, source, settings
+
+    def complete(self, result: StageResult) -> bool:
+        """Raises UserError when the shards were changed behind the run's back."""
+        if (now := fingerprint(Catalog.load(self.path))) != result.fingerprint:
+            raise UserError(
+                f"{self.path} changed since this run began ({result.fingerprint} -> {now}); choose another run_dir"
+            )
+        return True
+
+    def run(self, folder: Path) -> StageResult:
+        songs = instantiate(self.source) if self.source else self.songs
+        if songs:
+            prepare(PrepareSettings(catalog=Path(songs), out=self.path, **self.settings))
+        catalog = Catalog.load(self.path)
+        if not catalog.songs(TRAIN):
+            raise UserError(f"{self.path} has no songs to train on; prepare a catalog with at least one usable song")
+        return StageResult(fingerprint(catalog), summarize(catalog))
+
+
+def fingerprint(catalog: Catalog) -> str:
+    return hashlib.sha256((catalog.folder / CATALOG_FILE).read_bytes()).hexdigest()[:16]
+
+
+def summarize(catalog: Catalog) -> dict[str, Any]:
+    songs = [song for split in catalog.splits for song in catalog.songs(split)]
+    hours = sum(song["samples"] for song in songs) / catalog.sample_rate / 3600
+    with_lyrics = sum(song["lyrics"] > 0 for song in songs)
+    return {"songs": len(songs), "hours": hours, "artists": len(catalog.artists), "with lyrics": with_lyrics}

@@ -1,0 +1,81 @@
+"""A stage's folder in a run: what it was asked for, whether it is complete, what came out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jukebox_pl.errors import UserError
+from jukebox_pl.weights import read_json, write_json
+
+ASKED, DONE = "asked.json", "done.json"
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage leaves behind: numbers for people, and a name for its output that changes when the output does."""
+
+    fingerprint: str
+    summary: dict[str, Any] = field(default_factory=dict)
+    steps: int = 0
+
+
+class StageFolder:
+    """`asked.json` is written when a stage starts, `done.json` when it is complete."""
+
+    def __init__(self, run_dir: Path, name: str):
+        self.run_dir, self.name, self.path = run_dir, name, run_dir / name
+
+    def require_same(self, asked: Mapping[str, Any]) -> None:
+        """Raises UserError with what differs when the folder was made for something else; else notes what is asked."""
+        if (self.path / ASKED).exists():
+            stored = read_json(self.path / ASKED, f"the settings of stage {self.name}")
+            if changes := list(differences(stored, asked)):
+                raise UserError(
+                    f"{self.path} was made with other settings: {'; '.join(changes[:8])}{' ...' * (len(changes) > 8)}. "
+                    f"Choose another run_dir, or delete {self.path} to make it again"
+                )
+        else:
+            write_json(self.path / ASKED, asked)
+
+    def result(self) -> StageResult | None:
+        """What the stage left when it was completed."""
+        if not (self.path / DONE).exists():
+            return None
+        return StageResult(**read_json(self.path / DONE, f"the result of stage {self.name}"))
+
+    def require_result(self, needed_by: str) -> StageResult:
+        """Raises UserError when the stage is not complete."""
+        if result := self.result():
+            return result
+        raise UserError(
+            f"stage {needed_by} needs {self.name}, and {self.path} is not complete; "
+            f"run recipe={self.name} run_dir={self.run_dir} first (or recipe=hierarchy)"
+        )
+
+    def finish(self, result: StageResult) -> None:
+        write_json(self.path / DONE, vars(result))
+
+    def wait(self) -> None:
+        """For ranks that take no part: until the first rank has finished the stage."""
+        while self.result() is None:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def differences(stored: Any, asked: Any, name: str = "") -> Iterator[str]:
+    """Leaves of two configs that differ, as `name: stored -> asked`."""
+    if isinstance(stored, Mapping) and isinstance(asked, Mapping):
+        for key in sorted({*stored, *asked}):
+            yield from differences(stored.get(key), asked.get(key), f"{name}.{key}" if name else str(key))
+    elif not same(stored, asked):
+        yield f"{name}: {stored} -> {asked}"
+
+
+def same(stored: Any, asked: Any) -> bool:
+    if isinstance(stored, Sequence) and isinstance(asked, Sequence) and not isinstance(stored, str):
+        return list(stored) == list(asked)
+    return stored == asked

@@ -1,0 +1,59 @@
+"""Training the VQ-VAE: sound in, sound out, every level by itself."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from jukebox_pl.models.losses import Bandwidth, VQVAELoss, measure_bandwidth, spectral_convergence
+from jukebox_pl.models.vqvae import VQVAE, VQVAEOutput
+from jukebox_pl.stages.module import StageModule
+from jukebox_pl.stages.optim import OptimConfig
+from jukebox_pl.types import AudioBatch
+
+
+class VQVAEModule(StageModule):
+    """Losses are divided by the bandwidth of the catalog, measured once on its training clips."""
+
+    model: VQVAE
+    bandwidth: Tensor
+
+    def __init__(self, model: VQVAE, optim: OptimConfig | None = None, loss: VQVAELoss | None = None):
+        super().__init__(model, optim)
+        self.loss = loss or VQVAELoss()
+        self.register_buffer("bandwidth", torch.zeros(3))
+
+    def setup(self, stage: str) -> None:
+        if not self.bandwidth.any():
+            clips = self.trainer.datamodule.loudness_clips()  # type: ignore[attr-defined]  # AudioDataModule's
+            self.bandwidth.copy_(torch.tensor(measure_bandwidth(clips)))
+
+    def training_step(self, batch: AudioBatch, index: int) -> Tensor:
+        output = self.model(batch.audio)
+        loss = self._losses(batch.audio, output, "train")
+        self._log_codebooks(output)
+        return loss
+
+    def validation_step(self, batch: AudioBatch, index: int) -> None:
+        output = self.model(batch.audio)
+        self._losses(batch.audio, output, "held_out")
+        for level, recon in enumerate(output.recons):
+            ratio = spectral_convergence(batch.audio, recon).mean()
+            self.log(f"held_out/level_{level}/spectral_convergence_db", 20 * ratio.clamp(min=1e-6).log10())
+
+    def _losses(self, audio: Tensor, output: VQVAEOutput, split: str) -> Tensor:
+        """Logs every component of every level and returns the sum over levels."""
+        losses = []
+        bandwidth = Bandwidth(*self.bandwidth.tolist())
+        for level, (recon, commit) in enumerate(zip(output.recons, output.commit_losses, strict=True)):
+            parts = self.loss.components(audio, recon, commit, bandwidth)
+            losses.append(self.loss.weigh(parts))
+            self.log_dict({f"{split}/level_{level}/{name}": value for name, value in parts.items()}, batch_size=len(audio))
+        loss = torch.stack(losses).sum()
+        self.log(f"{split}/loss", loss, prog_bar=True, batch_size=len(audio))
+        return loss
+
+    def _log_codebooks(self, output: VQVAEOutput) -> None:
+        for level, stats in enumerate(output.stats):
+            if stats is not None:
+                self.log_dict({f"train/level_{level}/codebook_{name}": value for name, value in stats._asdict().items()})

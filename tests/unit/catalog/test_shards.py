@@ -1,0 +1,179 @@
+"""Shards written are shards read; anything else in a shard is refused by name."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import pickle
+import tarfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jukebox_pl.catalog.shards import Catalog, ShardSample, read_shard, write_shard
+from jukebox_pl.errors import UserError
+from jukebox_pl.types import Song, Word
+
+
+def song(number: int, **changes) -> Song:
+    return replace(Song(id=f"{number:016x}", duration=1000 + number, sample_rate=8000), **changes)
+
+
+SUNG = song(
+    7,
+    title="Ä. b.c \ud800",
+    artist="X",
+    genres=("pop", "rock"),
+    lyrics="la\nlà",
+    words=(Word("la", 0.1, 0.2), Word("là", 0.25, 1.0)),
+)
+SAMPLES = [
+    ShardSample(SUNG, audio=b"fLaC" + bytes(range(256))),
+    ShardSample(song(3), audio=b"x"),
+    ShardSample(song(5), audio=b""),
+]
+CODES = tuple(np.arange(n, dtype=np.uint16) for n in (64, 16, 4))
+
+
+def write_tar(path, members: list[tuple[str, bytes]]):
+    with tarfile.open(path, "w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def record(number: int, schema: int = 1) -> bytes:
+    return json.dumps({"schema": schema} | song(number).to_json()).encode()
+
+
+def test_audio_written_is_audio_read_in_the_same_order(tmp_path):
+    write_shard(tmp_path / "train/000000.tar", SAMPLES)
+    assert list(read_shard(tmp_path / "train/000000.tar")) == SAMPLES
+
+
+def test_codes_written_are_codes_read(tmp_path):
+    write_shard(tmp_path / "0.tar", [ShardSample(SUNG, codes=CODES), ShardSample(song(3), codes=CODES[:1])])
+    first, second = read_shard(tmp_path / "0.tar")
+    assert first.song == SUNG
+    assert first.audio is None
+    assert [code.tolist() for code in first.codes] == [code.tolist() for code in CODES]
+    assert {code.dtype for code in first.codes} == {np.dtype(np.uint16)}
+    assert len(second.codes) == 1
+
+
+def test_same_samples_same_bytes(tmp_path):
+    samples = [*SAMPLES, ShardSample(song(9), codes=CODES)]
+    write_shard(tmp_path / "a.tar", samples)
+    os.utime(tmp_path / "a.tar", (0, 0))
+    write_shard(tmp_path / "b.tar", iter(samples))
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
+def test_codes_must_be_uint16(tmp_path):
+    with pytest.raises(ValueError, match="level 0 must be uint16"):
+        write_shard(tmp_path / "a.tar", [ShardSample(SUNG, codes=(np.arange(4),))])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_names_the_shard_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"cannot write .*a\.tar: No space left on device"):
+        write_shard(tmp_path / "a.tar", SAMPLES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_cut_anywhere_is_refused(tmp_path):
+    whole, cut = tmp_path / "whole.tar", tmp_path / "cut.tar"
+    write_shard(whole, SAMPLES)
+    data = whole.read_bytes()
+    for length in range(0, len(data) - 10_240, 256):
+        cut.write_bytes(data[:length])
+        with pytest.raises(UserError, match=r"cut\.tar is broken"):
+            list(read_shard(cut))
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("exploded",)
+
+
+def npz(**arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+ID = song(3).id
+BROKEN = {
+    "a pickle": ([(f"{ID}.json", record(3)), (f"{ID}.pkl", pickle.dumps(Bomb()))], rf"{ID}\.pkl: only json, flac"),
+    "pickled codes": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_0=np.array([Bomb()])))], "pickle"),
+    "unknown": ([(f"{ID}.json", record(3)), (f"{ID}.mp3", b"")], rf"{ID}\.mp3: only json, flac"),
+    "no extension": ([("README", b"hello")], "README: only json, flac"),
+    "twice": ([(f"{ID}.json", record(3)), (f"{ID}.flac", b"1"), (f"{ID}.flac", b"2")], rf"{ID}\.flac: it is there twice"),
+    "apart": ([(f"{ID}.json", record(3)), (f"{song(4).id}.json", record(4)), (f"{ID}.flac", b"")], "expected its json and"),
+    "no sound": ([(f"{ID}.json", record(3))], "expected its json and its flac or codes.npz"),
+    "no json": ([(f"{ID}.flac", b"")], "KeyError: 'json'"),
+    "not json": ([(f"{ID}.flac", b""), (f"{ID}.json", b"{")], "JSONDecodeError"),
+    "another song": ([(f"{ID}.flac", b""), (f"{ID}.json", record(4))], song(4).id),
+    "another schema": ([(f"{ID}.flac", b""), (f"{ID}.json", record(3, schema=2))], "schema 2 found, this version reads 1"),
+    "unknown field": ([(f"{ID}.flac", b""), (f"{ID}.json", b'{"schema": 1, "tempo": 3}')], "tempo"),
+    "signed codes": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_0=np.arange(3)))], "codes must be uint16"),
+    "level missing": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_1=CODES[0]))], "level_0"),
+    "no zip": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", b"PK\x03\x04")], "BadZipFile"),
+}
+
+
+@pytest.mark.parametrize(("members", "told"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_does_not_belong_in_a_shard_is_named(tmp_path, monkeypatch, members, told):
+    monkeypatch.chdir(tmp_path)
+    write_tar(tmp_path / "0.tar", members)
+    with pytest.raises(UserError, match=told) as caught:
+        list(read_shard(tmp_path / "0.tar"))
+    assert "0.tar is broken at" in str(caught.value)
+    assert "make it again" in str(caught.value)
+    assert not (tmp_path / "exploded").exists()
+
+
+def catalog(folder) -> Catalog:
+    write_shard(folder / "train/000000.tar", SAMPLES[:1])
+    entry = {"id": SUNG.id, "path": "a.mp3", "samples": 5, "title": "Ä", "artist": "", "genres": [], "lyrics": 2, "words": 2}
+    splits = {
+        "train": {"shards": [{"file": "train/000000.tar", "songs": 1}], "songs": [entry | {"warnings": []}]},
+        "held_out": {"shards": [], "songs": []},
+    }
+    return Catalog(folder, 8000, 1, splits, ["X"], ["pop"], "à", 5, codes={"bins": 32, "hops": [8], "fingerprint": "f"})
+
+
+def test_a_catalog_saved_is_a_catalog_loaded(tmp_path):
+    saved = catalog(tmp_path)
+    saved.save()
+    loaded = Catalog.load(str(tmp_path))
+    assert loaded == saved
+    assert loaded.shards("train") == [tmp_path / "train/000000.tar"]
+    assert loaded.songs("held_out") == []
+
+
+DAMAGE = {
+    "missing": (lambda path: path.unlink(), r"python -m jukebox_pl.prepare catalog=SONGS out="),
+    "cut": (lambda path: path.write_text(path.read_text()[:50]), "is corrupt"),
+    "binary": (lambda path: path.write_bytes(b"\xff\xfe"), "is corrupt"),
+    "a list": (lambda path: path.write_text("[]"), "is corrupt"),
+    "later": (lambda path: path.write_text('{"schema": 9}'), "has schema 9, this version reads 1"),
+    "other fields": (lambda path: path.write_text('{"schema": 1, "songs": []}'), "is corrupt"),
+    "no shard": (lambda path: (path.parent / "train/000000.tar").unlink(), r"000000\.tar is missing"),
+}
+
+
+@pytest.mark.parametrize(("damage", "told"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_catalog_tells_the_way_out(tmp_path, damage, told):
+    catalog(tmp_path).save()
+    damage(tmp_path / "catalog.json")
+    with pytest.raises(UserError, match=told):
+        Catalog.load(tmp_path)
