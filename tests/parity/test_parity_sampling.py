@@ -1,0 +1,179 @@
+"""Greedy continuations beside the original, code for code: one window, several, from nothing, from a prompt, all levels."""
+
+import pytest
+import torch
+from golden_data import RATE, arrays_of, numbers_of, pack, songs_of, unpack
+
+from jukebox_pl.sampling.alignment import align
+from jukebox_pl.sampling.sampler import LevelLoop, Sampler, sample_codes
+from jukebox_pl.types import Labels, SamplingParams, SongRequest
+
+PLAIN = ["prior_plain", "prior_nolabel", "prior_sep", "upsampler_level_1", "upsampler_level_0"]
+PRIORS = [*PLAIN, "prior_single"]
+GREEDY = SamplingParams(temperature=1.0, top_k=1, hop_fraction=0.5)
+
+
+class Unmasked(torch.nn.Module):
+    """A joint prior as the original samples it: lyric symbols can be drawn where codes are due. Codes stand for symbols.
+
+    The window that drew one goes on from it; the next window reads code 0 in its place, and so does the result.
+    """
+
+    def __init__(self, prior):
+        super().__init__()
+        self.prior, self.ctx, self.vocabulary = prior, prior.ctx, prior.vocabulary
+        self.condition, self.new_cache = prior.condition, prior.new_cache
+
+    def forward(self, symbols, cond, cache):
+        symbols = symbols if cache.position else self.repaired(symbols)
+        return self.prior.symbol_logits(symbols, cond, cache)
+
+    def repaired(self, symbols):
+        return symbols.clamp(min=self.vocabulary)
+
+
+def sampled_prior(data):
+    """The prior as it samples, and what its numbers are above codes."""
+    prior = data.model()
+    return (Unmasked(prior), prior.vocabulary) if prior.vocabulary else (prior, 0)
+
+
+@pytest.fixture(params=PRIORS)
+def data(request, golden):
+    return golden(request.param)
+
+
+@pytest.mark.parametrize(("name", "known"), [("greedy_full", 0), ("greedy_70", 0), ("greedy_primed", 37)])
+@torch.no_grad()
+def test_one_window(data, match, name, known):
+    prior, shift = sampled_prior(data)
+    expected = data.arrays[name]
+    cond = prior.condition(data.labels(), data.arrays.get("z_cond"))
+    begun, noise = data.arrays["z"][:, :known] + shift, torch.zeros(expected.shape)
+    found = sample_codes(prior, cond, begun, noise, GREEDY.at(0))
+    match(f"{data.name}/{name}", (found - shift).clamp(min=0), expected)
+    if name == "greedy_full" and shift:
+        match(f"{data.name}/raw_greedy_full", found, data.arrays["raw_greedy_full"][:, -prior.ctx :])
+
+
+@torch.no_grad()
+def test_cached_logits_of_a_joint_sequence(golden, match):
+    data = golden("prior_single")
+    prior = data.model()
+    cond, cache = prior.condition(data.labels()), prior.new_cache()
+    raw = data.arrays["raw_greedy_full"][:, prior.prefix :]
+    logits = [prior.symbol_logits(raw[:, max(i - 1, 0) : i], cond, cache)[:, -1:] for i in range(prior.ctx)]
+    match("prior_single/raw_greedy_preds", torch.cat(logits, 1), data.arrays["raw_greedy_preds"], 5e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("pieces", [[37], [16, 16, 5], [5, 16, 16]])
+def test_a_prefix_in_pieces_is_a_prefix(golden, match, name, pieces):
+    data = golden(name)
+    prior = data.model()
+    cond, cache = prior.condition(data.labels(), data.arrays.get("z_cond")), prior.new_cache()
+    for piece in data.arrays["z"][:, :37].split(pieces, dim=1):
+        logits = prior(piece, cond, cache)[:, -1]
+    match(f"{name}/greedy_primed, prefix in pieces", logits.argmax(-1), data.arrays["greedy_primed"][:, 37])
+
+
+@pytest.fixture(scope="module")
+def vqvae(golden):
+    return golden("vqvae").model()
+
+
+def level_loop(data, vqvae, prior, rows):
+    level = data.hps["level"]
+    songs, offsets = data.songs()
+    sampler = Sampler(vqvae, {level: prior}, {level: data.labeller()}, RATE)
+    return LevelLoop(sampler, level, songs, offsets, GREEDY.at(level), torch.zeros(len(songs), rows))
+
+
+@torch.no_grad()
+def test_windows(data, match, vqvae):
+    prior, shift = sampled_prior(data)
+    expected, upper = data.arrays["win_z"], data.arrays.get("win_z_above")
+    loop = level_loop(data, vqvae, prior, expected.shape[1])
+    found = loop.run(torch.zeros(3, 0, dtype=torch.long), upper, expected.shape[1])
+    match(f"{data.name}/win_z", (found - shift).clamp(min=0), expected)
+    for start in data.metrics["win"]["starts"] if "win_y_start0" in data.arrays else []:
+        match(f"{data.name}/win_y_start", pack(loop.labels(start)), data.arrays[f"win_y_start{start}"])
+
+
+@torch.no_grad()
+def test_less_than_a_window(data, match, vqvae):
+    if "partial_z" not in data.arrays:
+        assert data.hps["level"] < 2  # recorded at the top only
+        return
+    prior, shift = sampled_prior(data)
+    expected = data.arrays["partial_z"]
+    found = level_loop(data, vqvae, prior, expected.shape[1]).run(
+        torch.zeros(3, 0, dtype=torch.long), None, expected.shape[1]
+    )
+    match(f"{data.name}/partial_z", (found - shift).clamp(min=0), expected)
+
+
+@pytest.mark.parametrize("name", ["prior_sep", "prior_single"])
+def test_which_characters_were_sung(golden, match, vqvae, name):
+    data = golden(name)
+    songs, offsets = data.songs()
+    hps, prior, labeller = data.hps, data.model(), data.labeller()
+    hop = vqvae.hops[hps["level"]]
+    for i in range(2):
+        found = align(
+            prior,
+            labeller,
+            songs[i],
+            data.arrays["win_z"][i],
+            hop,
+            hps["alignment_layer"],
+            hps["alignment_head"],
+            round(offsets[i] * RATE),
+        )
+        match(f"{name}/alignment", found, data.arrays[f"alignment_{i}"], 1e-5)
+
+
+@pytest.fixture(scope="module")
+def pipeline(golden, vqvae):
+    names = numbers_of("pipeline", "meta")["priors"]
+    priors = {level: golden(name).model() for level, name in enumerate(names)}
+    labellers = {level: golden(name).labeller() for level, name in enumerate(names)}
+    return Sampler(vqvae, priors, labellers, RATE)
+
+
+def requests(arrays, meta):
+    labels = unpack(arrays["y_level_2"], 5)
+    songs, offsets = songs_of(labels, meta["lyrics"])
+    seconds = meta["hps"]["sample_length"] / RATE
+    return [
+        SongRequest(song.artist, song.genres, song.lyrics, seconds, song.duration_seconds, offset)
+        for song, offset in zip(songs, offsets, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["anc", "primed"])
+def test_all_levels(pipeline, vqvae, match, kind):
+    arrays, meta = arrays_of("pipeline"), numbers_of("pipeline", "meta")
+    params = SamplingParams(temperature=1.0, top_k=1, hop_fraction=tuple(meta["hps"]["hop_fraction"]))
+    codes = None
+    if kind == "primed":
+        codes = dict(enumerate(vqvae.encode(arrays["prompt_x"].transpose(1, 2))))
+        for level, prompt in codes.items():
+            match("pipeline/prompt_z", prompt, arrays[f"prompt_z_l{level}"])
+    songs = pipeline.sample_batch(requests(arrays, meta), params, [0, 0], codes)
+    for level in range(3):
+        found = torch.stack([song.codes[level] for song in songs])
+        match(f"pipeline/{kind}_z", found, arrays[f"{kind}_z_l{level}"])
+    if kind == "anc":
+        match("pipeline/anc_x_l0", torch.stack([s.audio for s in songs]), arrays["anc_x_l0"].transpose(1, 2), 1e-4)
+
+
+def test_labels_of_every_level(pipeline, match):
+    arrays, meta = arrays_of("pipeline"), numbers_of("pipeline", "meta")
+    for level, labeller in pipeline.labellers.items():
+        songs = [pipeline._song(request) for request in requests(arrays, meta)]
+        offsets = unpack(arrays[f"y_level_{level}"], 5).offset.tolist()
+        duration = pipeline.priors[level].ctx * pipeline.hops[level]
+        found = Labels.stack([labeller.labels(s, o, duration) for s, o in zip(songs, offsets, strict=True)])
+        match(f"pipeline/y_level_{level}", pack(found), arrays[f"y_level_{level}"])
