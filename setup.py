@@ -17,13 +17,15 @@ CORE = [
     "numpy>=2",
     "hydra-core>=1.3.8,<1.4",
     "omegaconf>=2.3,<2.4",
-    "safetensors>=0.6",
+    "safetensors>=0.8",
     "rich>=14",
     "mutagen>=1.47",
     "matplotlib>=3.9",
     "jinja2>=3.1",
 ]
 DEV = ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
+
+RELEASED = ["unidecode>=1.3"]  # lyrics that are not ASCII, for models released by OpenAI
 
 setup(
     name="jukebox_pl",
@@ -37,5 +39,5 @@ setup(
     package_dir={"jukebox_pl.recipes": "recipes"},
     package_data={"jukebox_pl": ["templates/*.html"], "jukebox_pl.recipes": ["*.yaml", "**/*.yaml"]},
     install_requires=CORE,
-    extras_require={"dev": DEV},
+    extras_require={"dev": [*DEV, *RELEASED], "released": RELEASED},
 )

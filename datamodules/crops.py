@@ -54,10 +54,10 @@ class CropSource:
         yield from pool
 
     def spread(self, count: int) -> list[Crop]:
-        """About `count` crops, evenly spread over all songs: the same ones every time."""
+        """At least `count` crops, evenly spread over all songs and the inside of each: the same ones every time."""
         each = -(-count // max(len(self.room), 1))
         samples = self._songs((0, 1), None)
-        return [Crop(s, round(self.room[s.song.id] * i / max(each - 1, 1))) for s in samples for i in range(each)]
+        return [Crop(s, int(self.room[s.song.id] * (i + 0.5) / each)) for s in samples for i in range(each)]
 
     def _songs(self, share: tuple[int, int], rng: np.random.Generator | None) -> Iterator[ShardSample]:
         which, readers = share

@@ -81,4 +81,5 @@ def test_sound_of_pieces_is_the_sound_of_the_whole(vqvae, level):
         torch.nn.init.normal_(parameter, std=0.2)
     codes = torch.randint(32, (1, 300))
     whole = vqvae.decode(codes, level)
-    torch.testing.assert_close(vqvae.decode_long(codes, level, piece=70), whole, rtol=0, atol=1e-5 * whole.abs().max().item())
+    pieces = vqvae.decode_long(codes, level, piece=70)
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5 * whole.abs().max().item())

@@ -1,0 +1,61 @@
+"""Songs, shards and trained models small enough to make in every session."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("WANDB_MODE", "offline")
+
+from datamodules.demo import write_demo_catalog
+from jukebox_pl.catalog.prepare import prepare
+from jukebox_pl.catalog.settings import PrepareSettings
+from jukebox_pl.catalog.shards import SPLITS, Catalog, ShardSample, read_shard, write_shard
+
+# What makes size=tiny small enough for a test: seconds for a whole hierarchy.
+MINUSCULE = [
+    "logger=csv",
+    "size.vqvae.clip=4096",
+    "size.vqvae.batch_size=2",
+    "size.vqvae.model.bins=16",
+    "size.vqvae.model.emb=8",
+    "size.vqvae.model.width=4",
+    "size.vqvae.model.depth=1",
+    *(f"size.{prior}.batch_size=2" for prior in ("top_prior", "upsampler_1", "upsampler_0")),
+    *(f"size.{prior}.transformer.ctx=64" for prior in ("top_prior", "upsampler_1", "upsampler_0")),
+    *(f"size.{stage}.every_steps=2" for stage in ("vqvae", "top_prior", "upsampler_1", "upsampler_0")),
+    "size.top_prior.transformer.width=16",
+    *(f"size.{level}.{part}.width=16" for level in ("upsampler_1", "upsampler_0") for part in ("transformer", "upper")),
+    "size.lyrics_prior.encoder.width=16",
+]
+
+
+@pytest.fixture(scope="session")
+def demo_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six songs of four seconds, sung, as audio shards."""
+    folder = tmp_path_factory.mktemp("demo")
+    songs = write_demo_catalog(folder / "songs", songs=6, seconds=4.0)
+    prepare(PrepareSettings(songs, folder / "shards", sample_rate=11025, songs_per_shard=2, workers=0))
+    return folder / "shards"
+
+
+@pytest.fixture(scope="session")
+def code_shards(demo_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same songs as codes: the code at position t of level l is (t + l) % 16."""
+    catalog, out = Catalog.load(demo_shards), tmp_path_factory.mktemp("codes") / "shards"
+    for split in SPLITS:
+        for shard in catalog.shards(split):
+            write_shard(out / split / shard.name, (with_codes(sample) for sample in read_shard(shard)))
+    codes = {"bins": 16, "hops": [8, 32, 128], "fingerprint": "made up"}
+    dataclasses.replace(catalog, folder=out, codes=codes).save()
+    return out
+
+
+def with_codes(sample: ShardSample) -> ShardSample:
+    top = sample.song.duration // 128
+    levels = ((np.arange(top * factor) + level) % 16 for level, factor in ((0, 16), (1, 4), (2, 1)))
+    return ShardSample(sample.song, codes=tuple(level.astype(np.uint16) for level in levels))

@@ -1,0 +1,83 @@
+from itertools import islice
+
+import pytest
+
+from datamodules.crops import CropBatches, CropSource, epoch_steps
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog
+from jukebox_pl.errors import UserError
+
+
+@pytest.fixture
+def source(demo_shards):
+    return CropSource(Catalog.load(demo_shards), TRAIN, 4096, lambda song: song["samples"], crops_per_song=3)
+
+
+def named(crops):
+    return [(crop.sample.song.id, crop.start) for crop in crops]
+
+
+def batches(source, steps=7, seed=0):
+    return CropBatches(source, named, batch_size=4, steps=steps, seed=seed)
+
+
+def test_the_same_seed_gives_the_same_crops_and_every_pass_others(source):
+    assert list(batches(source)) == list(batches(source))
+    assert list(batches(source)) != list(batches(source, seed=1))
+    stream = batches(source)
+    assert list(stream) != list(stream)
+
+
+def test_a_pass_holds_every_song_and_every_crop_lies_inside_its_song(source):
+    crops = list(source.random((0, 1), [0]))
+    assert len(crops) == 3 * len(source.room)
+    assert {id for id, _ in named(crops)} == set(source.room)
+    assert all(0 <= crop.start <= source.room[crop.sample.song.id] for crop in crops)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 6, 7, 8, 20, 21, 22])
+def test_a_resumed_stream_goes_on_where_the_other_stopped(source, taken):
+    def stream(batches):
+        while True:
+            yield from batches
+
+    whole = list(islice(stream(batches(source)), 30))
+    resumed = batches(source)
+    resumed.load_state_dict({"taken": taken})
+    assert list(islice(stream(resumed), 30 - taken)) == whole[taken:]
+
+
+def test_a_resumed_epoch_has_only_its_remaining_batches(source):
+    resumed = batches(source)
+    resumed.load_state_dict({"taken": 5})
+    assert len(list(resumed)) == 2
+    assert len(list(resumed)) == 7
+
+
+@pytest.mark.parametrize("readers", [2, 3])
+def test_readers_share_the_songs_out(source, readers):
+    shares = [{id for id, _ in named(source.random((reader, readers), [0]))} for reader in range(readers)]
+    assert set.union(*shares) == set(source.room)
+    assert sum(map(len, shares)) == len(source.room)
+
+
+def test_more_readers_than_songs_all_read_everything(source):
+    shares = [{id for id, _ in named(source.random((reader, 50), [0]))} for reader in (0, 49)]
+    assert shares == [set(source.room)] * 2
+
+
+def test_held_out_crops_are_fixed_and_spread(demo_shards):
+    source = CropSource(Catalog.load(demo_shards), HELD_OUT, 4096, lambda song: song["samples"])
+    crops = source.spread(5)
+    assert named(crops) == named(source.spread(5))
+    room = source.room[crops[0].sample.song.id]
+    assert [crop.start for crop in crops] == [int(room * part) for part in (0.1, 0.3, 0.5, 0.7, 0.9)]
+
+
+def test_windows_longer_than_every_song_are_refused(demo_shards):
+    with pytest.raises(UserError, match=r"all \d songs of the train split are shorter than one window"):
+        CropSource(Catalog.load(demo_shards), TRAIN, 10**9, lambda song: song["samples"])
+
+
+def test_an_epoch_is_at_least_so_many_steps(source):
+    assert epoch_steps(source, batch_size=4) == 100
+    assert epoch_steps(source, batch_size=1, at_least=1) == 3 * len(source.room)
