@@ -1,1 +1,29 @@
 """jukebox_pl: train and sample a Jukebox hierarchy on your own songs."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jukebox_pl.models.prior import Prior as Prior
+    from jukebox_pl.models.vqvae import VQVAE as VQVAE
+    from jukebox_pl.sampling.sampler import Sampler as Sampler
+    from jukebox_pl.types import SamplingParams as SamplingParams
+    from jukebox_pl.types import SongRequest as SongRequest
+    from jukebox_pl.weights import load_bundle as load_bundle
+
+HOMES = {
+    "Prior": "models.prior",
+    "VQVAE": "models.vqvae",
+    "Sampler": "sampling.sampler",
+    "SamplingParams": "types",
+    "SongRequest": "types",
+    "load_bundle": "weights",
+}
+__all__ = list(HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when first used: processes that only decode songs start without the networks."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
