@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_pl.nn.codebook import Codebook, CodebookStats
-from jukebox_pl.nn.resnet1d import Resnet1D, module_list
+from jukebox_pl.nn.resnet1d import ResidualBlock, Resnet1D, module_list, zero_init
 
 
 class VQVAEOutput(NamedTuple):
@@ -87,6 +87,16 @@ class UpBlock(nn.Module):
         return x
 
 
+def keep_variance(module: nn.Module) -> None:
+    """Starts convolutions so that they keep the size of what goes through them, and residual blocks as the identity."""
+    if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+        transposed = isinstance(module, nn.ConvTranspose1d)
+        taps = module.kernel_size[0] // module.stride[0] if transposed else module.kernel_size[0]
+        nn.init.normal_(module.weight, std=(module.in_channels * taps) ** -0.5)
+    elif isinstance(module, ResidualBlock):
+        zero_init(module.pointwise)
+
+
 class Autoencoder(nn.Module):
     """One level: encoder [B, 1, N] to [B, emb, T], codebook, decoder back to [B, 1, N]."""
 
@@ -139,7 +149,8 @@ class VQVAE(nn.Module):
     """Separate autoencoders for every level.
 
     `downs[l]` halvings (by `strides[l]`, even) lead from level l - 1 to l. `multipliers` widen and deepen a level's
-    autoencoder. Raises ValueError for odd strides.
+    autoencoder. Weights start so that sound keeps its size on its way through; `released_init` starts them as PyTorch
+    does, under which the deeper levels stay silent for hundreds of steps. Raises ValueError for odd strides.
     """
 
     hops: tuple[int, ...]
@@ -156,6 +167,7 @@ class VQVAE(nn.Module):
         multipliers: Sequence[int] = (2, 1, 1),
         codebook_decay: float = 0.99,
         restart_threshold: float | None = None,
+        released_init: bool = False,
     ):
         super().__init__()
         if any(stride % 2 for stride in strides):
@@ -174,6 +186,8 @@ class VQVAE(nn.Module):
             for level, times in enumerate(multipliers)
         )
         self.hops = tuple(level.hop for level in self.levels)
+        if not released_init:
+            self.apply(keep_variance)
 
     def encode(self, audio: Tensor, levels: Sequence[int] | None = None) -> list[Tensor]:
         """audio [B, 1, N], N a multiple of the top hop, to codes [B, N / hop] of the levels asked for (all by default)."""

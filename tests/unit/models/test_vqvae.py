@@ -83,3 +83,10 @@ def test_sound_of_pieces_is_the_sound_of_the_whole(vqvae, level):
     whole = vqvae.decode(codes, level)
     pieces = vqvae.decode_long(codes, level, piece=70)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5 * whole.abs().max().item())
+
+
+def test_sound_keeps_its_size_through_every_level_at_the_start():
+    torch.manual_seed(0)
+    model, audio = VQVAE(bins=64, emb=16, width=16, depth=2, multipliers=(1, 1, 1)), torch.randn(2, 1, 8192)
+    for level in model.levels:
+        assert 0.2 < level.encoder(audio).std() < 5
