@@ -25,6 +25,7 @@ CORE = [
 ]
 DEV = ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
 
+ORACLE = ["transformers==4.57.6"]  # the last release with Hugging Face's port, to compare with in the tests
 RELEASED = ["unidecode>=1.3"]  # lyrics that are not ASCII, for models released by OpenAI
 
 setup(
@@ -39,5 +40,5 @@ setup(
     package_dir={"jukebox_pl.recipes": "recipes"},
     package_data={"jukebox_pl": ["templates/*.html"], "jukebox_pl.recipes": ["*.yaml", "**/*.yaml"]},
     install_requires=CORE,
-    extras_require={"dev": [*DEV, *RELEASED], "released": RELEASED},
+    extras_require={"dev": [*DEV, *RELEASED], "released": RELEASED, "oracle": ORACLE},
 )
