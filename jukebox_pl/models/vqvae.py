@@ -16,6 +16,9 @@ from jukebox_pl.nn.codebook import Codebook, CodebookStats
 from jukebox_pl.nn.resnet1d import ResidualBlock, Resnet1D, module_list, zero_init
 
 
+MARGINS_A_PIECE = 8  # what a piece of a long song brings of its surroundings costs at most a quarter of it
+
+
 class VQVAEOutput(NamedTuple):
     """Lists hold one entry a level, bottom first."""
 
@@ -209,25 +212,26 @@ class VQVAE(nn.Module):
             output.stats.append(bottleneck.stats)
         return output
 
-    def encode_long(self, audio: Tensor, piece: int = 2**20) -> list[Tensor]:
-        """What `encode` gives for audio [B, 1, N], in the memory of `piece` samples; an end short of a top code is cut."""
-        top = self.hops[-1]
-        audio = audio[..., : audio.shape[-1] // top * top]
-        return [self._encode_level(audio, level, -(-piece // top) * top) for level in range(len(self.levels))]
+    def encode_long(self, audio: Tensor, piece: int = 2**16) -> list[Tensor]:
+        """What `encode` gives for audio [B, 1, N], in the memory of about `piece` samples; a last part of a code is cut."""
+        audio = audio[..., : audio.shape[-1] // self.hops[-1] * self.hops[-1]]
+        return [self._encode_level(audio, level, piece) for level in range(len(self.levels))]
 
     def _encode_level(self, audio: Tensor, level: int, piece: int) -> Tensor:
         hop, top = self.hops[level], self.hops[-1]
         margin = -(-self.levels[level].encoder_reach() // top) * top
+        piece = max(-(-piece // top) * top, MARGINS_A_PIECE * margin)
         parts = [
             self.encode(audio[..., stretch], [level])[0][:, inner.start // hop : inner.stop // hop]
             for stretch, inner in pieces(audio.shape[-1], piece, margin)
         ]
         return torch.cat(parts, dim=1)
 
-    def decode_long(self, codes: Tensor, level: int = 0, piece: int = 2**17) -> Tensor:
-        """What `decode` gives for codes [B, T], in the memory of `piece` codes."""
+    def decode_long(self, codes: Tensor, level: int = 0, piece: int = 2**13) -> Tensor:
+        """What `decode` gives for codes [B, T], in the memory of about `piece` codes."""
         hop = self.hops[level]
         margin = -(-self.levels[level].decoder_reach() // hop)
+        piece = max(piece, MARGINS_A_PIECE * margin)
         parts = [
             self.decode(codes[:, stretch], level)[..., inner.start * hop : inner.stop * hop]
             for stretch, inner in pieces(codes.shape[1], piece, margin)
