@@ -27,8 +27,8 @@ class SpectralConvergence(Metric):
     def update(self, audio: Tensor, recon: Tensor) -> None:
         """audio and recon [B, 1, N]."""
         ratios = spectral_convergence(audio, recon)
-        self.total += ratios.sum()
-        self.items += len(ratios)
+        self.total = self.total + ratios.sum()  # not in place: Lightning validates in inference mode
+        self.items = self.items + len(ratios)
 
     def compute(self) -> Tensor:
         return 20 * (self.total / self.items).clamp(min=1e-6).log10()

@@ -1,12 +1,19 @@
-"""Putting a trained network into a larger one without changing what it computes."""
+"""Putting a trained network into another one without changing what it computes."""
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Sequence
 
+import torch
+from torch import Tensor, nn
+
+from jukebox_pl.labels import Labeller, Vocabulary
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import CROSS
+from jukebox_pl.text import PADDING
+
+Rows = Sequence[Sequence[int]]  # for every new row the old rows that it is the sum of
+UNKNOWN_ROW = 0
 
 
 def graft_lyrics(old: Prior, new: Prior) -> None:
@@ -38,3 +45,51 @@ def copy_into(source: nn.Module, target: nn.Module, name: str) -> None:
         target.load_state_dict(source.state_dict())
     except RuntimeError as error:
         raise ValueError(f"cannot graft {name}: {' '.join(str(error).split())}") from None
+
+
+def grow_labels(old: Prior, new: Prior, known: Labeller, wanted: Labeller) -> None:
+    """Copies a prior that was trained under the labeller `known` into one for `wanted`, all tables by name.
+
+    At first `new` gives the codes of every song the logits that `old` did: a new name starts as what `old` is told of
+    names it does not know, a released genre of several words as their sum, a new character as the padding. Raises
+    ValueError with a table of what else differs.
+    """
+    rows = table_rows(old, known, wanted)
+    state = {name: gather(tensor, rows[name]) if name in rows else tensor for name, tensor in old.state_dict().items()}
+    refuse_differences(state, new.state_dict())
+    new.load_state_dict(state)
+
+
+def table_rows(old: Prior, known: Labeller, wanted: Labeller) -> dict[str, Rows]:
+    """Where the rows of every table of names or characters come from."""
+    tokens = {character: token for token, character in enumerate(known.characters.characters, start=1)}
+    characters = [[PADDING], *([tokens.get(character, PADDING)] for character in wanted.characters.characters)]
+    codes = [[old.vocabulary + code] for code in range(old.bins)]
+    symbols = [*characters, *codes] if old.vocabulary else codes
+    return {
+        "conditioners.labels.artist.weight": name_rows(known.artists, wanted.artists),
+        "conditioners.labels.genre.weight": name_rows(known.genres, wanted.genres),
+        "lyrics.embed.weight": characters,
+        "lyrics.out.weight": characters,
+        "embed.weight": symbols,
+        "out.weight": symbols,
+    }
+
+
+def name_rows(known: Vocabulary, wanted: Vocabulary) -> Rows:
+    rows = {wanted.id(name): known.ids(name) for name in wanted.names}
+    return [rows.get(row, [UNKNOWN_ROW]) for row in range(len(wanted))]
+
+
+def gather(table: Tensor, rows: Rows) -> Tensor:
+    """table [N, W] to [len(rows), W]."""
+    return torch.stack([table[list(sources)].sum(0) for sources in rows])
+
+
+def refuse_differences(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Raises ValueError with a line for every tensor that is missing, left over or of another shape."""
+    shapes = [{name: str(tuple(tensor.shape)) for name, tensor in state.items()} for state in (found, expected)]
+    names = [name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name)]
+    lines = [f"  {name}: {shapes[0].get(name, '-')} -> {shapes[1].get(name, '-')}" for name in names]
+    if lines:
+        raise ValueError("\n".join([f"{len(lines)} tensors of the trained prior do not fit:", *lines]))

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from jukebox_pl.nn.codebook import Codebook, CodebookStats
 from jukebox_pl.nn.resnet1d import ResidualBlock, Resnet1D, module_list, zero_init
 
-
 MARGINS_A_PIECE = 8  # what a piece of a long song brings of its surroundings costs at most a quarter of it
 
 

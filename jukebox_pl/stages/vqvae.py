@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jukebox_pl.models.losses import Bandwidth, VQVAELoss, measure_bandwidth, spectral_convergence
+from jukebox_pl.metrics.reconstruction import SpectralConvergence
+from jukebox_pl.models.losses import Bandwidth, VQVAELoss, measure_bandwidth
 from jukebox_pl.models.vqvae import VQVAE, VQVAEOutput
+from jukebox_pl.nn.resnet1d import module_list
 from jukebox_pl.stages.module import StageModule
 from jukebox_pl.stages.optim import OptimConfig
 from jukebox_pl.types import AudioBatch
@@ -21,6 +23,7 @@ class VQVAEModule(StageModule):
     def __init__(self, model: VQVAE, optim: OptimConfig | None = None, loss: VQVAELoss | None = None):
         super().__init__(model, optim)
         self.loss = loss or VQVAELoss()
+        self.convergence = module_list(SpectralConvergence() for _ in model.levels)
         self.register_buffer("bandwidth", torch.zeros(3))
 
     def setup(self, stage: str) -> None:
@@ -37,9 +40,9 @@ class VQVAEModule(StageModule):
     def validation_step(self, batch: AudioBatch, index: int) -> None:
         output = self.model(batch.audio)
         self._losses(batch.audio, output, "held_out")
-        for level, recon in enumerate(output.recons):
-            ratio = spectral_convergence(batch.audio, recon).mean()
-            self.log(f"held_out/level_{level}/spectral_convergence_db", 20 * ratio.clamp(min=1e-6).log10())
+        for level, (metric, recon) in enumerate(zip(self.convergence, output.recons, strict=True)):
+            metric.update(batch.audio, recon)
+            self.log(f"held_out/level_{level}/spectral_convergence_db", metric)
 
     def _losses(self, audio: Tensor, output: VQVAEOutput, split: str) -> Tensor:
         """Logs every component of every level and returns the sum over levels."""
