@@ -33,12 +33,14 @@ class CropSource:
 
     def __init__(self, catalog: Catalog, split: str, length: int, positions: Positions, crops_per_song: int = 1):
         self.shards, self.length, self.crops_per_song = catalog.shards(split), length, crops_per_song
-        sizes = {song["id"]: positions(song) for song in catalog.songs(split)}
-        self.room = {id: size - length for id, size in sizes.items() if size >= length}
-        if sizes and not self.room:
+        songs = catalog.songs(split)
+        self.room = {song["id"]: positions(song) - length for song in songs if positions(song) >= length}
+        if songs and not self.room:
+            longest = max(songs, key=positions)
             raise UserError(
-                f"{catalog.folder}: all {len(sizes)} songs of the {split} split are shorter than one window, the longest "
-                f"has {max(sizes.values())} of {length} units; prepare longer songs or choose a smaller window (ctx)"
+                f"{catalog.folder}: all {len(songs)} songs of the {split} split are shorter than one window: the longest, "
+                f"{longest['path']}, has {positions(longest)} of the {length} units that are needed (samples, or codes of "
+                f"the top level); prepare longer songs or choose a smaller window (clip, or ctx)"
             )
 
     def random(self, share: tuple[int, int], seed: Sequence[int]) -> Iterator[Crop]:

@@ -47,6 +47,13 @@ class ShardDataModule(pl.LightningDataModule):
     def collate(self, crops: list[Crop]) -> Any:
         """Crops to a batch."""
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"workers": self.workers}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """A stream of crops that was stopped goes on with the readers it had, whatever was asked for since."""
+        self.workers = state_dict["workers"]
+
     def setup(self, stage: str) -> None:
         held_out = require_split(self.catalog, HELD_OUT)
         self.train = CropSource(self.catalog, TRAIN, self.crop_length, self.positions, self.crops_per_song)

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from jukebox_pl.errors import UserError
 
-MISTAKE = 2
-NOISE = ("To append", "full_key", "object_type", "Set the env", "reference_")
+MISTAKE, INTERRUPTED = 2, 130
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
+FROM_A_WORKER = f"{UserError.__module__}.{UserError.__name__}: "  # what stands before its message in a traceback
+NOISE = ("To append", "full_key", "object_type", "Set the env", "reference_", "Config search path", "provider=")
+
+
+class Kind(NamedTuple):
+    """What may stand where a value of some type stood, and how to say it."""
+
+    types: tuple[type, ...]
+    words: str
+
+
+KINDS = {
+    bool: Kind((bool,), "true or false"),
+    int: Kind((int, list), "a whole number"),
+    float: Kind((int, float, list), "a number"),
+}
 
 
 def recipes_folder() -> Path:
@@ -25,27 +44,55 @@ def recipes_folder() -> Path:
     return next(folder for folder in (package / "recipes", package.parent / "recipes") if folder.is_dir())
 
 
-def compose_config(name: str, overrides: list[str]) -> DictConfig:
-    """The config `name`.yaml under `overrides`. Raises UserError naming what is wrong and what comes near."""
+def compose_config(name: str, words: list[str]) -> DictConfig:
+    """The config `name`.yaml under the `words`. Raises UserError naming what is wrong and what comes near."""
+    choices = [word for word in words if word.startswith("hydra.") or (recipes_folder() / word.partition("=")[0]).is_dir()]
     with initialize_config_dir(str(recipes_folder()), version_base="1.3"):
         try:
-            return compose(name, overrides)
+            config = compose(name, [literal(word) for word in words])
+            require_kinds(settings(compose(name, choices)), settings(config))
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explain(str(error), known_names(name))) from None
+    return config
+
+
+def literal(word: str) -> str:
+    """`name=value` as Hydra takes it: quoted where it is no value but a text, with its commas, brackets and line ends."""
+    name, given, value = word.partition("=")
+    try:
+        is_text = OverridesParser.create().parse_override(word).is_sweep_override()
+    except HydraException:
+        is_text = bool(given)
+    escaped = value.replace("'", "\\'")
+    return f"{name}='{escaped}'" if is_text else word
+
+
+def settings(config: DictConfig) -> dict[str, Any]:
+    """Dotted names and values, as written."""
+    return dict(flat(OmegaConf.to_container(config, resolve=False)))
+
+
+def require_kinds(usual: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raises UserError where a word stands for a number, or a number for a switch."""
+    for name, value in given.items():
+        was = usual.get(name)
+        kind = KINDS.get(type(was))
+        if kind and value is not None and not isinstance(value, kind.types) and "${" not in str(value):
+            raise UserError(f"{name}={value}: expected {kind.words}, such as {was}")
 
 
 def known_names(name: str) -> set[str]:
     """What a user may have meant: dotted settings and the choices of every group."""
     choices = {file.stem for file in recipes_folder().glob("*/*.yaml")}
-    return choices | set(key_names(OmegaConf.to_container(compose(name), resolve=False)))
+    return choices | set(settings(compose(name)))
 
 
-def key_names(tree: object, prefix: str = "") -> Iterable[str]:
-    """All dotted names in a config."""
+def flat(tree: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All dotted names in a config, and what stands there."""
     if isinstance(tree, dict):
         for key, value in tree.items():
-            yield f"{prefix}{key}"
-            yield from key_names(value, f"{prefix}{key}.")
+            yield f"{prefix}{key}", value
+            yield from flat(value, f"{prefix}{key}.")
 
 
 def explain(message: str, known: Iterable[str]) -> str:
@@ -66,15 +113,27 @@ def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = 
             print(help_text(name))
             return
         main(compose_config(name, words))
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(MISTAKE) from None
-    except OmegaConfBaseException as error:
-        sys.stderr.write(f"error: {explain(str(error), ())}\n")
-        raise SystemExit(MISTAKE) from None
     except KeyboardInterrupt:
         sys.stderr.write("stopped; the same command goes on from here\n")
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
+    except Exception as error:
+        if (mistake := mistake_in(error)) is None:
+            raise
+        sys.stderr.write(f"error: {mistake}\n")
+        raise SystemExit(MISTAKE) from None
+
+
+def mistake_in(error: BaseException) -> str | None:
+    """What to tell a user of an error, if it is theirs: also where another library has wrapped it in one of its own."""
+    if isinstance(error, UserError):
+        return " ".join(str(error).rpartition(FROM_A_WORKER)[-1].split("\n"))
+    if error.__cause__ and (cause := mistake_in(error.__cause__)):
+        return cause
+    if isinstance(error, OmegaConfBaseException):
+        return explain(str(error), ())
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        return f"{error.filename or 'the disk'}: {error.strerror}; make room or choose another folder, and run it again"
+    return None
 
 
 def help_text(name: str) -> str:

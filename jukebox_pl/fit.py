@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import warnings
 from functools import cache
 from pathlib import Path
@@ -12,8 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from jukebox_pl import cli
 from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.errors import UserError
 from jukebox_pl.labels import Vocabulary
 from jukebox_pl.text import Characters
+from jukebox_pl.weights import BUNDLE
 
 CATALOG_FACTS = {
     "artists": lambda catalog: len(Vocabulary(catalog.artists)),
@@ -36,17 +39,39 @@ def first(*values: Any) -> Any:
 
 
 def main(config: DictConfig) -> None:
-    from jukebox_pl.stages.run import walk  # imports Lightning: --help and mistakes answer at once without it
+    from jukebox_pl.stages.run import say, walk  # imports Lightning: --help and mistakes answer at once without it
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchdata")
-    walk(config.stages, Path(config.run_dir))
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchdata|torch.distributed")
+    require_usable(config)
+    results = walk(config.stages, run_dir := Path(config.run_dir))
+    for result in results.values():
+        if page := result.summary.get("page"):
+            say(f"to see and hear: {page}")
+    if (run_dir / BUNDLE).exists():
+        say(f"to sing: {sample_command(run_dir, Catalog.load(config.data.path))}")
 
 
-def cli_main() -> None:
+def require_usable(config: DictConfig) -> None:
+    """Raises UserError when there are no songs, or no steps, to train with. Spells `run_dir` as paths into it will be."""
+    if any(OmegaConf.is_missing(config.data, name) for name in ("path", "songs")):
+        raise UserError("no songs to train on: give data=demo, data=folder data.songs=SONGS or data=shards data.path=SHARDS")
+    if config.max_steps is not None and not (isinstance(config.max_steps, int) and config.max_steps > 0):
+        raise UserError(f"max_steps={config.max_steps}: expected a whole number above zero, or null for what the size says")
+    config.run_dir = str(Path(config.run_dir))
+
+
+def sample_command(run_dir: Path, catalog: Catalog) -> str:
+    """What a shell takes: a song of this run, under names that it knows."""
+    names = [f"artist={name}" for name in catalog.artists[:1]] + [f"genre={name}" for name in catalog.genres[:1]]
+    words = [f"run_dir={run_dir}", *names, "seconds=10", "seed=1"]
+    return shlex.join(["python", "-m", "jukebox_pl.sample", *words])
+
+
+def cli_main(argv: list[str] | None = None) -> None:
     OmegaConf.register_new_resolver("catalog", catalog_fact, replace=True)
     OmegaConf.register_new_resolver("first", first, replace=True)
-    cli.run(main, "fit")
+    cli.run(main, "fit", argv)
 
 
 if __name__ == "__main__":

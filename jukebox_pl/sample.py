@@ -11,6 +11,8 @@ from jukebox_pl import audio, cli, weights
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import SamplingParams, SongRequest
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 
 def main(config: DictConfig) -> None:
     from jukebox_pl.singing import sing, write_song  # imports matplotlib: --help and mistakes answer at once without it
@@ -18,9 +20,9 @@ def main(config: DictConfig) -> None:
     if config.run_dir is None:
         raise UserError("run_dir is missing, as in run_dir=runs/demo: the folder of a finished run")
     formats = [require_format(name) for name in listed(config.formats)]
-    request, params = request_of(config), params_of(config)
-    bundle = weights.load_bundle(config.run_dir)
-    song = sing(bundle, request, params, config.seed, config.device or default_device())
+    request, params, device = request_of(config), params_of(config), require_device(config.device)
+    bundle = weights.load_bundle(config.run_dir, dtype=require_dtype(config.dtype or "float32"))
+    song = sing(bundle, request, params, config.seed, device)
     folder = Path(config.out or Path(config.run_dir) / "songs" / f"seed_{config.seed}")
     command = "python -m jukebox_pl.sample run_dir=… artist=… genre=… lyrics=FILE_OR_TEXT seconds=10 seed=1"
     print(write_song(folder, song, bundle, formats, {"command": command}))
@@ -31,10 +33,17 @@ def request_of(config: DictConfig) -> SongRequest:
         artist=str(config.artist or ""),
         genres=tuple(str(genre) for genre in listed(config.genre)),
         lyrics=read_lyrics(str(config.lyrics or "")),
-        seconds=float(config.seconds),
-        total_seconds=config.total_seconds,
-        offset_seconds=float(config.offset_seconds),
+        seconds=number(config, "seconds"),
+        total_seconds=None if config.total_seconds is None else number(config, "total_seconds"),
+        offset_seconds=number(config, "offset_seconds", least=0.0),
     )
+
+
+def number(config: DictConfig, name: str, least: float = 1e-3) -> float:
+    value = config[name]
+    if not isinstance(value, int | float) or not least <= value < float("inf"):
+        raise UserError(f"{name}={value}: expected a number of at least {least}")
+    return float(value)
 
 
 def params_of(config: DictConfig) -> SamplingParams:
@@ -70,8 +79,21 @@ def require_format(name: str) -> str:
     return name
 
 
-def default_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def require_dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise UserError(f"dtype {name!r} is not supported; known are {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+def require_device(name: str | None) -> str:
+    """`name`, or a GPU where there is one. Raises UserError when there is no such device."""
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device={name} cannot be used: {str(error).splitlines()[0]}") from None
+    return name
 
 
 if __name__ == "__main__":

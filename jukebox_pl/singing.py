@@ -15,6 +15,8 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jukebox_pl import audio
+from jukebox_pl.errors import UserError
+from jukebox_pl.labels import Labeller
 from jukebox_pl.page import write_song_page
 from jukebox_pl.sampling import sampler
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
@@ -25,9 +27,27 @@ SECONDS_BETWEEN_LINES = 5.0
 
 def sing(bundle: Bundle, request: SongRequest, params: SamplingParams, seed: int, device: str = "cpu") -> SampledSong:
     """Samples a song, showing the progress of every level and window."""
+    check_lyrics(request.lyrics, bundle.labellers[max(bundle.labellers)])
     singer = sampler.Sampler(bundle.vqvae, bundle.priors, bundle.labellers, bundle.sample_rate, device)
     with show_progress() as shown:
         return singer.sample(request, params, seed, on_window=shown.window, on_step=shown.step)
+
+
+def check_lyrics(lyrics: str, labeller: Labeller) -> None:
+    """Warns of what the models cannot sing. Raises UserError when nothing would be left."""
+    characters = labeller.characters
+    unknown = characters.unknown(lyrics)
+    if lyrics and not labeller.lyric_tokens:
+        warn("this model was trained without lyrics and does not follow these")
+    elif unknown and not characters.clean(lyrics).strip():
+        raise UserError(f"nothing is left of these lyrics: this model sings {characters.characters!r}")
+    elif unknown:
+        shown = "".join(sorted(unknown))
+        warn(f"left out of the lyrics: {sum(unknown.values())} times {shown!r}, which this model has not learned to sing")
+
+
+def warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
 def write_song(folder: Path, song: SampledSong, bundle: Bundle, formats: Sequence[str], page: Mapping[str, Any]) -> Path:

@@ -152,15 +152,23 @@ class Bundle:
 
 
 def save_bundle(folder: str | Path, sample_rate: int, vqvae: str, priors: Mapping[int, str]) -> None:
-    """Lists the model folders (relative to `folder`) that make up a bundle."""
-    record = {"sample_rate": sample_rate, "vqvae": vqvae, "priors": {str(level): path for level, path in priors.items()}}
-    write_json(Path(folder) / BUNDLE, record)
+    """Lists the model folders (relative to `folder`) that make up a bundle, and the fingerprints they have now."""
+    folder = Path(folder)
+    record = {
+        "sample_rate": sample_rate,
+        "vqvae": vqvae,
+        "priors": {str(level): path for level, path in priors.items()},
+        "fingerprints": {path: fingerprint(folder / path) for path in (vqvae, *priors.values())},
+    }
+    write_json(folder / BUNDLE, record)
 
 
 def load_bundle(folder: str | Path, trusted: Sequence[str] = TRUSTED, dtype: torch.dtype = torch.float32) -> Bundle:
     """Opens a run folder or a converted bundle, its transformers in `dtype`. Raises UserError naming what is missing."""
     folder = Path(folder)
     record = read_json(folder / BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
+    for path, expected in record["fingerprints"].items():
+        require_unchanged(folder, path, expected)
     vqvae = cast(VQVAE, load(inside(folder, record["vqvae"]), trusted).model)
     loaded = {int(level): load(inside(folder, path), trusted, dtype) for level, path in record["priors"].items()}
     if missing := sorted(set(range(len(vqvae.hops))) - set(loaded)):
@@ -168,6 +176,15 @@ def load_bundle(folder: str | Path, trusted: Sequence[str] = TRUSTED, dtype: tor
     priors = {level: cast(Prior, part.model) for level, part in loaded.items()}
     labellers = {level: part.labeller for level, part in loaded.items() if part.labeller}
     return Bundle(vqvae, priors, labellers, record["sample_rate"])
+
+
+def require_unchanged(folder: Path, path: str, expected: str) -> None:
+    """Raises UserError when a model is not the one that the bundle was put together from: codes would not match."""
+    if (found := fingerprint(inside(folder, path))) != expected:
+        raise UserError(
+            f"{folder / path} was trained again since {folder / BUNDLE} was written ({expected} -> {found}); "
+            f"finish recipe=hierarchy run_dir={folder}"
+        )
 
 
 def inside(folder: Path, path: str) -> Path:

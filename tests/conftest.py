@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads are slower at these sizes
 
 from datamodules.demo import write_demo_catalog
+from jukebox_pl import fit as fit_command
 from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import SPLITS, Catalog, ShardSample, read_shard, write_shard
@@ -19,6 +24,7 @@ from jukebox_pl.catalog.shards import SPLITS, Catalog, ShardSample, read_shard, 
 # What makes size=tiny small enough for a test: seconds for a whole hierarchy.
 MINUSCULE = [
     "logger=csv",
+    "held_out_crops=4",
     "size.vqvae.clip=4096",
     "size.vqvae.batch_size=2",
     "size.vqvae.model.bins=16",
@@ -59,3 +65,35 @@ def with_codes(sample: ShardSample) -> ShardSample:
     top = sample.song.duration // 128
     levels = ((np.arange(top * factor) + level) % 16 for level, factor in ((0, 16), (1, 4), (2, 1)))
     return ShardSample(sample.song, codes=tuple(level.astype(np.uint16) for level in levels))
+
+
+@pytest.fixture(scope="session")
+def minuscule() -> list[str]:
+    return [*MINUSCULE, "trainer.log_every_n_steps=1"]
+
+
+@pytest.fixture(scope="session")
+def fit(minuscule: list[str]) -> Callable[..., None]:
+    """`python -m jukebox_pl.fit` in this process, at a size for tests."""
+    return lambda *words: fit_command.cli_main([*minuscule, *map(str, words)])
+
+
+@pytest.fixture(scope="session")
+def start_fit(minuscule: list[str]) -> Callable[..., subprocess.Popen[str]]:
+    """`python -m jukebox_pl.fit` in a process of its own, at a size for tests."""
+
+    def start(*words: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "jukebox_pl.fit", *minuscule, *map(str, words)]
+        root, environment = Path(__file__).parents[1], os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def finished(fit: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of recipe=demo with every stage done. Not to be changed: tests that do copy it first."""
+    run_dir = tmp_path_factory.mktemp("finished") / "run"
+    songs = "data.source.songs=6", "data.source.seconds=4", "stages.song.request.seconds=1", "+stages.catalog.workers=0"
+    fit("recipe=demo", f"run_dir={run_dir}", "max_steps=4", *songs)
+    return run_dir

@@ -58,7 +58,7 @@ MISTAKES = {
     "nothing": ([], "catalog=... is missing"),
     "no folder": (["catalog=nowhere"], "catalog=nowhere does not exist"),
     "empty": (["catalog=."], "no songs in .: looked for .aac"),
-    "a word": (["catalog=.", "sample_rate=fast"], "sample_rate: Value 'fast'"),
+    "a word": (["catalog=.", "sample_rate=fast"], "sample_rate=fast: expected a whole number"),
     "a typo": (["catalog=.", "held_aut=0.1"], "held_out"),
 }
 

@@ -78,8 +78,8 @@ class ListenCallback(Callback):
         self.next_step = every_steps
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        fitting = trainer.state.fn == TrainerFn.FITTING
-        if fitting and trainer.is_global_zero and trainer.global_step >= self.next_step:
+        # On every rank: a network that is spread over devices is heard on all of them or none. The first one logs.
+        if trainer.state.fn == TrainerFn.FITTING and trainer.global_step >= self.next_step:
             self.next_step = trainer.global_step + self.every_steps
             with torch.inference_mode():
                 self.listen(trainer, pl_module)

@@ -25,10 +25,11 @@ class CatalogStage:
         self.path, self.songs, self.source, self.settings = Path(path), songs, source, settings
 
     def complete(self, result: StageResult) -> bool:
-        """Raises UserError when the shards were changed behind the run's back."""
+        """Raises UserError when the shards are not those that the run began with."""
         if (now := fingerprint(Catalog.load(self.path))) != result.fingerprint:
             raise UserError(
-                f"{self.path} changed since this run began ({result.fingerprint} -> {now}); choose another run_dir"
+                f"{self.path} holds other songs than this run began with ({result.fingerprint} -> {now}); "
+                "give the shards it began with, or choose another run_dir"
             )
         return True
 

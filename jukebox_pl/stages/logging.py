@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import numpy as np
 import wandb
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from wandb.errors import CommError
 from wandb.sdk.lib import wbauth
@@ -23,10 +27,51 @@ def make_loggers(
     folder: Path, name: str, use_wandb: bool = True, project: str = "jukebox_pl", mode: str = "auto"
 ) -> list[Logger]:
     """The loggers of one stage. `mode`: auto, online, offline or disabled."""
-    csv = CSVLogger(folder, name="", version="")
+    metrics = MetricsLogger(folder, name="", version="")
     if not use_wandb or not first_rank():
-        return [csv]
-    return [csv, start_wandb(folder, name, project, wandb_mode(mode))]
+        return [metrics]
+    return [metrics, start_wandb(folder, name, project, wandb_mode(mode))]
+
+
+class MetricsLogger(CSVLogger):
+    """metrics.csv, which a resumed stage goes on with; Lightning alone would begin a new one."""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        self._experiment = self._experiment or MetricsFile(self.log_dir)
+        return self._experiment
+
+
+class MetricsFile(ExperimentWriter):
+    """Forgets, when it is first written to, what an earlier run logged at steps that are done again."""
+
+    def __init__(self, log_dir: str):
+        super().__init__(log_dir)
+        self.resumed = False
+
+    def _check_log_dir_exists(self) -> None:
+        """Lightning deletes an earlier file here."""
+
+    def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
+        path = Path(self.metrics_file_path)
+        if not self.resumed and path.exists():
+            self.metrics_keys = forget_from(path, step or 0)
+        self.resumed = True
+        super().log_metrics(metrics_dict, step)
+
+
+def forget_from(path: Path, step: int) -> list[str]:
+    """Drops rows at `step` and later, and a last line that was cut short; returns the columns."""
+    whole_lines = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+    reader = csv.DictReader(whole_lines)
+    columns = list(reader.fieldnames or [])
+    kept = io.StringIO(newline="")
+    writer = csv.DictWriter(kept, columns)
+    writer.writeheader()
+    writer.writerows(row for row in reader if int(row["step"]) < step)
+    audio.write_atomic(path, kept.getvalue().encode())
+    return columns
 
 
 def first_rank() -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 from torch import nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
@@ -16,7 +17,9 @@ from jukebox_pl.stages.optim import OptimConfig
 
 
 class StageModule(pl.LightningModule):
-    """Trains `model`, a network that knows nothing of Lightning."""
+    """Trains `model`, a network that knows nothing of Lightning. `entrances`: its methods called besides `forward`."""
+
+    entrances: tuple[str, ...] = ()
 
     def __init__(self, model: nn.Module, optim: OptimConfig | None = None):
         super().__init__()
@@ -27,24 +30,24 @@ class StageModule(pl.LightningModule):
         optimizer, scheduler = self.optim.build(self.model.parameters())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def configure_model(self) -> None:
+        """With trainer=fsdp spreads the parameters over the devices, block by block."""
+        if self.device_mesh is None or isinstance(self.model, FSDPModule):
+            return
+        mesh = self.device_mesh["data_parallel"]
+        for module in [*self.model.modules()][::-1]:
+            if isinstance(module, Block) or module is self.model:
+                fully_shard(module, mesh=mesh)
+        for name in self.entrances:
+            register_fsdp_forward_method(self.model, name)
+
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
         """Clips by the norm over all parameters and logs it. Raises UserError when it is not finite."""
         norm = clip_grad_norm_(self.model.parameters(), self.optim.clip)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         if not norm.isfinite():
             raise UserError(
                 f"the gradient at step {self.global_step} is {norm.item()}; lower the learning rate "
                 f"({self.optim.lr}) and run again, the last checkpoint is kept"
             )
         self.log("train/grad_norm", norm)
-
-
-class ShardedStageModule(StageModule):
-    """A stage whose network is large enough to be spread over devices: with trainer=fsdp each block is sharded."""
-
-    def configure_model(self) -> None:
-        if self.device_mesh is None:
-            return
-        for module in self.model.modules():
-            if isinstance(module, Block):
-                fully_shard(module, mesh=self.device_mesh["data_parallel"])
-        fully_shard(self.model, mesh=self.device_mesh["data_parallel"])

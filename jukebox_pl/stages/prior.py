@@ -6,15 +6,16 @@ from torch import Tensor
 
 from jukebox_pl.models.losses import bits, prior_loss
 from jukebox_pl.models.prior import Prior, PriorLosses
-from jukebox_pl.stages.module import ShardedStageModule
+from jukebox_pl.stages.module import StageModule
 from jukebox_pl.stages.optim import OptimConfig
 from jukebox_pl.types import CodesBatch
 
 
-class PriorModule(ShardedStageModule):
+class PriorModule(StageModule):
     """Logs bits per dim (`bpd`) of the codes and, where the prior reads lyrics, of the lyrics."""
 
     model: Prior
+    entrances = ("condition", "losses")
 
     def __init__(self, model: Prior, optim: OptimConfig | None = None, lyrics_fraction: float = 0.4):
         super().__init__(model, optim)

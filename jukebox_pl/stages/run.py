@@ -8,16 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch.distributed as dist
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from jukebox_pl.stages.folders import StageFolder, StageResult
+from jukebox_pl.stages.folders import NEEDS, StageFolder, StageResult
 from jukebox_pl.stages.logging import first_rank
 
-WALK = {"needs", "when"}  # what the walk itself reads of a stage's config
+WALK = {NEEDS, "when"}  # what the walk itself reads of a stage's config
 # Settings that change how a stage runs, not what comes out of it.
-NOT_ASKED = {"max_steps", "trainer", "logger", "workers", "every_steps", "listen", "run_dir", "formats"}
+NOT_ASKED = {"max_steps", "trainer", "logger", "workers", "every_steps", "listen", "formats"}
+# Shards are known by what is in them, wherever they lie: the result of stage catalog tells.
+NOT_ASKED |= {"path"}
 
 
 class Stage(Protocol):
@@ -34,6 +37,8 @@ def walk(stages: Mapping[str, DictConfig], run_dir: Path) -> dict[str, StageResu
     """Runs the stages of a recipe in order and returns what each left. Raises UserError on a user's mistake."""
     results = {}
     for number, (name, config) in enumerate(stages.items(), start=1):
+        if dist.is_initialized():
+            dist.barrier()  # all ranks read the same results of the stages before
         folder = StageFolder(run_dir, name)
         title = f"[{number}/{len(stages)}] {name}"
         results[name] = run_stage(folder, config, title)
@@ -46,7 +51,8 @@ def run_stage(folder: StageFolder, config: DictConfig, title: str) -> StageResul
         return StageResult("")
     needs = {need: StageFolder(folder.run_dir, need).require_result(folder.name) for need in config.get("needs", [])}
     settings: Any = OmegaConf.to_container(config, resolve=True)
-    folder.require_same(asked(settings) | {"needs": {name: result.fingerprint for name, result in needs.items()}})
+    made_from = {NEEDS: {name: result.fingerprint for name, result in needs.items()}}
+    folder.require_same(asked(settings, folder.run_dir) | made_from)
     stage: Stage = instantiate({k: v for k, v in settings.items() if k not in WALK}, _recursive_=False)
     result = folder.result()
     if result and stage.complete(result):
@@ -64,15 +70,13 @@ def run_stage(folder: StageFolder, config: DictConfig, title: str) -> StageResul
     return result
 
 
-def asked(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that decide what comes out of a stage."""
-    return without(settings, NOT_ASKED | WALK)
-
-
-def without(tree: Any, names: set[str]) -> Any:
-    if isinstance(tree, dict):
-        return {key: without(value, names) for key, value in tree.items() if key not in names}
-    return [without(value, names) for value in tree] if isinstance(tree, list) else tree
+def asked(settings: Any, run_dir: Path) -> Any:
+    """The settings that decide what comes out of a stage; a run may be moved, so paths into it are told from there."""
+    if isinstance(settings, dict):
+        return {str(key): asked(value, run_dir) for key, value in settings.items() if key not in NOT_ASKED | WALK}
+    if isinstance(settings, list):
+        return [asked(value, run_dir) for value in settings]
+    return settings.removeprefix(f"{run_dir}/") if isinstance(settings, str) else settings
 
 
 def describe(summary: Mapping[str, Any]) -> str:

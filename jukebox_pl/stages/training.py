@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import pytorch_lightning as pl
 import wandb
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from jukebox_pl import weights
+from jukebox_pl.errors import UserError
 from jukebox_pl.stages.callbacks import ProgressLines, Throughput
 from jukebox_pl.stages.folders import StageResult
 from jukebox_pl.stages.logging import make_loggers
 
 MODEL, CHECKPOINTS, LAST, LISTEN, BEFORE = "model", "checkpoints", "last", "listen", "before.json"
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 class TrainStage:
@@ -51,20 +56,35 @@ class TrainStage:
 
     def run(self, folder: Path) -> StageResult:
         pl.seed_everything(self.seed, verbose=False)
-        config: Any = OmegaConf.to_container(self.model, resolve=True)
-        module = instantiate(self.module, model=weights.build(config))
         data = instantiate(self.data, seed=self.seed)
+        model, config = self.network(data)
+        module = instantiate(self.module, model=model)
         trainer = self._trainer(folder, data)
-        before = self._measure_before(folder, trainer, module, data)
-        last = folder / CHECKPOINTS / f"{LAST}.ckpt"
-        trainer.fit(module, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-        after = self._measure(trainer, module, data)
+        before, after = self._train(folder, trainer, module, data)
         wandb.finish()
+        state: Any = get_model_state_dict(module.model, options=WHOLE)
         if trainer.is_global_zero:
-            weights.save_model(folder / MODEL, module.model, config, getattr(data, "labeller", None))
+            weights.save_state(folder / MODEL, state, config, getattr(data, "labeller", None))
         trainer.strategy.barrier()
         summary = {f"{self.monitor} at step 0": before, f"at step {trainer.global_step}": after}
         return StageResult(weights.fingerprint(folder / MODEL), summary, trainer.global_step)
+
+    def network(self, data: Any) -> tuple[nn.Module, Any]:
+        """The network as it is before the first step, and its config."""
+        config: Any = OmegaConf.to_container(self.model, resolve=True)
+        return weights.build(config), config
+
+    def _train(self, folder: Path, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> tuple[float, float]:
+        """Trains from the last checkpoint on. Returns the monitored number from before and after."""
+        last = last_checkpoint(folder)
+        before = self._measure_before(folder, trainer, module, data, begun=last is not None)
+        try:
+            trainer.fit(module, data, ckpt_path=last, weights_only=True)
+        except SystemExit as ended:
+            if isinstance(ended.__context__, KeyboardInterrupt):  # which Lightning turns into exit code 1
+                raise KeyboardInterrupt from None
+            raise
+        return before, self._measure(trainer, module, data)
 
     def _trainer(self, folder: Path, data: Any) -> pl.Trainer:
         options = {str(name): value for name, value in self.logger.items()}
@@ -90,20 +110,35 @@ class TrainStage:
         ]
         if self.listen:
             chosen.append(instantiate(self.listen, folder=folder / LISTEN, sample_rate=sample_rate))
-        if self.ema:
+        if self.ema and not self._sharded():
             # Buffers stay out of the average: the codebooks live in buffers and are averages themselves.
             chosen.append(EMAWeightAveraging(decay=self.ema, use_buffers=False))
         return chosen
 
-    def _measure_before(self, folder: Path, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> float:
+    def _sharded(self) -> bool:
+        """Averaged weights are a copy of the network, which cannot be made of one that is spread over devices."""
+        return "ModelParallelStrategy" in str(self.trainer.get("strategy"))
+
+    def _measure_before(
+        self, folder: Path, trainer: pl.Trainer, module: pl.LightningModule, data: Any, begun: bool
+    ) -> float:
         """The monitored number at step 0, measured once however often the stage is resumed."""
-        noted = folder / BEFORE
-        if not noted.exists():
-            value = self._measure(trainer, module, data)
-            if trainer.is_global_zero:
-                weights.write_json(noted, value)
-            return value
-        return weights.read_json(noted, "the number measured before training")
+        if begun:
+            return weights.read_json(folder / BEFORE, "the number measured before training")
+        value = self._measure(trainer, module, data)
+        if trainer.is_global_zero:
+            weights.write_json(folder / BEFORE, value)
+        return value
 
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> float:
         return trainer.validate(module, data, verbose=False)[0][self.monitor]
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint that a stage goes on from. Raises UserError when it was cut short."""
+    path = folder / CHECKPOINTS / f"{LAST}.ckpt"
+    if not path.exists():
+        return None
+    if not is_zipfile(path):  # the directory of a zip is its end
+        raise UserError(f"{path} is cut short or no checkpoint; delete it, and stage {folder.name} is trained from step 0")
+    return path

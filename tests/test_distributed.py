@@ -1,0 +1,77 @@
+"""Two processes on one machine: the ranks train together, the stages that run alone run once."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from jukebox_pl import weights
+from jukebox_pl.errors import UserError
+from jukebox_pl.stages import folders
+
+pytestmark = pytest.mark.slow
+
+
+class Run(NamedTuple):
+    folder: Path
+    told: str
+
+    def losses(self, stage: str) -> list[float]:
+        with open(self.folder / stage / "metrics.csv", newline="", encoding="utf-8") as file:
+            return [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+
+
+def on_two(start_fit, finished: Path, folder: Path, *words: str) -> Run:
+    """A run over vqvae, codes and top_prior."""
+    run = "recipe=top_prior", f"run_dir={folder}", f"data.path={finished / 'shards'}"
+    process = start_fit(*run, "trainer.devices=2", "trainer.accelerator=cpu", *words)
+    try:
+        told = process.communicate(timeout=200)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 0, told
+    return Run(folder, told)
+
+
+@pytest.fixture(scope="module")
+def ddp(finished, start_fit, tmp_path_factory) -> Run:
+    return on_two(start_fit, finished, tmp_path_factory.mktemp("ddp"), "trainer=ddp", "max_steps=4")
+
+
+def shapes(stage: Path) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.load(stage / "model").model.state_dict().items()}
+
+
+def test_two_processes_train_and_tell_of_every_stage_once(finished, ddp):
+    for stage in ("catalog", "vqvae", "codes", "top_prior"):
+        assert ddp.told.count(f"{stage}: running") == 1
+        assert ddp.told.count(f"{stage}: finished") == 1
+    for stage in ("vqvae", "top_prior"):
+        assert torch.tensor(ddp.losses(stage)).isfinite().all()
+        assert len(ddp.losses(stage)) == 4
+        assert shapes(ddp.folder / stage) == shapes(finished / stage)
+
+
+def test_two_processes_see_twice_as_much(finished, ddp):
+    assert ddp.losses("vqvae") != Run(finished, "").losses("vqvae")
+
+
+def test_a_rank_that_waits_ends_with_the_first_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "getppid", iter([1, 2]).__next__)
+    monkeypatch.setattr(folders, "SECONDS_BETWEEN_LOOKS", 0)
+    with pytest.raises(UserError, match="stage codes was stopped"):
+        folders.StageFolder(tmp_path, "codes").wait()
+
+
+def test_a_network_spread_over_processes_trains_as_a_whole_one(finished, ddp, start_fit, tmp_path):
+    shutil.copytree(ddp.folder, tmp_path / "run", ignore=shutil.ignore_patterns("top_prior"))
+    for steps in (2, 4):
+        spread = on_two(start_fit, finished, tmp_path / "run", "trainer=fsdp", f"max_steps={steps}")
+    assert spread.losses("top_prior") == pytest.approx(ddp.losses("top_prior"), abs=1e-4)
+    assert shapes(spread.folder / "top_prior") == shapes(finished / "top_prior")

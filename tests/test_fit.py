@@ -1,0 +1,290 @@
+"""`python -m jukebox_pl.fit` as a user types it: whole runs, runs that were stopped, runs that cannot be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import signal
+import tarfile
+import time
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.stages import encode
+
+TRAINED = ("vqvae", "top_prior", "lyrics_prior", "upsampler_1", "upsampler_0")
+DEMO = ("data=demo", "data.source.songs=6", "data.source.seconds=4")
+
+
+def losses(stage: Path) -> dict[int, str]:
+    """The training loss of every step, as logged; each step once."""
+    with open(stage / "metrics.csv", newline="", encoding="utf-8") as file:
+        rows = [(int(row["step"]), row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+    assert len(dict(rows)) == len(rows)
+    return dict(rows)
+
+
+def weights_of(run_dir: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(run_dir)): path.read_bytes() for path in run_dir.rglob("*.safetensors")}
+
+
+def files(folder: Path, pattern: str) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob(pattern)}
+
+
+def without(run_dir: Path, out: Path, *stages: str) -> Path:
+    """A copy of a run in which some stages were never begun."""
+    return Path(shutil.copytree(run_dir, out, ignore=shutil.ignore_patterns(*stages)))
+
+
+def test_a_run_leaves_every_stage_complete_and_a_song(finished):
+    for stage in TRAINED:
+        for file in ("asked.json", "done.json", "metrics.csv", "model/config.json", "model/model.safetensors"):
+            assert (finished / stage / file).stat().st_size > 0
+        assert list(losses(finished / stage)) == [0, 1, 2, 3]
+    assert (finished / "bundle.json").exists()
+    assert {path.name for path in (finished / "song").iterdir()} >= {"song.wav", "codes.npz", "request.json", "index.html"}
+
+
+def test_a_finished_run_is_skipped_and_told_how_to_sing(finished, fit, capsys):
+    before = files(finished, "model.safetensors")
+    started = time.monotonic()
+    fit(
+        "recipe=demo",
+        f"run_dir={finished}",
+        "max_steps=4",
+        *DEMO[1:],
+        "stages.song.request.seconds=1",
+        "+stages.catalog.workers=0",
+    )
+    told = capsys.readouterr().err
+    assert time.monotonic() - started < 5
+    assert told.count("done before, skipped") == 8
+    assert f"to see and hear: {finished}/song/index.html" in told
+    assert f"to sing: python -m jukebox_pl.sample run_dir={finished} 'artist=Ada Bell' genre=" in told
+    assert files(finished, "model.safetensors") == before
+
+
+def test_recipes_share_the_stages_of_a_run(demo_shards, fit, tmp_path, capsys):
+    run = f"run_dir={tmp_path}", f"data.path={demo_shards}", "max_steps=2"
+    fit("recipe=vqvae", *run)
+    assert "skipped" not in capsys.readouterr().err
+    fit("recipe=top_prior", *run)
+    assert "[2/4] vqvae: done before, skipped" in capsys.readouterr().err
+    fit("recipe=hierarchy", *run)
+    assert capsys.readouterr().err.count("done before, skipped") == 4
+    assert (tmp_path / "bundle.json").exists()
+
+
+def test_a_catalog_without_lyrics_gives_a_bundle_without_a_lyrics_prior(demo_shards, fit, tmp_path, capsys):
+    shards = Path(shutil.copytree(demo_shards, tmp_path / "shards"))
+    record = json.loads((shards / "catalog.json").read_text())
+    (shards / "catalog.json").write_text(json.dumps(record | {"characters": ""}))
+    fit("recipe=hierarchy", f"run_dir={tmp_path / 'run'}", f"data.path={shards}", "max_steps=2")
+    assert "lyrics_prior: not for this catalog, skipped" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run/bundle.json").read_text())["priors"]["2"] == "top_prior/model"
+
+
+@pytest.mark.parametrize("stage", ["vqvae", "top_prior", "lyrics_prior"])
+def test_a_stage_that_was_stopped_goes_on_as_if_it_never_was(finished, fit, tmp_path, stage):
+    run_dir = without(finished, tmp_path / "run", stage)
+    words = f"recipe={stage}", f"run_dir={run_dir}", *DEMO
+    fit(*words, "max_steps=3")  # its last checkpoint is of step 2
+    fit(*words, "max_steps=4")
+    assert losses(run_dir / stage) == losses(finished / stage)
+    assert weights_of(run_dir / stage) == weights_of(finished / stage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stage_goes_on_exactly_beyond_an_epoch_and_with_other_workers(finished, fit, tmp_path, workers):
+    words = "recipe=top_prior", "max_steps=4", *DEMO, "size.top_prior.every_steps=50"
+    whole, stopped = (without(finished, tmp_path / name, "top_prior") for name in ("whole", "stopped"))
+    fit(*words, f"run_dir={whole}", "stages.top_prior.max_steps=140", f"data.workers={workers}")
+    for steps, now in ((60, workers), (100, workers), (140, 1)):
+        fit(*words, f"run_dir={stopped}", f"stages.top_prior.max_steps={steps}", f"data.workers={now}")
+    assert losses(stopped / "top_prior") == losses(whole / "top_prior")
+    assert weights_of(stopped) == weights_of(whole)
+
+
+def test_encoding_goes_on_with_the_shards_that_are_there(demo_shards, fit, tmp_path, monkeypatch):
+    words = "recipe=codes", f"run_dir={tmp_path}", f"data.path={demo_shards}", "max_steps=2"
+    fit(*words)
+    whole = files(tmp_path / "codes", "*.tar")
+    shutil.rmtree(tmp_path / "codes")
+
+    def stop_at_the_second(path, samples):
+        if next(tmp_path.rglob("codes/**/*.tar"), None):
+            raise KeyboardInterrupt
+        write_shard(path, samples)
+
+    write_shard = encode.write_shard
+    monkeypatch.setattr(encode, "write_shard", stop_at_the_second)
+    with pytest.raises(SystemExit):
+        fit(*words)
+    assert len(files(tmp_path / "codes", "*.tar")) == 1
+    monkeypatch.undo()
+    fit(*words)
+    assert files(tmp_path / "codes", "*.tar") == whole
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(finished, start_fit, tmp_path):
+    words = "recipe=hierarchy", f"run_dir={tmp_path / 'run'}", f"data.path={finished / 'shards'}", "max_steps=4"
+    for stage in ("vqvae", "lyrics_prior"):
+        process = start_fit(*words)
+        wait_for(tmp_path / "run" / stage / "checkpoints/last.ckpt", process)
+        process.kill()
+        process.communicate()
+    process = start_fit(*words)
+    _, told = process.communicate()
+    assert process.returncode == 0, told
+    assert weights_of(tmp_path / "run") == weights_of(finished)
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_that_the_run_can_go_on(finished, start_fit, tmp_path):
+    words = "recipe=vqvae", f"run_dir={tmp_path / 'run'}", f"data.path={finished / 'shards'}"
+    process = start_fit(*words, "max_steps=1000")
+    wait_for(tmp_path / "run/vqvae/checkpoints/last.ckpt", process)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.endswith("stopped; the same command goes on from here\n")
+    assert "Traceback" not in told
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+
+
+def mistake(fit, capsys, *words) -> str:
+    """What is told of a mistake: one line at the end, exit code 2, no traceback."""
+    with pytest.raises(SystemExit) as stopped:
+        fit(*words)
+    told = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert told.count("error: ") == 1
+    assert "Traceback" not in told
+    return told.splitlines()[-1]
+
+
+WRONG_WORDS = {
+    "a recipe nobody knows": (["recipe=hierarchyy"], "Could not find 'recipe/hierarchyy'.* mean .*hierarchy"),
+    "a misspelt group": (["sizee.vqvae.clip=1"], "sizee.vqvae.clip.*did you mean size.vqvae.clip"),
+    "a misspelt setting": (["size.vqvae.clipp=1"], "size.vqvae.clipp.*did you mean size.vqvae.clip"),
+    "a word alone": (["demo"], "'demo'.*missing EQUAL"),
+    "a word for a number": (["size.vqvae.clip=long"], "size.vqvae.clip=long: expected a whole number, such as"),
+    "a fraction of a step": (["data.path=x", "max_steps=1.5"], "max_steps=1.5: expected a whole number above zero"),
+    "no steps": (["data.path=x", "max_steps=0"], "max_steps=0: expected a whole number above zero"),
+    "no shards": (["data=shards"], "data=demo, data=folder data.songs=SONGS or data=shards data.path=SHARDS"),
+    "no songs": (["data=folder"], "data=demo, data=folder data.songs=SONGS or data=shards data.path=SHARDS"),
+    "no catalog": (["data.path=nowhere"], "nowhere is not a finished catalog: make it with `python -m jukebox_pl.prep"),
+    "no folder to write in": (["data.path=x", "run_dir=/dev/null/run"], "/dev/null.*choose another folder"),
+}
+
+
+@pytest.mark.parametrize(("words", "told"), WRONG_WORDS.values(), ids=WRONG_WORDS)
+def test_a_mistake_is_one_line_and_exit_code_2(fit, tmp_path, capsys, words, told):
+    line = mistake(fit, capsys, "recipe=vqvae", "data=shards", f"run_dir={tmp_path}", *words)
+    assert line.startswith("error: ")
+    assert re.search(told, line), line
+
+
+def rewrite(file: str, text: str):
+    return lambda run_dir: (run_dir / file).write_text(text)
+
+
+def cut_in_half(file: str):
+    return lambda run_dir: (run_dir / file).write_bytes((data := (run_dir / file).read_bytes())[: len(data) // 2])
+
+
+def remove(*stages: str):
+    return lambda run_dir: [shutil.rmtree(run_dir / stage) for stage in stages]
+
+
+def nothing(run_dir: Path) -> None:
+    pass
+
+
+CHECKPOINT = "top_prior/checkpoints/last.ckpt"
+WRONG_RUNS = {
+    "another width": (
+        nothing,
+        ["size.top_prior.transformer.width=32"],
+        "top_prior was made with other settings: model.conditioners.labels.width: 16 -> 32.*another run_dir, or delete",
+    ),
+    "other songs": (
+        lambda run_dir: shutil.rmtree(run_dir / "shards"),
+        ["data.source.songs=5"],
+        "catalog was made with other settings: source.songs: 6 -> 5",
+    ),
+    "another codec": (
+        nothing,
+        ["max_steps=5"],
+        "codes was made from another vqvae than there is now. Choose another run_dir, or delete .*/codes",
+    ),
+    "a stage left out": (
+        remove("codes", "top_prior"),
+        ["~stages.codes"],
+        "stage top_prior needs codes, and .*/codes is not complete; run recipe=codes run_dir=",
+    ),
+    "a result that is no JSON": (rewrite("top_prior/done.json", "{"), [], "top_prior/done.json is corrupt.*delete it"),
+    "a result of something else": (rewrite("top_prior/done.json", '{"a": 1}'), [], "top_prior/done.json is corrupt.*delete"),
+    "settings that are no JSON": (rewrite("codes/asked.json", ""), [], "codes/asked.json is corrupt.*delete it"),
+    "half a checkpoint": (
+        lambda run_dir: (cut_in_half(CHECKPOINT)(run_dir), (run_dir / "top_prior/done.json").unlink()),
+        [],
+        f"{CHECKPOINT} is cut short.*delete it, and stage top_prior is trained from step 0",
+    ),
+    "half a model": (
+        lambda run_dir: (cut_in_half("vqvae/model/model.safetensors")(run_dir), remove("codes")(run_dir)),
+        [],
+        "vqvae/model/model.safetensors does not hold the weights",
+    ),
+    "windows longer than all songs": (
+        remove("top_prior"),
+        ["size.top_prior.transformer.ctx=4096"],
+        "shorter than one window: the longest, .*flac, has 344 of the 4096 units that are needed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "words", "told"), WRONG_RUNS.values(), ids=WRONG_RUNS)
+def test_a_run_that_cannot_go_on_says_why_and_the_way_out(finished, fit, tmp_path, capsys, spoil, words, told):
+    run_dir = without(finished, tmp_path / "run")
+    spoil(run_dir)
+    line = mistake(fit, capsys, "recipe=top_prior", f"run_dir={run_dir}", "max_steps=4", *DEMO, *words)
+    assert re.search(told, line), line
+
+
+def add_member(shard: Path, name: str) -> None:
+    with tarfile.open(shard, "a") as tar:
+        tar.addfile(tarfile.TarInfo(name), BytesIO())
+
+
+WRONG_SHARDS = {
+    "cut short": (lambda shard: shard.write_bytes(shard.read_bytes()[:-2000]), "truncated"),
+    "with a pickle": (lambda shard: add_member(shard, "song.pyd"), "only json, flac, codes.npz may be in a shard"),
+    "with a stranger": (lambda shard: add_member(shard, "song.exe"), "only json, flac, codes.npz may be in a shard"),
+}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("spoil", "told"), WRONG_SHARDS.values(), ids=WRONG_SHARDS)
+def test_a_broken_shard_is_named(demo_shards, fit, tmp_path, capsys, spoil, told, workers):
+    shards = Path(shutil.copytree(demo_shards, tmp_path / "shards"))
+    shard = shards / Catalog.load(shards).shards("train")[0].relative_to(shards)
+    spoil(shard)
+    run = f"run_dir={tmp_path / 'run'}", f"data.path={shards}", f"data.workers={workers}"
+    line = mistake(fit, capsys, "recipe=vqvae", *run)
+    assert line.startswith(f"error: {shard} is broken")
+    assert told in line
+    assert line.endswith(f"delete {shards} and make it again")

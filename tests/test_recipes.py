@@ -1,0 +1,181 @@
+"""Every recipe at every size composes, its stages take their settings, its networks build; a new YAML joins by itself."""
+
+import inspect
+import json
+from functools import cache
+from itertools import takewhile
+
+import pytest
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+
+from jukebox_pl import cli, fit, weights
+from jukebox_pl.errors import UserError
+from jukebox_pl.released.configs import released_config
+from jukebox_pl.released.hparams import PRIORS
+from jukebox_pl.sample import DTYPES, require_dtype
+from jukebox_pl.stages.run import WALK
+
+FOLDER = cli.recipes_folder()
+RECIPES, SIZES = (sorted(path.stem for path in (FOLDER / group).glob("*.yaml")) for group in ("recipe", "size"))
+HEADED = [*FOLDER.glob("*.yaml"), *FOLDER.glob("recipe/*.yaml"), *FOLDER.glob("size/*.yaml")]
+FACTS = {"artists": 5, "genres": 4, "characters": 30, "has_lyrics": True, "max_duration": 1_000_000}
+# The stage that trains what a released model is, size by size. What differs is left out: the bottom of the small
+# hierarchy and its VQ-VAE, the labels of its upsampler.
+SAME_SHAPES = {
+    "jukebox": {
+        "hierarchy/vqvae": "vqvae_jukebox",
+        "hierarchy/top_prior": "top_prior_5b",
+        "hierarchy/lyrics_prior": "top_prior_5b_lyrics",
+        "joint_hierarchy/joint_prior": "top_prior_1b_lyrics",
+        "hierarchy/upsampler_1": "upsampler_middle_1b",
+        "hierarchy/upsampler_0": "upsampler_bottom_1b",
+    },
+    "small": {"hierarchy/top_prior": "small_labelled_prior"},
+}
+
+
+@pytest.fixture
+def catalog(monkeypatch):
+    """The facts of a catalog that nobody had to make; a test may change them."""
+    facts = dict(FACTS)
+    OmegaConf.register_new_resolver("catalog", lambda path, name: facts[name], replace=True)
+    OmegaConf.register_new_resolver("first", fit.first, replace=True)
+    yield facts
+    OmegaConf.clear_resolver("catalog")
+
+
+@cache
+def composed(recipe, size, *overrides):
+    """The config, with some word for what a user has to give."""
+    config = cli.compose_config("fit", [f"recipe={recipe}", f"size={size}", *overrides])
+    for branch in (config, config.data):
+        branch.update({name: "GIVEN" for name in branch if OmegaConf.is_missing(branch, name)})
+    return config
+
+
+def stages_of(*names):
+    """The stages of a recipe at a size, everything in them resolved."""
+    stages = composed(*names).stages
+    return {name: OmegaConf.to_container(stage, resolve=True, throw_on_missing=True) for name, stage in stages.items()}
+
+
+def network(config):
+    return built(json.dumps(config))
+
+
+@cache
+def built(text):
+    return weights.on_meta(json.loads(text))
+
+
+def refused(tree, path=""):
+    """Settings that the class or function they are meant for does not take."""
+    if isinstance(tree, list):
+        tree = dict(enumerate(tree))
+    if isinstance(tree, dict):
+        yield from (f"{path}.{name}" for name in set(tree) - {"_target_"} - WALK if not taken(tree, name))
+        for name, value in tree.items():
+            yield from refused(value, f"{path}.{name}")
+
+
+def taken(tree, name):
+    """Whether `_target_`, or a parent that its `**` goes to, has such a parameter. A `**` that goes elsewhere takes all."""
+    target = get_object(tree["_target_"]) if "_target_" in tree else None
+    for owner in inspect.getmro(target)[:-1] if inspect.isclass(target) else filter(None, [target]):
+        parameters = inspect.signature(owner).parameters.values()
+        if name in {parameter.name for parameter in parameters}:
+            return True
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return False
+    return True
+
+
+def shapes(config):
+    return {name: tuple(tensor.shape) for name, tensor in network(config).state_dict().items()}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_stage_takes_its_settings_and_every_network_builds(recipe, size, catalog):
+    for name, settings in stages_of(recipe, size).items():
+        assert not list(refused(settings, name))
+        instantiate({key: value for key, value in settings.items() if key not in WALK}, _recursive_=False)
+        if settings.get("model"):
+            network(settings["model"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "place"),
+    [
+        ("stages.vqvae.surprise", "surprise"),
+        ("stages.vqvae.data.surprise", "data.surprise"),
+        ("size.vqvae.model.surprise", "model.surprise"),
+        ("size.vqvae.optim.surprise", "module.optim.surprise"),
+    ],
+)
+def test_a_setting_that_nothing_takes_is_found(setting, place, catalog):
+    stages = stages_of("vqvae", "tiny", f"+{setting}=1")
+    assert list(refused(stages["vqvae"], "vqvae")) == [f"vqvae.{place}"]
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match=r"did you mean .*max_steps"):
+        cli.compose_config("fit", ["recipe=hierarchy", "stages.vqvae.max_step=1"])
+
+
+@pytest.mark.parametrize(
+    ("size", "stage", "name"), [(size, *pair) for size, pairs in SAME_SHAPES.items() for pair in pairs.items()]
+)
+def test_a_size_has_the_shapes_of_the_released_model(size, stage, name, catalog):
+    hps = PRIORS.get(name, {})
+    genres, artists = hps.get("y_bins", (0, 0))
+    catalog.update(artists=artists, genres=genres, characters=hps.get("n_vocab", 80))
+    recipe, stage = stage.split("/")
+    assert shapes(stages_of(recipe, size)[stage]["model"]) == shapes(released_config(name))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_lyrics_prior_without_its_x_layers_is_the_top_prior(size, catalog):
+    stages = stages_of("hierarchy", size)
+    top, lyrics = (network(stages[name]["model"]).transformer for name in ("top_prior", "lyrics_prior"))
+    assert lyrics.pattern.replace("X", "") == top.pattern
+    assert (lyrics.heads, lyrics.block, lyrics.checkpointing) == (top.heads, top.block, top.checkpointing)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_upsampler_reads_as_many_upper_codes_as_the_vqvae_writes(size, catalog):
+    stages = stages_of("hierarchy", size)
+    hops = network(stages["vqvae"]["model"]).hops
+    for level in (0, 1):
+        settings = stages[f"upsampler_{level}"]
+        prior = network(settings["model"])
+        assert prior.conditioners["upper"].factor == hops[level + 1] // hops[level]
+        assert settings["data"]["ctx"] % (hops[2] // hops[level]) == 0
+
+
+def test_a_joint_prior_reads_the_lyrics_in_front_of_the_codes(catalog):
+    for size in SIZES:
+        settings = stages_of("joint_hierarchy", size)["joint_prior"]
+        prior = network(settings["model"])
+        assert (prior.ctx, prior.prefix) == (settings["data"]["ctx"], settings["data"]["lyric_tokens"])
+
+
+@pytest.mark.parametrize("path", HEADED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_recipe_says_its_command_cost_and_result_first(path):
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")]
+    assert lines[0].startswith("# Command:  python -m jukebox_pl.")
+    head = list(takewhile(lambda line: line.startswith("#"), lines))
+    assert {"# Cost:", "# Result:"} <= {line[: line.find(":") + 1] for line in head}
+
+
+@pytest.mark.parametrize("path", [*FOLDER.glob("*/*.yaml")], ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_yaml_begins_with_what_it_is(path):
+    assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_sample_computes_in_what_it_is_told():
+    assert cli.compose_config("sample", []).dtype is None
+    assert [require_dtype(name) for name in DTYPES] == list(DTYPES.values())
+    with pytest.raises(UserError, match="dtype 'int8' is not supported; known are float32, bfloat16, float16"):
+        require_dtype("int8")
