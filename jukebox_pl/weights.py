@@ -167,7 +167,7 @@ def load_bundle(folder: str | Path, trusted: Sequence[str] = TRUSTED, dtype: tor
     """Opens a run folder or a converted bundle, its transformers in `dtype`. Raises UserError naming what is missing."""
     folder = Path(folder)
     record = read_json(folder / BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
-    for path, expected in record["fingerprints"].items():
+    for path, expected in record.get("fingerprints", {}).items():
         require_unchanged(folder, path, expected)
     vqvae = cast(VQVAE, load(inside(folder, record["vqvae"]), trusted).model)
     loaded = {int(level): load(inside(folder, path), trusted, dtype) for level, path in record["priors"].items()}
