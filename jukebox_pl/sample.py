@@ -22,6 +22,8 @@ def main(config: DictConfig) -> None:
     formats = [require_format(name) for name in listed(config.formats)]
     request, params, device = request_of(config), params_of(config), require_device(config.device)
     bundle = weights.load_bundle(config.run_dir, dtype=require_dtype(config.dtype or "float32"))
+    for prior in bundle.priors.values():
+        prior.lyrics_as_codes = bool(config.lyrics_as_codes)
     song = sing(bundle, request, params, config.seed, device)
     folder = Path(config.out or Path(config.run_dir) / "songs" / f"seed_{config.seed}")
     command = "python -m jukebox_pl.sample run_dir=… artist=… genre=… lyrics=FILE_OR_TEXT seconds=10 seed=1"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +87,8 @@ def start_fit(minuscule: list[str]) -> Callable[..., subprocess.Popen[str]]:
     def start(*words: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "jukebox_pl.fit", *minuscule, *map(str, words)]
         root, environment = Path(__file__).parents[1], os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell starts background jobs deaf to Ctrl-C
+        return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
 
     return start
 

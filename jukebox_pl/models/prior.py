@@ -30,7 +30,8 @@ class Prior(nn.Module):
     (released 5b_lyrics), or `vocabulary` lyric tokens in front of the codes in one sequence and one joint table of
     symbols (released 1b_lyrics; the transformer's `prefix` is their number). With `tied` the output matrix is the
     embedding and the positions' conditioning is added once more before it; untied models (released 5b and 5b_lyrics) do
-    neither.
+    neither. With `lyrics_as_codes` lyric tokens, as negative codes, may be drawn where codes are due: the original's
+    sampling of 1b_lyrics allowed it, here they are left out.
     """
 
     transformer: Transformer
@@ -47,10 +48,12 @@ class Prior(nn.Module):
         lyrics: LyricsEncoder | None = None,
         vocabulary: int = 0,
         tied: bool = True,
+        lyrics_as_codes: bool = False,
     ):
         super().__init__()
         width, scale = transformer.width, transformer.init_scale
         self.bins, self.vocabulary, self.prefix = bins, vocabulary, transformer.prefix
+        self.lyrics_as_codes = lyrics_as_codes
         self.ctx = transformer.ctx - transformer.prefix
         self.embed = embedding(vocabulary + bins, width, 0.02 * scale)
         self.positions = nn.Parameter(torch.randn(transformer.ctx, width) * 0.01 * scale)
@@ -76,6 +79,11 @@ class Prior(nn.Module):
         states = self.lyrics(lyrics) if self.lyrics is not None and lyrics is not None else None
         return Conditioning(start, positions, lyrics, states)
 
+    @property
+    def first_code(self) -> int:
+        """The code that the first column of the logits stands for."""
+        return -self.vocabulary if self.lyrics_as_codes else 0
+
     def new_cache(self) -> KVCache:
         """An empty cache for one window; whoever samples keeps it."""
         return self.transformer.new_cache()
@@ -88,7 +96,7 @@ class Prior(nn.Module):
         """
         logits = self.symbol_logits(codes + self.vocabulary, cond, cache)
         fresh = logits.shape[1] > codes.shape[1]
-        return logits[:, self.prefix if fresh else 0 :, self.vocabulary :]
+        return logits[:, self.prefix if fresh else 0 :, self.vocabulary + self.first_code :]
 
     def symbol_logits(self, symbols: Tensor, cond: Conditioning, cache: KVCache | None = None) -> Tensor:
         """Like `forward`, over the joint table of lyric tokens and codes, and for the lyrics' positions too."""

@@ -51,9 +51,10 @@ def sample_codes(
     window, fresh = [known], known
     for position in range(known.shape[1], noise.shape[1]):
         try:
-            fresh = draw(prior(fresh, cond, cache)[:, -1], params, noise[:, position]).unsqueeze(1)
+            drawn = draw(prior(fresh, cond, cache)[:, -1], params, noise[:, position])
         except ValueError as error:
             raise ValueError(f"code {position}: {error}") from None
+        fresh = drawn.unsqueeze(1) + prior.first_code
         window.append(fresh)
         if on_step:
             on_step(position + 1)
@@ -175,7 +176,8 @@ class LevelLoop:
         for start, end in windows(total, ctx, hop, done=codes.shape[1]):
             above = None if upper is None else upper[:, start // self.upper_codes : end // self.upper_codes]
             window = self.sample_window(codes[:, start:], above, start, end, total, on_step)
-            codes = torch.cat([codes[:, :start], window], dim=1)
+            # A lyric symbol that was drawn counts in its own window; from then on it is code 0, as in the original.
+            codes = torch.cat([codes[:, :start], window.clamp(min=0)], dim=1)
             if on_window:
                 on_window(Progress(self.level, start, end, total, codes))
         return codes

@@ -19,7 +19,7 @@ class FakeCache:
 class FakePrior(torch.nn.Module):
     """Counts up from the last code; its first answer is what it was told: the sum of the codes above and the offset."""
 
-    ctx = CTX
+    ctx, first_code = CTX, 0
 
     def __init__(self):
         super().__init__()
