@@ -49,7 +49,8 @@ def _run_until_a_process_dies(
                 while waiting and len(running) < 2 * workers:
                     running[pool.submit(function, waiting[0])] = waiting[0]
                     waiting.popleft()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                wait(running, return_when=FIRST_COMPLETED)
+                for future in [future for future in running if future.done()]:
                     future.result()
                     yield running.pop(future), True
         except BrokenProcessPool:
