@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -32,9 +33,10 @@ class CropSource:
     """Which songs of a split are long enough, and their crops of `length` units."""
 
     def __init__(self, catalog: Catalog, split: str, length: int, positions: Positions, crops_per_song: int = 1):
-        self.shards, self.length, self.crops_per_song = catalog.shards(split), length, crops_per_song
+        self.length, self.crops_per_song = length, crops_per_song
         songs = catalog.songs(split)
         self.room = {song["id"]: positions(song) - length for song in songs if positions(song) >= length}
+        self.shard_of = dict(places(catalog, split))
         if songs and not self.room:
             longest = max(songs, key=positions)
             raise UserError(
@@ -63,13 +65,21 @@ class CropSource:
 
     def _songs(self, share: tuple[int, int], rng: np.random.Generator | None) -> Iterator[ShardSample]:
         which, readers = share
-        by_shard = len(self.shards) >= readers
-        mine = self.shards[which::readers] if by_shard else list(self.shards)
+        ids, count = list(self.room), len(self.room)
+        # A stretch of songs touches few shards. Fewer songs than readers: all take all, at other places.
+        mine = ids[which * count // readers : (which + 1) * count // readers] if count >= readers else ids
+        shards = list(dict.fromkeys(self.shard_of[id] for id in mine))
         if rng is not None:
-            rng.shuffle(mine)
-        alone = by_shard or len(self.room) < readers  # fewer songs than readers: all take all, at other places
-        songs = (sample for shard in mine for sample in read_shard(shard) if sample.song.id in self.room)
-        yield from songs if alone else islice(songs, which, None, readers)
+            rng.shuffle(shards)
+        wanted = set(mine)
+        yield from (sample for shard in shards for sample in read_shard(shard) if sample.song.id in wanted)
+
+
+def places(catalog: Catalog, split: str) -> Iterator[tuple[str, Path]]:
+    """Every song's id and the shard that holds it."""
+    songs = iter(catalog.songs(split))
+    for path, shard in zip(catalog.shards(split), catalog.splits[split]["shards"], strict=True):
+        yield from ((song["id"], path) for song in islice(songs, shard["songs"]))
 
 
 class CropBatches(IterableDataset, Generic[Batch]):

@@ -55,7 +55,7 @@ def test_a_resumed_epoch_has_only_its_remaining_batches(source):
 
 @pytest.mark.parametrize("readers", [2, 3])
 def test_readers_share_the_songs_out(source, readers):
-    shares = [{id for id, _ in named(source.random((reader, readers), [0]))} for reader in range(readers)]
+    shares = [{id for id, _ in named(source.random((reader, readers), [reader]))} for reader in range(readers)]
     assert set.union(*shares) == set(source.room)
     assert sum(map(len, shares)) == len(source.room)
 
@@ -63,6 +63,15 @@ def test_readers_share_the_songs_out(source, readers):
 def test_more_readers_than_songs_all_read_everything(source):
     shares = [{id for id, _ in named(source.random((reader, 50), [0]))} for reader in (0, 49)]
     assert shares == [set(source.room)] * 2
+
+
+def test_no_reader_is_left_without_songs_by_those_that_are_too_short(demo_shards):
+    catalog = Catalog.load(demo_shards)
+    long = catalog.songs(TRAIN)[-2:]  # all in the last shards
+    length = {song["id"]: 8192 for song in long}
+    source = CropSource(catalog, TRAIN, 4096, lambda song: length.get(song["id"], 0))
+    shares = [{id for id, _ in named(source.random((reader, 2), [reader]))} for reader in (0, 1)]
+    assert shares == [{song["id"]} for song in long]
 
 
 def test_held_out_crops_are_fixed_and_spread(demo_shards):
