@@ -23,7 +23,7 @@ from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.losses import bits
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import Transformer
-from jukebox_pl.sampling.sampler import sample_codes
+from jukebox_pl.sampling.decoding import sample_codes
 from jukebox_pl.types import SamplingParams
 
 ROWS = 64

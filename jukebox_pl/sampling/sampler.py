@@ -11,10 +11,10 @@ from torch import Tensor
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.labels import Labeller
-from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
-from jukebox_pl.sampling.logits import draw, uniforms
+from jukebox_pl.sampling.decoding import sample_codes
+from jukebox_pl.sampling.logits import uniforms
 from jukebox_pl.sampling.windows import windows
 from jukebox_pl.types import Labels, LevelParams, SampledSong, SamplingParams, Song, SongRequest
 
@@ -33,32 +33,6 @@ class Progress(NamedTuple):
 
 OnWindow = Callable[[Progress], None]
 OnStep = Callable[[int, int, int], None]  # level, codes done, codes in all
-
-
-def sample_codes(
-    prior: Prior,
-    cond: Conditioning,
-    known: Tensor,
-    noise: Tensor,
-    params: LevelParams,
-    on_step: Callable[[int], None] | None = None,
-) -> Tensor:
-    """One window: codes [B, known] completed to [B, T], a number of noise [B, T] for every position.
-
-    Raises ValueError naming the position when the logits are not finite.
-    """
-    cache = prior.new_cache()
-    window, fresh = [known], known
-    for position in range(known.shape[1], noise.shape[1]):
-        try:
-            drawn = draw(prior(fresh, cond, cache)[:, -1], params, noise[:, position])
-        except ValueError as error:
-            raise ValueError(f"code {position}: {error}") from None
-        fresh = drawn.unsqueeze(1) + prior.first_code
-        window.append(fresh)
-        if on_step:
-            on_step(position + 1)
-    return torch.cat(window, dim=1)
 
 
 class Sampler:

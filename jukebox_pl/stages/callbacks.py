@@ -16,8 +16,8 @@ from pytorch_lightning.trainer.states import TrainerFn
 from jukebox_pl import pictures, weights
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
+from jukebox_pl.sampling.decoding import sample_codes
 from jukebox_pl.sampling.logits import uniforms
-from jukebox_pl.sampling.sampler import sample_codes
 from jukebox_pl.stages.logging import log_audio, log_picture
 from jukebox_pl.types import AudioBatch, CodesBatch, SamplingParams
 

@@ -5,7 +5,8 @@ import torch
 from golden_data import RATE, arrays_of, numbers_of, pack, songs_of, unpack
 
 from jukebox_pl.sampling.alignment import align
-from jukebox_pl.sampling.sampler import LevelLoop, Sampler, sample_codes
+from jukebox_pl.sampling.decoding import sample_codes
+from jukebox_pl.sampling.sampler import LevelLoop, Sampler
 from jukebox_pl.types import Labels, SamplingParams, SongRequest
 
 PLAIN = ["prior_plain", "prior_nolabel", "prior_sep", "upsampler_level_1", "upsampler_level_0"]
