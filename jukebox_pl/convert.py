@@ -5,12 +5,12 @@ from __future__ import annotations
 from omegaconf import DictConfig, ListConfig
 
 from jukebox_pl.cli import run
-from jukebox_pl.released.convert import ReleasedFiles, convert
+from jukebox_pl.weights import from_openai
 
 
 def main(config: DictConfig) -> None:
-    places, artists, genres = (paths(config[name]) for name in ("openai", "artists", "genres"))
-    print(convert(ReleasedFiles.find(places, artists, genres), config.out))
+    lists = config.labels
+    print(from_openai(paths(config.openai), config.out, paths(lists.artists), paths(lists.genres)))
 
 
 def paths(value: str | ListConfig | None) -> list[str]:

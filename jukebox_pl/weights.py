@@ -178,6 +178,18 @@ def load_bundle(folder: str | Path, trusted: Sequence[str] = TRUSTED, dtype: tor
     return Bundle(vqvae, priors, labellers, record["sample_rate"])
 
 
+def from_openai(
+    places: Sequence[str | Path], out: str | Path, artists: Sequence[str | Path] = (), genres: Sequence[str | Path] = ()
+) -> Path:
+    """Writes the bundle `out` from OpenAI's released files, or folders that hold them, and lists of `name;id` lines.
+
+    Raises UserError naming the file, what was expected and what was found.
+    """
+    from jukebox_pl.released.convert import ReleasedFiles, convert  # it stands above and saves through this module
+
+    return convert(ReleasedFiles.find(places, artists, genres), out)
+
+
 def require_unchanged(folder: Path, path: str, expected: str) -> None:
     """Raises UserError when a model is not the one that the bundle was put together from: codes would not match."""
     if (found := fingerprint(inside(folder, path))) != expected:

@@ -48,7 +48,9 @@ def vocabulary(files: Sequence[IdFile], lines: int, rule: str) -> Vocabulary:
     if not fitting:
         version, what = rule.split("_")
         found = ", ".join(f"{file.path} ({len(file.entries):,} lines)" for file in files)
-        raise UserError(f"expected the {version} list of {what}, {lines:,} lines, found {found}; name it with {what}=FILE")
+        raise UserError(
+            f"expected the {version} list of {what}, {lines:,} lines, found {found}; name it with labels.{what}=FILE"
+        )
     return ReleasedVocabulary(fitting[0].entries, rule)
 
 

@@ -3,8 +3,10 @@
 import pytest
 import torch
 from golden_data import arrays_of
+from hydra.utils import instantiate
 
 from jukebox_pl.audio import to_channels
+from jukebox_pl.cli import compose_config
 from jukebox_pl.labels import Labeller, ReleasedVocabulary, Vocabulary
 from jukebox_pl.models.conditioners import TimingConditioner
 from jukebox_pl.models.losses import measure_bandwidth
@@ -175,6 +177,32 @@ def test_adam(arrays, misc, match, name, dtype, tolerance):
         parameter.grad = (gradient / scale).to(dtype)
         optimizer.step()
         match(f"misc/adam_{name}", parameter, expected, tolerance)
+
+
+def test_loss_scale(misc, match):
+    """The scaler of trainer=fp16, on a CPU and with the recorded window."""
+    config = compose_config("fit", ["trainer=fp16"]).trainer.plugins[0].scaler
+    recorded = misc["loss_scale"]
+    scaler = instantiate(config, device="cpu", growth_factor=2 ** (1 / recorded["window"]))
+    parameter = torch.nn.Parameter(torch.ones(1))
+    optimizer, scales = torch.optim.SGD([parameter], lr=0.0), []
+    for overflow in recorded["overflow"]:
+        parameter.grad = None
+        scaler.scale((parameter * (torch.inf if overflow else 1.0)).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        scales.append(scaler.get_scale())
+    match("misc/loss_scale", scales, recorded["scales"], 1e-6, "relative")
+
+
+def test_clipping(misc, match):
+    """The original divides by a larger scale where the norm is above the limit; the gradients end the same."""
+    for case in misc["clipped_grad_scale"]:
+        gradient = torch.full((1,), case["grad_norm"])
+        parameter = torch.nn.Parameter(torch.zeros(1))
+        parameter.grad = gradient.clone()
+        torch.nn.utils.clip_grad_norm_([parameter], case["clip"])
+        match("misc/clipped_grad_scale", parameter.grad, gradient * case["scale"] / case["out"], 1e-5)
 
 
 def test_learning_rates(misc, match):

@@ -109,7 +109,7 @@ def test_what_is_there_is_not_overwritten(folder, tmp_path):
 
 def test_lists_of_another_length_or_kind(folder, lists, tmp_path):
     artists, genres = lists
-    with pytest.raises(UserError, match=r"v2 list of artists, 4 lines, found .*genres\.txt \(3 lines\).*artists=FILE"):
+    with pytest.raises(UserError, match=r"v2 list of artists, 4 lines, found .*genres\.txt \(3 lines\).*labels\.artists="):
         convert(ReleasedFiles.find([folder], [genres], [genres]), tmp_path / "out", quiet)
     artists.write_text("unknown;0\nben;9\n")
     with pytest.raises(UserError, match=r"artists\.txt, line 2: expected `name;id` with an id below 2, found 'ben;9'"):
