@@ -59,7 +59,7 @@ class AudioDataModule(ShardDataModule):
         return song["samples"]
 
     def collate(self, crops: list[Crop]) -> AudioBatch:
-        clips = [self.decoded(sample)[start : start + self.clip] for sample, start in crops]
+        clips = [self.decoded(crop.sample)[crop.start : crop.start + self.clip] for crop in crops]
         return AudioBatch(torch.from_numpy(np.stack(clips)).float().div(32767).unsqueeze(1))
 
     def loudness_clips(self, count: int = 64) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,32 @@ from jukebox_pl.catalog.shards import CodesInfo, SongEntry
 from jukebox_pl.errors import UserError
 from jukebox_pl.labels import Labeller, Vocabulary
 from jukebox_pl.text import Characters
-from jukebox_pl.types import CodesBatch, Labels
+from jukebox_pl.types import CodesBatch, Labels, Song
 
 
 class CodesDataModule(ShardDataModule):
     """Windows of `ctx` codes of `level`, cut where codes of the top level begin, with the codes above and labels.
 
+    With `label_dropout` a training window is told nothing at all that often, and does without each of artist, genres
+    and lyrics on its own that often: what a request leaves out has then been trained too.
+
     Raises UserError when the shards hold no codes, or a window is no whole number of top codes.
     """
 
-    def __init__(self, path: str, level: int, ctx: int, lyric_tokens: int = 0, genre_slots: int = 5, **loading: Any):
+    def __init__(
+        self,
+        path: str,
+        level: int,
+        ctx: int,
+        lyric_tokens: int = 0,
+        genre_slots: int = 5,
+        label_dropout: float = 0.0,
+        **loading: Any,
+    ):
         super().__init__(path, **loading)
+        if not 0 <= label_dropout <= 1:
+            raise UserError(f"label_dropout={label_dropout}: expected a share from 0 to 1")
+        self.label_dropout = label_dropout
         self.info = self._require_codes()
         self.level, self.ctx, self.hops = level, ctx, self.info["hops"]
         self.per_top_code = self.hops[-1] // self.hops[level]
@@ -57,4 +73,17 @@ class CodesDataModule(ShardDataModule):
         return torch.from_numpy(song[crop.start * scale : (crop.start + self.crop_length) * scale].astype(np.int64))
 
     def _labels(self, crop: Crop) -> Labels:
-        return self.labeller.labels(crop.sample.song, crop.start * self.hops[-1], self.ctx * self.hops[self.level])
+        song = without_labels(crop.sample.song, [chance < self.label_dropout for chance in crop.chances])
+        return self.labeller.labels(song, crop.start * self.hops[-1], self.ctx * self.hops[self.level])
+
+
+def without_labels(song: Song, left_out: list[bool]) -> Song:
+    """`left_out`: everything, the artist, the genres, the lyrics."""
+    everything, artist, genres, lyrics = left_out
+    return dataclasses.replace(
+        song,
+        artist="" if everything or artist else song.artist,
+        genres=() if everything or genres else song.genres,
+        lyrics="" if everything or lyrics else song.lyrics,
+        words=() if everything or lyrics else song.words,
+    )

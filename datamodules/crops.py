@@ -15,14 +15,16 @@ from jukebox_pl.catalog.shards import TRAIN, Catalog, ShardSample, SongEntry, re
 from jukebox_pl.errors import UserError
 
 Batch = TypeVar("Batch")
+CHANCES = 4
 POOL = 256  # crops that wait to be drawn: neighbours in a batch come from different songs
 
 
 class Crop(NamedTuple):
-    """A song and where to cut it, in the units of the stream."""
+    """A song and where to cut it, in the units of the stream; `chances` in [0, 1) decide what else is random about it."""
 
     sample: ShardSample
     start: int
+    chances: tuple[float, ...] = (1.0,) * CHANCES
 
 
 Collate = Callable[[list[Crop]], Batch]
@@ -47,11 +49,11 @@ class CropSource:
 
     def random(self, share: tuple[int, int], seed: Sequence[int]) -> Iterator[Crop]:
         """Crops at random places, of the songs that fall to reader `share` = (which, of how many), in random order."""
-        rng = np.random.default_rng(seed)
+        rng, luck = np.random.default_rng(seed), np.random.default_rng((*seed, CHANCES))
         pool: list[Crop] = []
         for sample in self._songs(share, rng):
             starts = rng.integers(0, self.room[sample.song.id] + 1, self.crops_per_song)
-            pool += [Crop(sample, int(start)) for start in starts]
+            pool += [Crop(sample, int(start), tuple(luck.random(CHANCES))) for start in starts]
             while len(pool) > POOL:
                 yield pool.pop(rng.integers(len(pool)))
         rng.shuffle(pool)

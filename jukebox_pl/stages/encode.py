@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -13,21 +13,36 @@ import numpy as np
 import torch
 
 from jukebox_pl import audio, weights
-from jukebox_pl.catalog.shards import SPLITS, Catalog, CodesInfo, ShardSample, read_shard, write_shard
+from jukebox_pl.catalog.shards import (
+    SPLITS,
+    TRAIN,
+    Catalog,
+    CodesInfo,
+    ShardSample,
+    SongEntry,
+    Split,
+    read_shard,
+    write_shard,
+)
+from jukebox_pl.catalog.views import View, make_view, view_id
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.stages.catalog import fingerprint
 from jukebox_pl.stages.folders import StageResult
+from jukebox_pl.types import Song
 
 SECONDS_BETWEEN_LINES = 5.0
 
 
 class EncodeStage:
-    """Every shard at `path` through the VQ-VAE in `vqvae`. An interrupted run keeps the shards that are there."""
+    """Every shard at `path` through the VQ-VAE in `vqvae`. An interrupted run keeps the shards that are there.
+
+    `views` of the training songs are encoded behind each of them, under names that end in theirs.
+    """
 
     alone = True
 
-    def __init__(self, path: str, vqvae: str, device: str = "auto"):
-        self.path, self.vqvae = path, vqvae
+    def __init__(self, path: str, vqvae: str, device: str = "auto", views: Mapping[str, View] | None = None):
+        self.path, self.vqvae, self.views = path, vqvae, dict(views or {})
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
     def complete(self, result: StageResult) -> bool:
@@ -37,31 +52,64 @@ class EncodeStage:
         loaded = weights.load(self.vqvae)
         model = cast(VQVAE, loaded.model).to(self.device)
         catalog, out = Catalog.load(self.path), folder / "shards"
-        progress = Progress(sum(len(catalog.songs(split)) for split in SPLITS))
-        for split in SPLITS:
-            for shard in catalog.shards(split):
-                encode_shard(model, shard, out / split / shard.name, progress)
+        views = {split: self.views if split == TRAIN else {} for split in SPLITS}
+        progress = Progress(sum(len(catalog.songs(split)) * (1 + len(views[split])) for split in SPLITS))
+        encoder = Encoder(model, progress)
+        splits = {split: encoder.encode_split(catalog, split, out, views[split]) for split in SPLITS}
         info = CodesInfo(bins=model.bins, hops=list(model.hops), fingerprint=loaded.fingerprint)
-        encoded = dataclasses.replace(catalog, folder=out, codes=info)
+        encoded = dataclasses.replace(catalog, folder=out, codes=info, splits=splits)
         encoded.save()
-        return StageResult(fingerprint(encoded), {"songs": progress.total})
+        songs = sum(len(catalog.songs(split)) for split in SPLITS)
+        return StageResult(fingerprint(encoded), {"songs": songs, "views": progress.total - songs})
 
 
-def encode_shard(model: VQVAE, shard: Path, out: Path, progress: Progress) -> None:
-    if out.exists():
-        progress.add(sum(1 for _ in read_shard(out)))
-    else:
-        write_shard(out, encode_songs(model, shard, progress))
+class Encoder:
+    """Shards of sound to shards of codes."""
 
+    def __init__(self, model: VQVAE, progress: Progress):
+        self.model, self.progress = model, progress
 
-def encode_songs(model: VQVAE, shard: Path, progress: Progress) -> Iterator[ShardSample]:
-    for sample in read_shard(shard):
-        sound, _ = audio.read(sample.audio or b"")
-        mono = torch.from_numpy(sound.mean(0)).view(1, 1, -1).to(next(model.parameters()).device)
+    def encode_split(self, catalog: Catalog, split: str, out: Path, views: Mapping[str, View]) -> Split:
+        encoded: Split = {"shards": [], "songs": []}
+        entries = entries_of(catalog.songs(split), views)
+        for shard in catalog.shards(split):
+            songs = self.encode_shard(shard, out / split / shard.name, views)
+            encoded["shards"].append({"file": f"{split}/{shard.name}", "songs": len(songs)})
+            encoded["songs"] += [{**entries[song.id], "samples": song.duration} for song in songs]
+        return encoded
+
+    def encode_shard(self, shard: Path, out: Path, views: Mapping[str, View]) -> list[Song]:
+        """Makes the shard unless it is there; returns the songs and views in it."""
+        if not out.exists():
+            write_shard(out, self.encode_songs(shard, views))
+            return [sample.song for sample in read_shard(out)]
+        songs = [sample.song for sample in read_shard(out)]
+        self.progress.add(len(songs))
+        return songs
+
+    def encode_songs(self, shard: Path, views: Mapping[str, View]) -> Iterator[ShardSample]:
+        for sample in read_shard(shard):
+            sound, _ = audio.read(sample.audio or b"")
+            yield self.encode_song(sound, sample.song)
+            for name, view in views.items():
+                yield self.encode_song(*make_view(name, view, sound, sample.song))
+
+    def encode_song(self, sound: np.ndarray, song: Song) -> ShardSample:
+        mono = torch.from_numpy(sound.mean(0)).view(1, 1, -1).to(next(self.model.parameters()).device)
         with torch.inference_mode():
-            codes = model.encode_long(mono)
-        yield ShardSample(sample.song, codes=tuple(level[0].cpu().numpy().astype(np.uint16) for level in codes))
-        progress.add(1)
+            codes = self.model.encode_long(mono)
+        self.progress.add(1)
+        return ShardSample(song, codes=tuple(level[0].cpu().numpy().astype(np.uint16) for level in codes))
+
+
+def entries_of(songs: list[SongEntry], views: Mapping[str, View]) -> dict[str, SongEntry]:
+    """What `catalog.json` says of the songs and of their views, by id."""
+    seen: dict[str, SongEntry] = {song["id"]: song for song in songs}
+    for song in songs:
+        for name in views:
+            id = view_id(song["id"], name)
+            seen[id] = {**song, "id": id, "view": name}
+    return seen
 
 
 class Progress:

@@ -12,9 +12,9 @@ def test_clips_are_slices_of_their_songs(demo_shards):
     crops = list(data.train.random((0, 1), [0]))[:3]
     batch = data.collate(crops)
     assert batch.audio.shape == (3, 1, 4096)
-    for clip, (sample, start) in zip(batch.audio, crops, strict=True):
-        sound, _ = audio.read(sample.audio)
-        np.testing.assert_allclose(clip.numpy(), sound[:, start : start + 4096], atol=1e-4)
+    for clip, crop in zip(batch.audio, crops, strict=True):
+        sound, _ = audio.read(crop.sample.audio)
+        np.testing.assert_allclose(clip.numpy(), sound[:, crop.start : crop.start + 4096], atol=1e-4)
 
 
 def test_loaders_give_batches_and_held_out_clips_are_the_same_every_time(demo_shards):

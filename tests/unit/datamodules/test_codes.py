@@ -41,3 +41,33 @@ def test_mistakes_are_named(code_shards, demo_shards):
         CodesDataModule(str(demo_shards), level=0, ctx=64, batch_size=1)
     with pytest.raises(UserError, match="ctx=60 at level 0 is no multiple of 16"):
         CodesDataModule(str(code_shards), level=0, ctx=60, batch_size=1)
+
+
+def told(code_shards, **options):
+    """Artist, genres and lyrics of 400 windows of one reader."""
+    data = CodesDataModule(str(code_shards), level=2, ctx=64, lyric_tokens=8, batch_size=4, **options)
+    data.setup("fit")
+    batches = list(data.train_dataloader())
+    return [
+        torch.cat([getattr(batch.labels, name) for batch in batches]) for name in ("artist", "genres", "lyrics", "offset")
+    ]
+
+
+def test_labels_are_left_out_together_and_one_by_one(code_shards):
+    with_all = told(code_shards)
+    artist, genres, lyrics, offset = told(code_shards, label_dropout=0.2)
+    assert offset.equal(with_all[3])  # the windows stay the same
+    missing = torch.stack([artist == 0, (genres < 0).all(1), (lyrics == 0).all(1) & (with_all[2] > 0).any(1)], dim=1)
+    kept = ~missing
+    assert artist[kept[:, 0]].equal(with_all[0][kept[:, 0]])
+    assert lyrics[kept[:, 2]].equal(with_all[2][kept[:, 2]])
+    shares = missing.float().mean(0)
+    assert (shares[:2] - 0.36).abs().max() < 0.07  # 1 - 0.8 * 0.8
+    assert 0.15 < missing[:, :2].all(1).float().mean() < 0.32  # 0.2 together + 0.8 * 0.2 * 0.2 by chance
+
+
+def test_held_out_windows_keep_their_labels(code_shards):
+    data = CodesDataModule(str(code_shards), level=2, ctx=64, batch_size=4, label_dropout=1.0)
+    data.setup("fit")
+    assert all((batch.labels.artist > 0).all() for batch in data.val_dataloader())
+    assert all((batch.labels.artist == 0).all() for batch in data.train_dataloader())
