@@ -13,8 +13,7 @@ from datamodules.crops import Crop
 from datamodules.loading import ShardDataModule
 from jukebox_pl.catalog.shards import CodesInfo, SongEntry
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Labeller, Vocabulary
-from jukebox_pl.text import Characters
+from jukebox_pl.labels import Labeller, Vocabulary, characters_from
 from jukebox_pl.types import CodesBatch, Labels, Song
 
 
@@ -47,7 +46,7 @@ class CodesDataModule(ShardDataModule):
         if ctx % self.per_top_code:
             raise UserError(f"ctx={ctx} at level {level} is no multiple of {self.per_top_code}, the codes of one top code")
         vocabularies = Vocabulary(self.catalog.artists), Vocabulary(self.catalog.genres)
-        self.labeller = Labeller(*vocabularies, Characters(self.catalog.characters), lyric_tokens, genre_slots)
+        self.labeller = Labeller(*vocabularies, characters_from(self.catalog.characters), lyric_tokens, genre_slots)
 
     def _require_codes(self) -> CodesInfo:
         if self.catalog.codes is None:

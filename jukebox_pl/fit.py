@@ -14,14 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from jukebox_pl import cli
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Vocabulary
-from jukebox_pl.text import Characters
+from jukebox_pl.labels import Vocabulary, characters_from
 from jukebox_pl.weights import BUNDLE
 
 CATALOG_FACTS = {
     "artists": lambda catalog: len(Vocabulary(catalog.artists)),
     "genres": lambda catalog: len(Vocabulary(catalog.genres)),
-    "characters": lambda catalog: len(Characters(catalog.characters)),
+    "characters": lambda catalog: len(characters_from(catalog.characters)),
     "has_lyrics": lambda catalog: bool(catalog.characters),
     "max_duration": lambda catalog: catalog.max_duration,
 }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.text import PADDING, Characters
+from jukebox_pl.phonemes import Phonemes
+from jukebox_pl.text import PADDING, Characters, ReleasedCharacters
 from jukebox_pl.types import Labels, Song, Word
 
 UNKNOWN = "unknown"
@@ -103,6 +105,29 @@ def fold(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
+def characters_from(config: Any) -> Characters:
+    """The vocabulary that `to_config` of any of them describes."""
+    if isinstance(config, str):
+        return Characters(config)
+    return (Phonemes if "language" in config else ReleasedCharacters)(**config)
+
+
+def frequent(names: Iterable[str], at_least: int = 1, at_most: int | None = None) -> list[str]:
+    """The names that occur `at_least` times, of those the `at_most` most frequent, sorted: a vocabulary of a catalog.
+
+    What is left out becomes `unknown`. A name is spelt as it is most often.
+    """
+    counts: Counter[str] = Counter()
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for name in names:
+        if fold(name) not in ("", UNKNOWN):
+            counts[fold(name)] += 1
+            spellings[fold(name)][name] += 1
+    ranked = sorted(counts, key=lambda key: (-counts[key], key))
+    kept = [key for key in ranked if counts[key] >= at_least][:at_most]
+    return sorted(min(spellings[key], key=lambda name: (-spellings[key][name], name)) for key in kept)
+
+
 class Labeller:
     """Turns (song, offset, duration) into Labels of one window.
 
@@ -139,7 +164,7 @@ class Labeller:
         parts = {
             "artists": Vocabulary.from_config(config["artists"]),
             "genres": Vocabulary.from_config(config["genres"]),
-            "characters": Characters.from_config(config["characters"]),
+            "characters": characters_from(config["characters"]),
         }
         return cls(**(config | parts))
 

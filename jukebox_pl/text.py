@@ -58,10 +58,6 @@ class Characters:
     def to_config(self) -> Any:
         return self.characters
 
-    @staticmethod
-    def from_config(config: Any) -> Characters:
-        return Characters(config) if isinstance(config, str) else ReleasedCharacters(**config)
-
 
 class ReleasedCharacters(Characters):
     """The characters of the released models: v2 of 5b_lyrics (80 tokens with the padding), v3 of 1b_lyrics (79).

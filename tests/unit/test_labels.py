@@ -3,7 +3,7 @@ import json
 import pytest
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Labeller, ReleasedVocabulary, Vocabulary
+from jukebox_pl.labels import Labeller, ReleasedVocabulary, Vocabulary, frequent
 from jukebox_pl.text import Characters, ReleasedCharacters
 from jukebox_pl.types import Song, Word
 
@@ -101,3 +101,11 @@ def test_a_released_labeller_survives_its_config():
     told = again.labels(song(artist="Anna B", genres=("Folk Rock",)), 0, 100)
     assert (told.artist.item(), told.genres.tolist()) == (1, [1, 2, -1, -1, -1])
     assert told.lyrics.equal(labeller.labels(song(), 0, 100).lyrics)
+
+
+def test_frequent_names_make_a_vocabulary():
+    names = ["Ada", "ada", "Ben", "Ada", "", "unknown", "Cora", "Ben", "Dora"]
+    assert frequent(names) == ["Ada", "Ben", "Cora", "Dora"]
+    assert frequent(names, at_least=2) == ["Ada", "Ben"]
+    assert frequent(names, at_most=3) == ["Ada", "Ben", "Cora"]
+    assert frequent(reversed(names), at_most=3) == frequent(names, at_most=3)
