@@ -1,0 +1,142 @@
+"""Spleeter's own package, run by the interpreter of another environment: its pins exclude ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from jukebox_pl import audio as sound
+from jukebox_pl.catalog.separators.install_spleeter import COMMAND
+from jukebox_pl.catalog.separators.separator import MODEL_RATE, Piece, at_model_rate, cut, require_vocals
+from jukebox_pl.catalog.separators.spleeter_files import model_folder
+from jukebox_pl.errors import UserError
+
+PYTHON = "JUKEBOX_SPLEETER_PYTHON"
+HAS_SPLEETER = "import importlib.util, sys; sys.exit(importlib.util.find_spec('spleeter') is None)"
+SEGMENT = 512 * 1024  # samples that Spleeter sees at once
+PIECE, MARGIN = 4 * SEGMENT, SEGMENT
+PIECE_SECONDS = (PIECE + 2 * MARGIN) / MODEL_RATE
+
+
+@dataclass
+class SpleeterProcess:
+    """Vocals by the package `spleeter` in an environment of its own.
+
+    `python` is that environment's interpreter, else $JUKEBOX_SPLEETER_PYTHON; `install_spleeter` makes one. `model_path`
+    is that of `Spleeter`, `config` a 2stems configuration of the package's or a JSON file like one. Raises UserError
+    when any of this is missing, and in a call when Spleeter fails, in whatever way, or takes over `time_limit` seconds.
+
+    Songs go to it in pieces: it holds 2.3 GB for one of 71 s, and stops at ten minutes unless told otherwise.
+    """
+
+    python: str | None = None
+    model_path: str | None = None
+    config: str = "spleeter:2stems"
+    time_limit: float = 540.0  # less than prepare gives a step: nobody else ends what Spleeter has started
+
+    def __post_init__(self) -> None:
+        self.folder = model_folder(self.model_path)
+        self.interpreter = find_interpreter(self.python)
+        if not self.config.startswith("spleeter:2stems"):
+            self.config = str(_require_file(self.config, "config"))
+
+    def __call__(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
+        return require_vocals(at_model_rate(self._separate, audio, sample_rate), audio)
+
+    def _separate(self, stereo: np.ndarray) -> np.ndarray:
+        pieces = list(cut(stereo.shape[1], PIECE, MARGIN))
+        with tempfile.TemporaryDirectory(prefix="spleeter-") as work:
+            files = [_write(Path(work, f"{piece.first}.wav"), stereo[:, piece.start : piece.stop]) for piece in pieces]
+            report = self._run(files, work)
+            stems = zip(files, pieces, strict=True)
+            vocals = [_read(file.with_suffix("") / "vocals.wav", piece, report) for file, piece in stems]
+        return np.concatenate(vocals, axis=1)
+
+    def _run(self, files: list[Path], work: str) -> str:
+        """Calls Spleeter, which writes the stems of a file into a folder of its name; returns its last line."""
+        require_named_model(model_folder(str(self.folder.parent)))
+        options = ["-p", self.config, "-o", work, "-d", str(PIECE_SECONDS)]
+        command = [self.interpreter, "-m", "spleeter", "separate", *options, *map(str, files)]
+        return run_limited(command, self.time_limit, work, clean_environment() | {"MODEL_PATH": str(self.folder.parent)})
+
+
+def find_interpreter(python: str | None) -> str:
+    """The interpreter that has spleeter. Raises UserError when there is none, or ffmpeg is missing, which it calls."""
+    way_out = f"`{COMMAND} FOLDER` makes an environment for it"
+    if not (name := python or os.environ.get(PYTHON)):
+        raise UserError(f"neither python= nor {PYTHON} names an interpreter that has spleeter: {way_out}")
+    path = _require_file(name, f"python (or {PYTHON})")
+    for program in ("ffmpeg", "ffprobe"):
+        if not shutil.which(program):
+            raise UserError(f"spleeter needs {program}, which is not installed: install ffmpeg")
+    try:
+        found = subprocess.run([path, "-c", HAS_SPLEETER], env=clean_environment(), capture_output=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"{path} does not run ({error}): expected a Python interpreter; {way_out}") from None
+    if found.returncode:
+        raise UserError(f"{path} does not have spleeter: {way_out}")
+    return str(path)
+
+
+def require_named_model(folder: Path) -> None:
+    """Raises UserError when `checkpoint` names another model than the one beside it: Spleeter would take random weights."""
+    name = (folder / "checkpoint").read_text(errors="replace").partition('"')[2].partition('"')[0]
+    if (folder / name) != folder / "model":
+        raise UserError(f'{folder / "checkpoint"} names {name!r}: expected `model_checkpoint_path: "model"` in it')
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours, without what would lead another interpreter to our packages."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def run_limited(command: list[str], seconds: float, folder: str, environment: dict[str, str]) -> str:
+    """The last line on the standard error of a command that ends well; all it has started ends with it.
+
+    Raises UserError with that line when it does not end well, or not within `seconds`.
+    """
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **options)  # type: ignore
+    try:
+        _, errors = process.communicate(timeout=seconds)
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise UserError(f"spleeter did not end within time_limit={seconds:g} seconds: allow more") from None
+        raise
+    report = (errors.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+    if process.returncode:
+        raise UserError(f"spleeter ended with exit code {process.returncode} ({report})")
+    return report
+
+
+def _require_file(name: str, what: str) -> Path:
+    path = Path(name).absolute()  # not resolved: an environment is known by the place of its link to Python
+    if not path.is_file():
+        raise UserError(f"{what} is {name}, where there is no file: give the path of one")
+    return path
+
+
+def _write(path: Path, stereo: np.ndarray) -> Path:
+    soundfile.write(path, stereo.T, MODEL_RATE, subtype="FLOAT")
+    return path
+
+
+def _read(path: Path, piece: Piece, report: str) -> np.ndarray:
+    """The kept part of a file that Spleeter should have written: it ends with exit code 0 also when it has not."""
+    if not path.is_file():
+        raise UserError(f"spleeter wrote no {path.name} ({report})")
+    vocals, rate = sound.read(path)
+    if rate != MODEL_RATE or vocals.shape != (2, piece.stop - piece.start):
+        found = f"{vocals.shape} (channels, samples) at {rate} Hz"
+        raise UserError(f"spleeter answered with {found} to {piece.stop - piece.start} samples at {MODEL_RATE} Hz")
+    return piece.keep(vocals)
