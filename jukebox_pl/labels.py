@@ -8,8 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import torch
-
 from jukebox_pl.errors import UserError
 from jukebox_pl.phonemes import Phonemes
 from jukebox_pl.text import PADDING, Characters, ReleasedCharacters
@@ -170,6 +168,8 @@ class Labeller:
 
     def labels(self, song: Song, offset: int, duration: int) -> Labels:
         """Labels of the window [offset, offset + duration) in samples, without a batch axis."""
+        import torch  # not at the top: processes that only prepare songs start without it
+
         values = (
             self.artists.id(song.artist),
             self._genre_ids(song.genres),

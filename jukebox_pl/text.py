@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from itertools import groupby
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any
 
@@ -92,3 +93,14 @@ def normalize(text: str) -> str:
     lines = unicodedata.normalize("NFC", text).splitlines()
     folded = (re.sub(r"\s+", " ", line).strip() for line in lines)
     return "\n".join(line for line in folded if line)
+
+
+def letters(word: str) -> str:
+    """What is heard of a word, about: letters and digits without case, accents and doubling ("Allée!" is "ale")."""
+    heard = (letter for letter in unicodedata.normalize("NFKD", word).casefold() if letter.isalnum())
+    return "".join(letter for letter, _ in groupby(heard))
+
+
+def alphabet(text: str) -> str:
+    """Every letter that is heard in a text, once."""
+    return "".join(sorted({letter for character in text for letter in letters(character)}))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor
+from jukebox_pl.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 BOTTOM, MIDDLE, TOP = 0, 1, 2
 
@@ -21,7 +26,10 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True)
 class Song:
-    """What is known about one song. `duration` is in samples per channel at `sample_rate`."""
+    """What is known about one song. `duration` is in samples per channel at `sample_rate`.
+
+    `aligner` names what found the times of `words`, "" where they were given.
+    """
 
     id: str
     duration: int
@@ -34,13 +42,16 @@ class Song:
     language: str = ""
     license: str = ""
     source: str = ""
+    aligner: str = ""
 
     @property
     def duration_seconds(self) -> float:
         return self.duration / self.sample_rate
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"genres": list(self.genres), "words": [list(word) for word in self.words]}
+        """`aligner` only where there is one, as records have always been."""
+        record = asdict(self) | {"genres": list(self.genres), "words": [list(word) for word in self.words]}
+        return {name: value for name, value in record.items() if value or name != "aligner"}
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Song:
@@ -64,6 +75,8 @@ class Labels(NamedTuple):
 
     @staticmethod
     def stack(items: list[Labels]) -> Labels:
+        import torch  # not at the top: processes that only prepare songs start without it
+
         return Labels(*(torch.stack(fields) for fields in zip(*items, strict=True)))
 
 
@@ -71,6 +84,23 @@ class AudioBatch(NamedTuple):
     """Clips of songs: audio [B, 1, N] in [-1, 1]."""
 
     audio: Tensor
+
+    @property
+    def tokens(self) -> int:
+        return self.audio.numel()
+
+    @property
+    def samples(self) -> int:
+        return self.audio.numel()
+
+
+class SungBatch(NamedTuple):
+    """Clips and their words: audio [B, 1, N]; spans [B, W, 2] in samples of the clip, (0, 0) where there is no word;
+    letters [B, W, L], tokens from 1, 0 as padding and throughout for a word that the clip cuts."""
+
+    audio: Tensor
+    spans: Tensor
+    letters: Tensor
 
     @property
     def tokens(self) -> int:
@@ -98,16 +128,50 @@ class CodesBatch(NamedTuple):
         return int(self.labels.duration.sum())
 
 
+Blend = Mapping[str, float]  # names and their weights, above zero; what counts is each one's share of the sum
+
+
+@dataclass(frozen=True)
+class Section:
+    """What changes at `start_seconds` of a request and holds from there on; None stays as it was.
+
+    New lyrics are spread over the time up to the next new lyrics, or the end of the song.
+    """
+
+    start_seconds: float
+    artist: str | Blend | None = None
+    genres: tuple[str, ...] | Blend | None = None
+    lyrics: str | None = None
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Section:
+        """Raises TypeError on unknown or missing fields."""
+        return cls(**without_lists(record))
+
+
 @dataclass(frozen=True)
 class SongRequest:
-    """What to sing. `offset_seconds` is where in the imagined song of `total_seconds` the sampling starts."""
+    """What to sing. `offset_seconds` is where in the imagined song of `total_seconds` the sampling starts.
 
-    artist: str = ""
-    genres: tuple[str, ...] = ()
+    A mapping of weights blends artists or genres: {"Ada": 0.7, "Ben": 0.3}. A tuple of genres is a song that has them all.
+    """
+
+    artist: str | Blend = ""
+    genres: tuple[str, ...] | Blend = ()
     lyrics: str = ""
     seconds: float = 10.0
     total_seconds: float | None = None
     offset_seconds: float = 0.0
+    schedule: tuple[Section, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> SongRequest:
+        """Raises TypeError on unknown fields."""
+        schedule = tuple(Section.from_json(section) for section in record.get("schedule", ()))
+        return cls(**(without_lists(record) | {"schedule": schedule}))
 
 
 class LevelParams(NamedTuple):
@@ -117,24 +181,62 @@ class LevelParams(NamedTuple):
     top_k: int
     top_p: float
     hop_fraction: float
+    parallel_windows: int = 1
+
+
+# What each parameter must be, as a test and in words.
+LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "temperature": (lambda value: 0 < value < math.inf, "be above zero"),
+    "top_k": (lambda value: value >= 0 and value == int(value), "be a whole number of codes, or 0 for all"),
+    "top_p": (lambda value: 0 <= value <= 1, "lie in [0, 1]"),
+    "hop_fraction": (lambda value: 0 < value <= 1, "lie in (0, 1]"),
+    "parallel_windows": (lambda value: value >= 1 and value == int(value), "be a whole number of at least 1"),
+}
 
 
 @dataclass(frozen=True)
 class SamplingParams:
     """How to draw. One value serves every level; a tuple gives one per level, bottom first.
 
-    `hop_fraction`: the part of a window by which the next one moves on (released: 0.5, 0.5, 0.125).
+    `hop_fraction`: the part of a window by which the next one moves on (released: 0.5, 0.5, 0.125). `parallel_windows`: into
+    how many segments a level is cut that are sampled side by side, each without what stands before it; one number is for
+    the levels below the top, which alone remembers a song from window to window. Raises UserError for values out of range.
     """
 
     temperature: float | tuple[float, ...] = 0.99
     top_k: int | tuple[int, ...] = 0
     top_p: float | tuple[float, ...] = 0.0
     hop_fraction: float | tuple[float, ...] = (0.5, 0.5, 0.125)
+    parallel_windows: int | tuple[int, ...] = 1
+
+    def __post_init__(self) -> None:
+        for name, (holds, expected) in LIMITS.items():
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple) and given else (given,):
+                if not is_number(value) or not holds(value):
+                    raise UserError(f"{name} must {expected}, found {value!r}")
 
     def at(self, level: int) -> LevelParams:
         """The parameters of one level; the last of a tuple serves the levels above it too."""
         values = (v[min(level, len(v) - 1)] if isinstance(v, tuple) else v for v in vars(self).values())
         return LevelParams(*values)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> SamplingParams:
+        """Raises TypeError on unknown fields, UserError for values out of range."""
+        return cls(**without_lists(record))
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def without_lists(record: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Clicks where windows meet, as a number."""
+"""What is heard where windows meet, as numbers: clicks, and sudden changes of the sound."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 REACH = 8  # samples around a seam
+FRAME = 1024  # samples on each side of a seam whose spectra are compared
 
 
 def click_ratio(audio: Tensor, seams: Iterable[int], quantile: float = 0.5) -> float:
@@ -20,3 +21,25 @@ def click_ratio(audio: Tensor, seams: Iterable[int], quantile: float = 0.5) -> f
     rough = bends.unfold(0, 2 * REACH, 1).amax(1)  # rough[i]: around sample i + REACH
     places = torch.tensor([seam - REACH for seam in seams if REACH <= seam < len(rough) + REACH], dtype=torch.long)
     return (rough[places].quantile(quantile) / rough[::REACH].quantile(quantile).clamp(min=1e-9)).item()
+
+
+def flux_ratio(audio: Tensor, seams: Iterable[int]) -> float:
+    """How much more the spectrum of audio [T] changes at `seams` (sample indices) than elsewhere: 1 is no difference.
+
+    The mean `spectral_flux` at the seams, divided by that at places all over the audio.
+    """
+    everywhere = range(FRAME, len(audio) - FRAME + 1, FRAME // 4)
+    return (spectral_flux(audio, seams).mean() / spectral_flux(audio, everywhere).mean().clamp(min=1e-9)).item()
+
+
+def spectral_flux(audio: Tensor, places: Iterable[int]) -> Tensor:
+    """How different audio [T] is before and after each place (sample index): 0 is equal, 1 is nothing in common.
+
+    The absolute difference of the two magnitude spectra over their sum; places without a whole frame on both sides are
+    left out.
+    """
+    inside = [place for place in places if FRAME <= place <= len(audio) - FRAME]
+    frames = audio.float().unfold(0, FRAME, 1)  # frames[i]: from sample i on
+    before, after = (frames[[place + shift for place in inside]] for shift in (-FRAME, 0))
+    was, now = (torch.fft.rfft(part * torch.hann_window(FRAME)).abs() for part in (before, after))
+    return (now - was).abs().sum(1) / (now + was).sum(1).clamp(min=1e-9)

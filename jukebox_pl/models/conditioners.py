@@ -23,7 +23,7 @@ class Conditioning(NamedTuple):
     lyrics: Tensor | None  # [B, L] tokens
     states: Tensor | None  # [B, L, W] of the lyrics encoder
 
-    def items(self, which: slice) -> Conditioning:
+    def items(self, which: slice | Tensor) -> Conditioning:
         """Some items of the batch."""
         return Conditioning(*(None if part is None else part[which] for part in self))
 

@@ -53,7 +53,7 @@ class Prior(nn.Module):
         super().__init__()
         width, scale = transformer.width, transformer.init_scale
         self.bins, self.vocabulary, self.prefix = bins, vocabulary, transformer.prefix
-        self.lyrics_as_codes = lyrics_as_codes
+        self.lyrics_as_codes, self.tied = lyrics_as_codes, tied
         self.ctx = transformer.ctx - transformer.prefix
         self.embed = embedding(vocabulary + bins, width, 0.02 * scale)
         self.positions = nn.Parameter(torch.randn(transformer.ctx, width) * 0.01 * scale)
@@ -63,7 +63,7 @@ class Prior(nn.Module):
         self.register_parameter("start", learned)
         self.lyrics = lyrics
         self.transformer = transformer
-        self.out = None if tied else nn.Linear(width, vocabulary + bins, bias=False)
+        self.out: nn.Module | None = None if tied else nn.Linear(width, vocabulary + bins, bias=False)
 
     def condition(self, labels: Labels | None = None, upper: Tensor | None = None) -> Conditioning:
         """Labels and the codes above [B, T / factor] of one window, made ready for `forward`."""
@@ -101,10 +101,33 @@ class Prior(nn.Module):
     def symbol_logits(self, symbols: Tensor, cond: Conditioning, cache: KVCache | None = None) -> Tensor:
         """Like `forward`, over the joint table of lyric tokens and codes, and for the lyrics' positions too."""
         x, told = self._inputs(symbols, cond, position=cache.position if cache else 0)
-        h = self.transformer(x, cond.states, cache)
-        if self.out is not None:
-            return self.out(h.float())
-        return F.linear((h if told is None else h + told).float(), self.embed.weight.float())
+        return self._read(self.transformer(x, cond.states, cache), told)
+
+    def next_logits(self, codes: Tensor, cond: Conditioning, cache: KVCache) -> Tensor:
+        """The last of what `forward` returns: [B, bins]."""
+        x, told = self._inputs(codes + self.vocabulary, cond, cache.position)
+        last = self.transformer(x, cond.states, cache)[:, -1:]
+        return self._code_logits(last, None if told is None else told[:, -1:])
+
+    def step(self, codes: Tensor, cond: Conditioning, cache: KVCache, position: Tensor) -> Tensor:
+        """Logits [B, bins] of the code at `position` (0-dim, above 0) after the one before it, codes [B, 1].
+
+        The cache has seen all that is before. No shape depends on the position, so one graph serves every step.
+        """
+        at = position + self.prefix
+        x = self.embed(codes + self.vocabulary) + self.positions.index_select(0, at[None])
+        told = None if cond.positions is None else cond.positions.index_select(1, position[None])
+        h = self.transformer.step(x if told is None else x + told, cache, at)
+        return self._code_logits(h, told)
+
+    def _code_logits(self, h: Tensor, told: Tensor | None) -> Tensor:
+        return self._read(h, told)[:, -1, self.vocabulary + self.first_code :]
+
+    def _read(self, h: Tensor, told: Tensor | None) -> Tensor:
+        """Logits over the joint table of lyric tokens and codes, always in float32."""
+        if self.tied and told is not None:
+            h = h + told
+        return self.out(h.float()) if self.out is not None else F.linear(h.float(), self.embed.weight.float())
 
     def activations(self, codes: Tensor, cond: Conditioning, layer: int) -> Tensor:
         """What goes into a layer, or with their number comes out of the last: codes [B, n] to [B, prefix + n + 1, W]."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_pl.nn.codebook import Codebook, CodebookStats
-from jukebox_pl.nn.resnet1d import ResidualBlock, Resnet1D, module_list, zero_init
+from jukebox_pl.nn.resnet1d import Conv1d, ConvTranspose1d, ResidualBlock, Resnet1D, module_list, zero_init
 
 MARGINS_A_PIECE = 8  # what a piece of a long song brings of its surroundings costs at most a quarter of it
 
@@ -37,12 +37,12 @@ class DownBlock(nn.Module):
         kernel, padding = 2 * stride, stride // 2
         self.steps = module_list(
             nn.Sequential(
-                nn.Conv1d(width if i else in_width, width, kernel, stride, padding),
+                Conv1d(width if i else in_width, width, kernel, stride, padding),
                 Resnet1D(width, depth, growth),
             )
             for i in range(downs)
         )
-        self.out = nn.Conv1d(width, out_width, 3, padding=1)
+        self.out = Conv1d(width, out_width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         for step in self.steps:
@@ -73,11 +73,11 @@ class UpBlock(nn.Module):
     ):
         super().__init__()
         kernel, padding = 2 * stride, stride // 2
-        self.into = nn.Conv1d(in_width, width, 3, padding=1)
+        self.into = Conv1d(in_width, width, 3, padding=1)
         self.steps = module_list(
             nn.Sequential(
                 Resnet1D(width, depth, growth, cycle, reverse, scale),
-                nn.ConvTranspose1d(width, out_width if i == ups - 1 else width, kernel, stride, padding),
+                ConvTranspose1d(width, out_width if i == ups - 1 else width, kernel, stride, padding),
             )
             for i in range(ups)
         )
@@ -118,7 +118,7 @@ class Autoencoder(nn.Module):
         )
         self.codebook = codebook
         self.decoder = nn.Sequential(*(UpBlock(emb, emb, width, depth, *step, growth) for step in reversed(steps)))
-        self.out = nn.Conv1d(emb, 1, 3, padding=1)
+        self.out = Conv1d(emb, 1, 3, padding=1)
 
     def decode(self, quantized: Tensor) -> Tensor:
         return self.out(self.decoder(quantized))
@@ -226,10 +226,13 @@ class VQVAE(nn.Module):
         ]
         return torch.cat(parts, dim=1)
 
+    def decoder_margin(self, level: int) -> int:
+        """How many codes to each side of a sample can be heard in it, rounded up."""
+        return -(-self.levels[level].decoder_reach() // self.hops[level])
+
     def decode_long(self, codes: Tensor, level: int = 0, piece: int = 2**13) -> Tensor:
         """What `decode` gives for codes [B, T], in the memory of about `piece` codes."""
-        hop = self.hops[level]
-        margin = -(-self.levels[level].decoder_reach() // hop)
+        hop, margin = self.hops[level], self.decoder_margin(level)
         piece = max(piece, MARGINS_A_PIECE * margin)
         parts = [
             self.decode(codes[:, stretch], level)[..., inner.start * hop : inner.stop * hop]

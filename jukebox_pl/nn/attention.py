@@ -6,7 +6,7 @@ keep for that, and in which slot. q, k, v are [B, H, T, D] throughout.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -15,16 +15,18 @@ from torch import Tensor, nn
 from jukebox_pl.nn.cache import LayerCache
 
 attend = F.scaled_dot_product_attention
-Position = TypeVar("Position", int, Tensor)
 
 
 class Pattern(Protocol):
-    """`whole` answers for all positions from 0 on; `step` for queries of one row, from slots a cache kept."""
+    """`whole` answers for all positions from 0 on; `step` for queries of one row, from slots a cache kept.
+
+    `position`, of the first query, is a 0-dim tensor: shapes never depend on it, so one graph serves every step.
+    """
 
     slots: int
     reach: int  # positions from here on are never read as keys
 
-    def slot(self, position: Position) -> Position: ...
+    def slot(self, positions: Tensor) -> Tensor: ...
 
     def first_kept(self, end: int) -> int:
         """The first position before `end` that a query at or after `end` may read."""
@@ -32,7 +34,7 @@ class Pattern(Protocol):
 
     def whole(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: int) -> Tensor: ...
+    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor: ...
 
 
 class Dense:
@@ -41,8 +43,8 @@ class Dense:
     def __init__(self, ctx: int, block: int, prefix: int):
         self.slots = self.reach = ctx
 
-    def slot(self, position: Position) -> Position:
-        return position
+    def slot(self, positions: Tensor) -> Tensor:
+        return positions
 
     def first_kept(self, end: int) -> int:
         return 0
@@ -50,40 +52,36 @@ class Dense:
     def whole(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return attend(q, k, v, is_causal=True)
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: int) -> Tensor:
-        end = position + q.shape[2]
-        return attend_aligned(q, keys[:, :, :end], values[:, :, :end])
+    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
+        return attend_up_to(q, keys, values, spread(position, q))
 
 
 class Prefix:
     """Positions up to the query, of the lyrics in front and a little more.
 
-    The released rule counts in units of the number of rows, not of their length: (prefix // rows + 1) * rows.
+    The released rule counts in units of the number of rows, not of their length: (prefix // rows + 1) * rows. A spare
+    slot takes what comes later and is never read.
     """
 
     def __init__(self, ctx: int, block: int, prefix: int):
         rows = ctx // block
-        self.slots = self.reach = min((prefix // rows + 1) * rows, ctx)
+        self.reach = min((prefix // rows + 1) * rows, ctx)
+        self.slots = self.reach + 1
 
-    def slot(self, position: Position) -> Position:
-        return position
+    def slot(self, positions: Tensor) -> Tensor:
+        return positions.clamp(max=self.reach)
 
     def first_kept(self, end: int) -> int:
         return 0
 
     def whole(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        seen = min(self.slots, k.shape[2])
+        seen = min(self.reach, k.shape[2])
         early = attend(q[:, :, :seen], k[:, :, :seen], v[:, :, :seen], is_causal=True)
         late = attend(q[:, :, seen:], k[:, :, :seen], v[:, :, :seen])
         return torch.cat([early, late], dim=2)
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: int) -> Tensor:
-        early = max(self.slots - position, 0)
-        end = min(position + q.shape[2], self.slots)
-        parts = [attend_aligned(q[:, :, :early], keys[:, :, :end], values[:, :, :end])] if early else []
-        if early < q.shape[2]:
-            parts.append(attend(q[:, :, early:], keys, values))
-        return torch.cat(parts, dim=2)
+    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
+        return attend_up_to(q, keys[:, :, : self.reach], values[:, :, : self.reach], spread(position, q))
 
 
 class Row:
@@ -93,8 +91,8 @@ class Row:
         self.block = self.slots = block
         self.reach = ctx
 
-    def slot(self, position: Position) -> Position:
-        return position % self.block
+    def slot(self, positions: Tensor) -> Tensor:
+        return positions % self.block
 
     def first_kept(self, end: int) -> int:
         return end // self.block * self.block
@@ -103,9 +101,8 @@ class Row:
         rq, rk, rv = (in_rows(x, self.block) for x in (q, k, v))
         return out_of_rows(attend(rq, rk, rv, is_causal=True), q.shape[2])
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: int) -> Tensor:
-        end = position % self.block + q.shape[2]
-        return attend_aligned(q, keys[:, :, :end], values[:, :, :end])
+    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
+        return attend_up_to(q, keys, values, spread(position % self.block, q))
 
 
 class Column:
@@ -116,8 +113,8 @@ class Column:
         self.slots = self.rows * block
         self.reach = ctx
 
-    def slot(self, position: Position) -> Position:
-        return position % self.block * self.rows + position // self.block
+    def slot(self, positions: Tensor) -> Tensor:
+        return positions % self.block * self.rows + positions // self.block
 
     def first_kept(self, end: int) -> int:
         return 0
@@ -126,11 +123,10 @@ class Column:
         cq, ck, cv = (in_rows(x, self.block).transpose(2, 3) for x in (q, k, v))
         return out_of_rows(attend(cq, ck, cv, is_causal=True).transpose(2, 3), q.shape[2])
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: int) -> Tensor:
-        row, column = divmod(position, self.block)
-        keys, values = (x.unflatten(2, (self.block, self.rows)) for x in (keys, values))
-        here = slice(column, column + q.shape[2])
-        return attend(q.unsqueeze(3), keys[:, :, here, : row + 1], values[:, :, here, : row + 1]).squeeze(3)
+    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
+        columns = spread(position % self.block, q)
+        keys, values = (x.unflatten(2, (self.block, self.rows)).index_select(2, columns) for x in (keys, values))
+        return attend_up_to(q.unsqueeze(3), keys, values, position[None] // self.block).squeeze(3)
 
 
 class PreviousRow:
@@ -139,8 +135,8 @@ class PreviousRow:
     def __init__(self, ctx: int, block: int, prefix: int):
         self.block, self.slots, self.reach = block, 2 * block, ctx
 
-    def slot(self, position: Position) -> Position:
-        return position % self.slots
+    def slot(self, positions: Tensor) -> Tensor:
+        return positions % self.slots
 
     def first_kept(self, end: int) -> int:
         return max(end // self.block - 1, 0) * self.block
@@ -149,12 +145,10 @@ class PreviousRow:
         k, v = (F.pad(in_rows(x, self.block), (0, 0, 0, 0, 1, 0))[:, :, :-1] for x in (k, v))
         return out_of_rows(attend(in_rows(q, self.block), k, v), q.shape[2])
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: int) -> Tensor:
-        row = position // self.block
-        if row == 0:
-            return torch.zeros_like(q)
-        start = (row - 1) % 2 * self.block
-        return attend(q, keys[:, :, start : start + self.block], values[:, :, start : start + self.block])
+    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
+        row = position[None] // self.block
+        keys, values = (x.unflatten(2, (2, -1)).index_select(2, (row + 1) % 2).squeeze(2) for x in (keys, values))
+        return attend_few(q, keys, values).where(row > 0, 0.0)
 
 
 def in_rows(x: Tensor, block: int) -> Tensor:
@@ -166,12 +160,24 @@ def out_of_rows(x: Tensor, length: int) -> Tensor:
     return x.flatten(2, 3)[:, :, :length]
 
 
-def attend_aligned(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention of the last positions: query i of n sees all but the last n - 1 - i keys."""
-    if q.shape[2] == 1:
-        return attend(q, k, v)
-    mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril(k.shape[2] - q.shape[2])
-    return attend(q, k, v, attn_mask=mask)
+def spread(position: Tensor, q: Tensor) -> Tensor:
+    """The positions [T] of queries [B, H, T, D] of which the first is at `position`."""
+    return position + torch.arange(q.shape[2], device=q.device)
+
+
+def attend_up_to(q: Tensor, k: Tensor, v: Tensor, last: Tensor) -> Tensor:
+    """Attention of queries [.., T, D] to slots [.., S, D], of which each sees those up to its `last` [T]."""
+    return attend_few(q, k, v, torch.arange(k.shape[-2], device=q.device) <= last[:, None])
+
+
+def attend_few(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> Tensor:
+    """`attend` for the queries of a step; one alone is written out, for a compiler to make one loop of."""
+    if q.shape[-2] > 1:
+        return attend(q, k, v, attn_mask=seen)
+    scores = (q * k).sum(-1) * q.shape[-1] ** -0.5
+    if seen is not None:
+        scores = scores.masked_fill(~seen, -torch.inf)
+    return (scores.softmax(-1).unsqueeze(-1) * v).sum(-2, keepdim=True)
 
 
 class SelfAttention(nn.Module):
@@ -185,23 +191,28 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * attn_width)
         self.out = nn.Linear(attn_width, width)
 
-    def forward(self, x: Tensor, states: Tensor | None = None, cache: LayerCache | None = None, position: int = 0) -> Tensor:
-        """x [B, T, W] at `position` on; with a cache, T > 1 at position > 0 must stay within one row."""
+    def forward(
+        self, x: Tensor, states: Tensor | None = None, cache: LayerCache | None = None, position: Tensor | None = None
+    ) -> Tensor:
+        """x [B, T, W] from the start, or, within one row, from `position` on after what the cache has seen."""
         q, k, v = (in_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
-        if cache is not None:
-            cache.write(self.pattern, k, v, position)
-        if cache is None or position == 0:
-            answer = self.pattern.whole(q, k, v)
-        else:
-            answer = self.pattern.step(q, cache.keys, cache.values, position)
-        return self.out(out_of_heads(answer))
+        return self.out(out_of_heads(self._answer(q, k, v, cache, position)))
+
+    def _answer(self, q: Tensor, k: Tensor, v: Tensor, cache: LayerCache | None, position: Tensor | None) -> Tensor:
+        if cache is None:
+            return self.pattern.whole(q, k, v)
+        if position is None:
+            cache.start(self.pattern, k, v)
+            return self.pattern.whole(q, k, v)
+        cache.write(self.pattern.slot(spread(position, k)), k, v)
+        return self.pattern.step(q, cache.keys, cache.values, position)
 
     def weights(self, x: Tensor, states: Tensor | None = None) -> Tensor:
-        """How much each position of x looks at the first ones: [B, H, T, slots], rows sum to 1. For D and L only."""
+        """How much each position of x looks at the first ones: [B, H, T, reach], rows sum to 1. For D and L only."""
         if not isinstance(self.pattern, Dense | Prefix):
             raise ValueError("only D, L and X layers look at the lyrics")
         q, k = (in_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1)[:2])
-        scores = q @ k[:, :, : self.pattern.slots].transpose(-1, -2) / q.shape[-1] ** 0.5
+        scores = q @ k[:, :, : self.pattern.reach].transpose(-1, -2) / q.shape[-1] ** 0.5
         seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).tril()
         return scores.float().masked_fill(~seen, -torch.inf).softmax(-1)
 
@@ -216,13 +227,15 @@ class CrossAttention(nn.Module):
         self.kv = nn.Linear(width, 2 * attn_width)
         self.out = nn.Linear(attn_width, width)
 
-    def forward(self, x: Tensor, states: Tensor | None = None, cache: LayerCache | None = None, position: int = 0) -> Tensor:
-        states = require_states(states)
+    def forward(
+        self, x: Tensor, states: Tensor | None = None, cache: LayerCache | None = None, position: Tensor | None = None
+    ) -> Tensor:
         q = in_heads(self.q(x), self.heads)
-        if cache is None or position == 0:
-            k, v = (in_heads(part, self.heads) for part in self.kv(states).chunk(2, dim=-1))
+        if cache is not None and position is not None:
+            return self.out(out_of_heads(attend(q, cache.keys, cache.values)))
+        k, v = (in_heads(part, self.heads) for part in self.kv(require_states(states)).chunk(2, dim=-1))
         if cache is not None:
-            k, v = cache.keep(k, v) if position == 0 else (cache.keys, cache.values)
+            cache.keep(k, v)
         return self.out(out_of_heads(attend(q, k, v)))
 
     def weights(self, x: Tensor, states: Tensor | None) -> Tensor:

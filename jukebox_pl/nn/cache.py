@@ -12,33 +12,41 @@ if TYPE_CHECKING:
 
 
 class LayerCache:
-    """Keys and values of one layer [B, H, slots, D]; allocated at the first write, never grown."""
+    """Keys and values of one layer [B, H, slots, D], only those that its pattern reads.
+
+    Memory is taken at the first start and kept while shapes stay: a window writes over the one before.
+    """
 
     keys: Tensor
     values: Tensor
 
-    def write(self, pattern: Pattern, k: Tensor, v: Tensor, position: int) -> None:
-        """Keeps, of k and v [B, H, T, D] at `position` on, what later positions can read."""
-        if position == 0:
-            self.keys, self.values = (x.new_zeros(*x.shape[:2], pattern.slots, x.shape[3]) for x in (k, v))
-        end = position + k.shape[2]
-        first, last = max(pattern.first_kept(end - 1), position), min(end, pattern.reach)
-        if first >= last:
-            return
-        # One position, the usual case while sampling, is a plain slice.
-        single = last - first == 1
-        slots = narrow(pattern.slot(first)) if single else pattern.slot(torch.arange(first, last, device=k.device))
-        self.keys[:, :, slots] = k[:, :, first - position : last - position]
-        self.values[:, :, slots] = v[:, :, first - position : last - position]
+    def __init__(self) -> None:
+        self.held: tuple[object, ...] | None = None  # shape, type and device of what there is memory for
 
-    def keep(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Keeps keys and values that do not change any more, those of the lyrics."""
-        self.keys, self.values = k, v
-        return k, v
+    def start(self, pattern: Pattern, k: Tensor, v: Tensor) -> None:
+        """Keeps, of k and v [B, H, T, D] from position 0 on, what later positions can read."""
+        self._allocate((*k.shape[:2], pattern.slots, k.shape[3]), k)
+        end = k.shape[2]
+        kept = slice(pattern.first_kept(end - 1), min(end, pattern.reach))
+        if kept.start < kept.stop:
+            slots = pattern.slot(torch.arange(kept.start, kept.stop, device=k.device))
+            self.write(slots, k[:, :, kept], v[:, :, kept])
 
+    def write(self, slots: Tensor, k: Tensor, v: Tensor) -> None:
+        """k and v [B, H, T, D] into slots [T]."""
+        self.keys.index_copy_(2, slots, k)
+        self.values.index_copy_(2, slots, v)
 
-def narrow(slot: int) -> slice:
-    return slice(slot, slot + 1)
+    def keep(self, k: Tensor, v: Tensor) -> None:
+        """Keys and values that do not change any more, those of the lyrics."""
+        self._allocate(k.shape, k)
+        self.keys.copy_(k)
+        self.values.copy_(v)
+
+    def _allocate(self, shape: tuple[int, ...], like: Tensor) -> None:
+        wanted = (tuple(shape), like.dtype, like.device)
+        if self.held != wanted:
+            self.keys, self.values, self.held = like.new_zeros(shape), like.new_zeros(shape), wanted
 
 
 class KVCache:

@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROWS_AT_ONCE = 4096  # their distances to 2048 codes stay in a processor's cache
+ROWS_AT_ONCE = 512  # their distances to 2048 codes stay in a processor's cache
 
 
 class CodebookStats(NamedTuple):
@@ -121,7 +121,7 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def _nearest(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         square = self.codes.square().sum(1)
-        parts = [(square - 2 * part @ self.codes.t()).min(1) for part in rows.split(ROWS_AT_ONCE)]
+        parts = [torch.addmm(square, part, self.codes.t(), alpha=-2).min(1) for part in rows.split(ROWS_AT_ONCE)]
         codes = torch.cat([part.indices for part in parts])
         return codes, torch.cat([part.values for part in parts]) + rows.square().sum(1)
 

@@ -53,7 +53,9 @@ class Block(nn.Module):
         self.mlp_norm = LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, mlp_width), QuickGELU(), nn.Linear(mlp_width, width))
 
-    def forward(self, x: Tensor, states: Tensor | None = None, cache: LayerCache | None = None, position: int = 0) -> Tensor:
+    def forward(
+        self, x: Tensor, states: Tensor | None = None, cache: LayerCache | None = None, position: Tensor | None = None
+    ) -> Tensor:
         x = x + self.attention(self.attention_norm(x), states, cache, position)
         return x + self.mlp(self.mlp_norm(x))
 
@@ -122,11 +124,14 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, states: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
         """x [B, T, W]; with a cache, x continues what the cache has seen. `states` [B, L, W] are read by X layers."""
-        x, states = x.to(self.dtype), None if states is None else states.to(self.dtype)
         if cache is None:
             return self._layers(x, states)
-        done = [self._layers(piece, states, cache) for piece in self._pieces(x, cache.position)]
+        done = [self._continue(piece, states, cache) for piece in self._pieces(x, cache.position)]
         return done[0] if len(done) == 1 else torch.cat(done, dim=1)
+
+    def step(self, x: Tensor, cache: KVCache, position: Tensor) -> Tensor:
+        """x [B, T, W] of one row from `position` (0-dim, above 0) on; whoever steps counts the positions."""
+        return self._layers(x, None, cache, position)
 
     def activations(self, x: Tensor, layer: int, states: Tensor | None = None) -> Tensor:
         """What goes into a layer, counted from 0; with `layer` the number of layers, what comes out: [B, T, W]."""
@@ -146,13 +151,18 @@ class Transformer(nn.Module):
             yield x[:, start:end]
             start = end
 
-    def _layers(self, x: Tensor, states: Tensor | None, cache: KVCache | None = None) -> Tensor:
-        position = cache.position if cache else 0
+    def _continue(self, x: Tensor, states: Tensor | None, cache: KVCache) -> Tensor:
+        position = torch.full((), cache.position, device=x.device) if cache.position else None
+        cache.position += x.shape[1]
+        return self._layers(x, states, cache, position)
+
+    def _layers(
+        self, x: Tensor, states: Tensor | None, cache: KVCache | None = None, position: Tensor | None = None
+    ) -> Tensor:
+        x, states = x.to(self.dtype), None if states is None else states.to(self.dtype)
         for i, block in enumerate(self.blocks):
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, states, use_reentrant=False)
             else:
                 x = block(x, states, cache.layers[i] if cache else None, position)
-        if cache:
-            cache.position += x.shape[1]
         return x

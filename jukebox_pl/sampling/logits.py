@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-
-from jukebox_pl.types import LevelParams
 
 
 def uniforms(seed: int, level: int, total: int) -> Tensor:
@@ -21,29 +20,28 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
     return logits.masked_fill(logits < threshold, -torch.inf)
 
 
-def keep_top_p(logits: Tensor, p: float) -> Tensor:
+def keep_top_p(logits: Tensor, p: float | Tensor) -> Tensor:
     """The most probable of each row [B, bins] stay, up to and including the one that brings their sum beyond p."""
     ordered, order = logits.sort(descending=True)
-    before = ordered.softmax(-1).cumsum(-1).roll(1, -1)
-    before[:, 0] = 0.0
+    before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))
     return logits.masked_fill((before > p).gather(-1, order.argsort(-1)), -torch.inf)
 
 
-def draw(logits: Tensor, params: LevelParams, uniform: Tensor) -> Tensor:
+def draw(
+    logits: Tensor, uniform: Tensor, temperature: float | Tensor, top_k: int = 0, top_p: float | Tensor | None = None
+) -> Tensor:
     """One code a row: logits [B, bins] and numbers [B] in [0, 1) to codes [B], by inverting the cumulated probabilities.
 
-    Raises ValueError when the logits are not finite.
+    0 switches top_k off, None top_p. Nothing here waits for a GPU.
     """
-    if not logits.amax(-1).isfinite().all():
-        raise ValueError("the prior's logits are not finite")
-    if params.top_k == 1:
+    if top_k == 1:
         return logits.argmax(-1)
-    logits = logits.float() / params.temperature
-    if params.top_k:
-        logits = keep_top_k(logits, params.top_k)
-    if params.top_p:
-        logits = keep_top_p(logits, params.top_p)
+    logits = logits.float() / temperature
+    if top_k:
+        logits = keep_top_k(logits, top_k)
+    if top_p is not None:
+        logits = keep_top_p(logits, top_p)
     cumulated = logits.softmax(-1).cumsum(-1)
     # Scaled by the last sum, a number below 1 always lands on a code that can be drawn, whatever rounding did.
     target = uniform.to(cumulated)[:, None] * cumulated[:, -1:]
-    return torch.searchsorted(cumulated, target, right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+    return (cumulated <= target).sum(-1).clamp(max=logits.shape[-1] - 1)

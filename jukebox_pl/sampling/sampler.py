@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,32 +11,24 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.labels import Labeller
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
-from jukebox_pl.sampling.decoding import sample_codes
-from jukebox_pl.sampling.logits import uniforms
-from jukebox_pl.sampling.windows import windows
-from jukebox_pl.types import Labels, LevelParams, SampledSong, SamplingParams, Song, SongRequest
+from jukebox_pl.sampling import checks
+from jukebox_pl.sampling.decoding import Engine
+from jukebox_pl.sampling.levels import UNDRAWN, Level, LevelLoop, OnStep, Progress, Singer
+from jukebox_pl.sampling.streaming import AudioChunk, ChunkDecoder
+from jukebox_pl.sampling.voices import Script, script
+from jukebox_pl.types import LevelParams, SampledSong, SamplingParams, SongRequest
 
 DEFAULTS = SamplingParams()
 
-
-class Progress(NamedTuple):
-    """Where the sampling of a level stands: `done` of `total` codes, `codes` [B, total] as far as drawn."""
-
-    level: int
-    start: int
-    done: int
-    total: int
-    codes: Tensor
-
-
 OnWindow = Callable[[Progress], None]
-OnStep = Callable[[int, int, int], None]  # level, codes done, codes in all
 
 
 class Sampler:
     """Samples songs from a VQ-VAE, a prior a level and a labeller a level.
 
-    Ancestral, primed, continued and upsampled sampling are one loop that starts from different codes.
+    There is one loop. A song from nothing, primed, continued, upsampled or with a gap filled in differ only in the codes
+    that it starts from: those given are kept, those missing (UNDRAWN, -1, or beyond the end) are drawn. The same request,
+    parameters and seed give the same codes, whatever is sampled beside it and wherever it was interrupted.
     """
 
     def __init__(
@@ -48,10 +38,12 @@ class Sampler:
         labellers: Mapping[int, Labeller],
         sample_rate: int,
         device: str = "cpu",
+        engine: Engine | None = None,
     ):
         self.vqvae, self.priors, self.labellers = vqvae.to(device), priors, labellers
-        self.sample_rate, self.device = sample_rate, device
+        self.sample_rate, self.device, self.engine = sample_rate, torch.device(device), engine or Engine()
         self.hops, self.top = vqvae.hops, len(vqvae.hops) - 1
+        self._singers: dict[int, Singer] = {}
 
     def sample(
         self,
@@ -61,10 +53,20 @@ class Sampler:
         codes: Mapping[int, Tensor] | None = None,
         on_window: OnWindow | None = None,
         on_step: OnStep | None = None,
+        levels: Collection[int] | None = None,
+        until_seconds: float | None = None,
     ) -> SampledSong:
-        """One song. `codes` [T_l] of any level are kept as its beginning (all of a level: the next one is upsampled)."""
-        begun = {level: known.unsqueeze(0) for level, known in (codes or {}).items()}
-        return self.sample_batch([request], params, [seed], begun, on_window, on_step)[0]
+        """One song.
+
+        `codes` [T_l] by level are kept; missing ones are UNDRAWN or lie beyond their end. `levels` are sampled (all by
+        default); a level above them is given whole. The audio is that of the lowest. At `until_seconds` every level
+        stops, with a whole code of the top; upper levels that are given further are read further.
+
+        Raises UserError for what does not fit the models, and when a prior's logits are not finite: what was drawn until
+        then has gone to `on_window`.
+        """
+        begun = batch_of_one(codes)
+        return self.sample_batch([request], params, [seed], begun, on_window, on_step, levels, until_seconds)[0]
 
     @torch.inference_mode()
     def sample_batch(
@@ -75,112 +77,170 @@ class Sampler:
         codes: Mapping[int, Tensor] | None = None,
         on_window: OnWindow | None = None,
         on_step: OnStep | None = None,
+        levels: Collection[int] | None = None,
+        until_seconds: float | None = None,
     ) -> list[SampledSong]:
-        """Several songs of one length side by side; each is the song it would be alone."""
-        songs = [self._song(request) for request in requests]
-        top_total = self._top_codes(requests)
-        done: dict[int, Tensor] = {}
-        for level in range(self.top, -1, -1):
-            total = top_total * self.hops[self.top] // self.hops[level]
-            begun = (codes or {}).get(level, torch.zeros(len(songs), 0, dtype=torch.long))[:, :total].to(self.device)
-            noise = torch.stack([uniforms(seed, level, total) for seed in seeds])
-            loop = LevelLoop(self, level, songs, [r.offset_seconds for r in requests], params.at(level), noise)
-            done[level] = loop.run(begun, done.get(level + 1), total, on_window, on_step)
-        audio = self.vqvae.decode_long(done[0], level=0).cpu()
+        """Several songs of one length side by side, `codes` [B, T_l]; each is the song it would be alone.
+
+        Candidates are one request with several seeds.
+        """
+        made = self._levels(requests, params, seeds, codes, levels, until_seconds, on_step)
+        for progress in windows_of(made, depth_first=False):
+            if on_window:
+                on_window(progress)
+        lowest = min(made)
+        # One by one: side by side they would be rounded otherwise.
+        audio = [self.vqvae.decode_long(rows, lowest)[0].cpu() for rows in made[lowest].beginning().split(1)]
+        drawn = {level: made[level].beginning().cpu() for level in sorted(made)}
         return [
-            SampledSong(audio[i], self.sample_rate, {level: c[i].cpu() for level, c in done.items()}, request, params, seed)
+            SampledSong(audio[i], self.sample_rate, {level: rows[i] for level, rows in drawn.items()}, request, params, seed)
             for i, (request, seed) in enumerate(zip(requests, seeds, strict=True))
         ]
 
-    def _top_codes(self, requests: Sequence[SongRequest]) -> int:
-        seconds = {request.seconds for request in requests}
-        if len(seconds) != 1:
-            raise UserError(f"songs sampled side by side have one length, found {sorted(seconds)} seconds")
-        total = math.ceil(seconds.pop() * self.sample_rate / self.hops[self.top])
-        if total < 1:
-            raise UserError("seconds must be above zero")
-        return total
-
-    def _song(self, request: SongRequest) -> Song:
-        """The song a request imagines, its names checked against what the models know."""
-        labeller = self.labellers[self.top]
-        labeller.artists.require(request.artist, "artist")
-        for genre in request.genres:
-            labeller.genres.require(genre, "genre")
-        total = request.total_seconds or request.offset_seconds + request.seconds
-        return Song(
-            id="",
-            duration=round(total * self.sample_rate),
-            sample_rate=self.sample_rate,
-            artist=request.artist,
-            genres=request.genres,
-            lyrics=request.lyrics,
-        )
-
-
-class LevelLoop:
-    """The windows of one level for a batch of songs."""
-
-    def __init__(
+    @torch.inference_mode()
+    def stream(
         self,
-        sampler: Sampler,
-        level: int,
-        songs: Sequence[Song],
-        offsets: Sequence[float],
-        params: LevelParams,
-        noise: Tensor,
-    ):
-        self.prior = sampler.priors[level].to(sampler.device).eval()
-        self.labeller, self.level, self.songs, self.params = sampler.labellers[level], level, songs, params
-        self.samples_per_code = sampler.hops[level]
-        self.upper_codes = sampler.hops[level + 1] // sampler.hops[level] if level < sampler.top else 1
-        self.offsets = [round(seconds * sampler.sample_rate) for seconds in offsets]
-        self.noise = noise.to(sampler.device)
-
-    def run(
-        self,
-        codes: Tensor,
-        upper: Tensor | None,
-        total: int,
+        request: SongRequest,
+        params: SamplingParams = DEFAULTS,
+        seed: int = 0,
+        codes: Mapping[int, Tensor] | None = None,
         on_window: OnWindow | None = None,
         on_step: OnStep | None = None,
-    ) -> Tensor:
-        """Continues codes [B, begun] to [B, total] under the codes above [B, total / factor]."""
-        ctx, hop = self.prior.ctx, self._hop()
-        for start, end in windows(total, ctx, hop, done=codes.shape[1]):
-            above = None if upper is None else upper[:, start // self.upper_codes : end // self.upper_codes]
-            window = self.sample_window(codes[:, start:], above, start, end, total, on_step)
-            # A lyric symbol that was drawn counts in its own window; from then on it is code 0, as in the original.
-            codes = torch.cat([codes[:, :start], window.clamp(min=0)], dim=1)
+        levels: Collection[int] | None = None,
+        until_seconds: float | None = None,
+        preview_level: int | None = None,
+        depth_first: bool = True,
+    ) -> Iterator[AudioChunk]:
+        """The song of `sample` while it is made: chunks of the lowest level that join without a seam, window by window.
+
+        `depth_first` draws of the upper levels only what the next window below needs, so that the first sound comes
+        early; the codes are the same in either order. `preview_level` is heard too, in chunks of its own.
+        """
+        made = self._levels([request], params, [seed], batch_of_one(codes), levels, until_seconds, on_step)
+        heard = {min(made), min(made) if preview_level is None else preview_level}
+        checks.require_levels(heard, made)
+        decoders = {level: ChunkDecoder(self.vqvae, level, made[level].end) for level in heard}
+        for progress in windows_of(made, depth_first):
             if on_window:
-                on_window(Progress(self.level, start, end, total, codes))
-        return codes
+                on_window(progress)
+            if progress.level in decoders and (chunk := decoders[progress.level](made[progress.level].beginning())):
+                yield chunk
+        for level, decoder in decoders.items():  # what was given whole has had no window
+            if chunk := decoder(made[level].beginning()):
+                yield chunk
 
-    def sample_window(
-        self, known: Tensor, above: Tensor | None, start: int, end: int, total: int, on_step: OnStep | None = None
-    ) -> Tensor:
-        """Codes [B, known] of the window [start, end) completed to [B, end - start]."""
-        cond = self.prior.condition(self.labels(start), above)
+    @torch.inference_mode()
+    def encode(self, audio: Tensor) -> dict[int, Tensor]:
+        """audio [1, N] at `sample_rate` to the codes [T_l] of every level, cut to whole codes of the top: a prompt.
 
-        def step(done: int) -> None:
-            if on_step:
-                on_step(self.level, start + done, total)
+        Raises UserError when it is not mono or shorter than one code of the top.
+        """
+        if audio.dim() != 2 or len(audio) != 1 or audio.shape[1] < self.hops[self.top]:
+            raise UserError(
+                f"expected mono audio [1, N] of at least {self.hops[self.top]} samples, found {tuple(audio.shape)}"
+            )
+        return {level: rows[0].cpu() for level, rows in enumerate(self.vqvae.encode_long(audio[None].to(self.device)))}
 
-        try:
-            return sample_codes(self.prior, cond, known, self.noise[:, start:end], self.params, step)
-        except ValueError as error:
-            raise UserError(f"level {self.level}, window {(start, end)}: {error}; train this prior again") from None
+    def erase(
+        self, codes: Mapping[int, Tensor], begin_seconds: float, end_seconds: float, levels: Collection[int] | None = None
+    ) -> dict[int, Tensor]:
+        """`codes` [..., T_l] for `sample` to draw [begin, end) of `levels` (all by default) anew, with another seed.
 
-    def labels(self, start: int) -> Labels:
-        """What the prior is told of the window that starts at a code: the same span as in training."""
-        duration = self.prior.ctx * self.samples_per_code
-        begins = [offset + start * self.samples_per_code for offset in self.offsets]
-        items = [self.labeller.labels(song, at, duration) for song, at in zip(self.songs, begins, strict=True)]
-        return Labels.stack(items).to(self.noise.device)
+        Widened to whole codes of the top. The new codes follow from what stands before them (and, below the top, from the
+        codes above); the priors do not know what comes after. Raises UserError when that is no part of the codes.
+        """
+        there = max((rows.shape[-1] * self.hops[level] for level, rows in codes.items()), default=0) / self.sample_rate
+        if not 0 <= begin_seconds < min(end_seconds, there):
+            raise UserError(f"cannot sample from {begin_seconds} to {end_seconds} s again: the song has {there:.3f} s")
+        hop = self.hops[self.top]
+        first, last = round(begin_seconds * self.sample_rate) // hop, self._whole_codes(end_seconds)
+        erased = {level: rows.long() for level, rows in codes.items()}
+        for level in set(erased) & set(levels or erased):
+            times = hop // self.hops[level]
+            erased[level] = erased[level].clone()
+            erased[level][..., first * times : last * times] = UNDRAWN
+        return erased
 
-    def _hop(self) -> int:
-        """A window moves on by a whole number of codes above."""
-        fraction = self.params.hop_fraction
-        if not 0 < fraction <= 1:
-            raise UserError(f"hop_fraction must lie in (0, 1], found {fraction} at level {self.level}")
-        return max(int(fraction * self.prior.ctx) // self.upper_codes * self.upper_codes, self.upper_codes)
+    def singer(self, level: int) -> Singer:
+        """What samples one level. Raises UserError when there is no prior for it."""
+        if level not in self.priors:
+            raise UserError(f"there is no prior for level {level}, only for {sorted(self.priors)}")
+        if level not in self._singers:
+            prior = self.priors[level].to(self.device).eval()
+            factor = 1 if level == self.top else self.hops[level + 1] // self.hops[level]
+            decoder = self.engine.decoder(prior)
+            self._singers[level] = Singer(level, self.hops[level], factor, prior, self.labellers[level], decoder)
+        return self._singers[level]
+
+    def _levels(
+        self,
+        requests: Sequence[SongRequest],
+        params: SamplingParams,
+        seeds: Sequence[int],
+        codes: Mapping[int, Tensor] | None,
+        levels: Collection[int] | None,
+        until_seconds: float | None,
+        on_step: OnStep | None,
+    ) -> dict[int, Level]:
+        """Every level from the top down to the lowest that is sampled, ready to be filled."""
+        every = range(self.top + 1)
+        sampled = checks.require_levels(every if levels is None else levels, every)
+        total, stop = self._lengths(requests, until_seconds)
+        checks.require_seeds(seeds, len(requests))
+        given = {level: rows for level, rows in (codes or {}).items() if level >= min(sampled)}
+        checks.require_codes(given, len(requests), len(self.hops), self.vqvae.bins)
+        checks.require_room(given, self.hops, total * self.hops[self.top], self.sample_rate)
+        scripts = [self._script(request) for request in requests]
+        made: dict[int, Level] = {}
+        for level in range(self.top, min(sampled) - 1, -1):
+            times = self.hops[self.top] // self.hops[level]
+            rows = filled(given.get(level), len(requests), total, self.device)
+            if level in sampled:
+                drawing = self.singer(level), scripts, self._params(params, level), seeds
+                made[level] = LevelLoop(rows, stop * times, *drawing, made.get(level + 1), on_step)
+            else:
+                made[level] = checks.require_whole(level, Level(rows, stop * times))
+            total = made[level].end * self.hops[level] // self.hops[max(level - 1, 0)]
+        return made
+
+    def _lengths(self, requests: Sequence[SongRequest], until_seconds: float | None) -> tuple[int, int]:
+        """How many codes of the top there are, and how many of them are wanted."""
+        least = self.hops[self.top] / self.sample_rate
+        seconds = checks.require_times(requests, least)
+        until = seconds if until_seconds is None else checks.require_number("until_seconds", until_seconds, least, seconds)
+        return self._whole_codes(seconds), self._whole_codes(until)
+
+    def _whole_codes(self, seconds: float) -> int:
+        """Codes of the top that hold so many seconds."""
+        return -(-round(seconds * self.sample_rate) // self.hops[self.top])
+
+    def _params(self, params: SamplingParams, level: int) -> LevelParams:
+        """One number of parallel windows is not meant for the top."""
+        at = params.at(level)
+        strict = level == self.top and not isinstance(params.parallel_windows, tuple)
+        return at._replace(parallel_windows=1) if strict else at
+
+    def _script(self, request: SongRequest) -> Script:
+        """A request made ready and checked against what the models know."""
+        made = script(request, self.sample_rate)
+        checks.require_names(made, self.labellers[self.top])
+        checks.warn_of_length(self.priors[self.top], made)
+        return made
+
+
+def windows_of(levels: Mapping[int, Level], depth_first: bool) -> Iterator[Progress]:
+    """Draws all codes: level by level from the top, or the lowest one and of those above what it needs."""
+    for level in [min(levels)] if depth_first else sorted(levels, reverse=True):
+        yield from levels[level].reach(levels[level].end)
+
+
+def filled(given: Tensor | None, songs: int, total: int, device: torch.device) -> Tensor:
+    """The codes that are there [songs, n], filled up with UNDRAWN to [songs, total]."""
+    rows = torch.full((songs, total), UNDRAWN, device=device)
+    if given is not None:
+        rows[:, : given.shape[1]] = given[:, :total].to(device)
+    return rows
+
+
+def batch_of_one(codes: Mapping[int, Tensor] | None) -> dict[int, Tensor]:
+    return {level: rows.unsqueeze(0) for level, rows in (codes or {}).items()}

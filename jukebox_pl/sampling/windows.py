@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 
-def windows(total: int, ctx: int, hop: int, done: int = 0) -> Iterator[tuple[int, int]]:
+def windows(total: int, ctx: int, hop: int) -> Iterator[tuple[int, int]]:
     """Windows [start, end) that cover `total` codes, each `ctx` long and `hop` after the one before.
 
-    The last is moved back to end at `total`; what is shorter than a window is one short window. Windows whose codes are
-    all among the first `done` are left out. Raises ValueError unless 0 < hop <= ctx.
+    The last is moved back to end at `total`; what is shorter than a window is one short window. Raises ValueError unless
+    0 < hop <= ctx.
     """
     if not 0 < hop <= ctx:
         raise ValueError(f"windows must move on by 1 to {ctx} codes, found {hop}")
-    starts = [*range(0, max(total - ctx, 0), hop), max(total - ctx, 0)]
-    for start in starts:
-        end = min(start + ctx, total)
-        if end > done:
-            yield start, end
+    for start in (*range(0, max(total - ctx, 0), hop), max(total - ctx, 0)):
+        yield start, min(start + ctx, total)
+
+
+class Stretch(NamedTuple):
+    """Codes [first, last) to be drawn in the window [start, end), from those before them in it."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+def stretches(missing: Sequence[int], ctx: int, hop: int, cuts: Sequence[int] = ()) -> Iterator[Stretch]:
+    """What is to be drawn in each window where `missing` says so, anew at every cut (ascending places)."""
+    done = 0
+    for start, end in windows(len(missing), ctx, hop):
+        runs = groupby(range(max(start, done), end), key=lambda place: (missing[place], bisect_right(cuts, place)))
+        for (wanted, _), places in runs:
+            if wanted:
+                first, *others = places
+                yield Stretch(start, end, first, first + len(others) + 1)
+        done = end
+
+
+def segments(total: int, count: int, unit: int) -> tuple[list[tuple[int, int]], int]:
+    """`total` codes as `count` segments [begin, end) of nearly one length, and the length of the longest.
+
+    They begin at multiples of `unit`.
+    """
+    units = total // unit
+    count = min(count, units)
+    length = -(-units // count)
+    begins = [i * (units - length) // max(count - 1, 1) * unit for i in range(count)]
+    return list(zip(begins, [*begins[1:], total], strict=True)), length * unit

@@ -6,7 +6,9 @@ from golden_data import RATE, arrays_of, numbers_of, pack, songs_of, unpack
 
 from jukebox_pl.sampling.alignment import align
 from jukebox_pl.sampling.decoding import sample_codes
-from jukebox_pl.sampling.sampler import LevelLoop, Sampler
+from jukebox_pl.sampling.levels import UNDRAWN, Level, LevelLoop
+from jukebox_pl.sampling.sampler import Sampler
+from jukebox_pl.sampling.voices import Script, Voice, script
 from jukebox_pl.types import Labels, SamplingParams, SongRequest
 
 PLAIN = ["prior_plain", "prior_nolabel", "prior_sep", "upsampler_level_1", "upsampler_level_0"]
@@ -64,21 +66,37 @@ def vqvae(golden):
     return golden("vqvae").model()
 
 
-def level_loop(data, vqvae, prior, rows):
+def level_loop(data, vqvae, prior, total, upper=None):
     level = data.hps["level"]
-    songs, offsets = data.songs()
-    sampler = Sampler(vqvae, {level: prior}, {level: data.labeller()}, RATE)
-    return LevelLoop(sampler, level, songs, offsets, GREEDY.at(level), torch.zeros(len(songs), rows))
+    scripts = [
+        Script((Voice(0, (song,), (1.0,), song, 0),), round(offset * RATE))
+        for song, offset in zip(*data.songs(), strict=True)
+    ]
+    singer = Sampler(vqvae, {level: prior}, {level: data.labeller()}, RATE).singer(level)
+    undrawn = torch.full((len(scripts), total), UNDRAWN)
+    above = None if upper is None else Level(upper, upper.shape[1])
+    return LevelLoop(undrawn, total, singer, scripts, GREEDY.at(level), [0] * len(scripts), above)
 
 
 @torch.no_grad()
 def test_windows(data, match, vqvae):
     expected, upper = data.arrays["win_z"], data.arrays.get("win_z_above")
-    loop = level_loop(data, vqvae, released(data), expected.shape[1])
-    found = loop.run(torch.zeros(3, 0, dtype=torch.long), upper, expected.shape[1])
-    match(f"{data.name}/win_z", found, expected)
-    for start in data.metrics["win"]["starts"] if "win_y_start0" in data.arrays else []:
-        match(f"{data.name}/win_y_start", pack(loop.labels(start)), data.arrays[f"win_y_start{start}"])
+    loop = level_loop(data, vqvae, released(data), expected.shape[1], upper)
+    starts = [window.start for window in loop.reach(loop.end)]
+    match(f"{data.name}/win_z", loop.codes, expected)
+    assert starts == data.metrics["win"]["starts"]
+    for start in starts if "win_y_start0" in data.arrays else []:
+        match(f"{data.name}/win_y_start", pack(told(loop, start)), data.arrays[f"win_y_start{start}"])
+
+
+def told(loop, start):
+    """The labels of the window that begins at a code."""
+    hop = loop.singer.samples_per_code
+    labels = [
+        script.voice(start * hop).labels(loop.singer.labeller, script.offset + start * hop, loop.singer.prior.ctx * hop)
+        for script in loop.scripts
+    ]
+    return Labels.stack([pure for (pure,) in labels])
 
 
 @torch.no_grad()
@@ -88,8 +106,8 @@ def test_less_than_a_window(data, match, vqvae):
         return
     expected = data.arrays["partial_z"]
     loop = level_loop(data, vqvae, released(data), expected.shape[1])
-    found = loop.run(torch.zeros(3, 0, dtype=torch.long), None, expected.shape[1])
-    match(f"{data.name}/partial_z", found, expected)
+    list(loop.reach(loop.end))
+    match(f"{data.name}/partial_z", loop.codes, expected)
 
 
 @pytest.mark.parametrize("name", ["prior_sep", "prior_single"])
@@ -149,9 +167,10 @@ def test_all_levels(pipeline, vqvae, match, kind):
 
 def test_labels_of_every_level(pipeline, match):
     arrays, meta = arrays_of("pipeline"), numbers_of("pipeline", "meta")
+    scripts = [script(request, RATE) for request in requests(arrays, meta)]
     for level, labeller in pipeline.labellers.items():
-        songs = [pipeline._song(request) for request in requests(arrays, meta)]
         offsets = unpack(arrays[f"y_level_{level}"], 5).offset.tolist()
         duration = pipeline.priors[level].ctx * pipeline.hops[level]
-        found = Labels.stack([labeller.labels(s, o, duration) for s, o in zip(songs, offsets, strict=True)])
+        labels = [s.voice(0).labels(labeller, o, duration) for s, o in zip(scripts, offsets, strict=True)]
+        found = Labels.stack([pure for (pure,) in labels])
         match(f"pipeline/y_level_{level}", pack(found), arrays[f"y_level_{level}"])

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.text import Characters, ReleasedCharacters, normalize
+from jukebox_pl.text import Characters, ReleasedCharacters, alphabet, letters, normalize
 
 
 def test_encode_decode_round_trip():
@@ -49,3 +49,27 @@ def test_without_unidecode_only_ascii_can_be_spelt(monkeypatch):
     assert ReleasedCharacters("v2").clean("plain") == "plain"
     with pytest.raises(UserError, match="pip install unidecode"):
         ReleasedCharacters("v2").clean("été")
+
+
+@pytest.mark.parametrize(
+    ("word", "heard"),
+    [
+        ("Allée!", "ale"),
+        ("don't", "dont"),
+        ("STRAßE", "strase"),
+        ("éé", "e"),
+        ("İki", "iki"),
+        ("ℌ2", "h2"),
+        ("—", ""),
+        ("日本", "日本"),
+    ],
+)
+def test_letters_are_what_is_heard_of_a_word(word, heard):
+    assert letters(word) == heard
+
+
+def test_an_alphabet_spells_every_word_of_its_text():
+    text = "Élan & Strom,\n한글 Ünder 99"
+    assert alphabet(text) == "".join(sorted(set(alphabet(text))))
+    assert all(set(letters(word)) <= set(alphabet(text)) for word in text.split())
+    assert not set(alphabet(text)) & set(" &,\nÉU")

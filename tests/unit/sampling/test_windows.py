@@ -1,6 +1,6 @@
 import pytest
 
-from jukebox_pl.sampling.windows import windows
+from jukebox_pl.sampling.windows import segments, stretches, windows
 
 
 def test_the_last_window_is_moved_back_to_the_end():
@@ -10,14 +10,13 @@ def test_the_last_window_is_moved_back_to_the_end():
 
 @pytest.mark.parametrize("total", [1, 39, 40, 41, 97, 200])
 @pytest.mark.parametrize("hop", [1, 7, 20, 40])
-@pytest.mark.parametrize("done", [0, 10, 40, 60])
-def test_windows_cover_everything_in_order_and_never_leave_a_gap(total, hop, done):
-    reached = done
-    for start, end in windows(total, 40, hop, done):
+def test_windows_cover_everything_in_order_and_never_leave_a_gap(total, hop):
+    reached = 0
+    for start, end in windows(total, 40, hop):
         assert 0 <= start <= reached < end <= total
         assert end - start == min(40, total)
         reached = end
-    assert reached >= total
+    assert reached == total
 
 
 def test_a_song_shorter_than_a_window_is_one_short_window():
@@ -28,3 +27,37 @@ def test_a_song_shorter_than_a_window_is_one_short_window():
 def test_impossible_hops_are_refused(hop):
     with pytest.raises(ValueError, match="1 to 40 codes"):
         list(windows(100, 40, hop))
+
+
+@pytest.mark.parametrize("done", [0, 10, 40, 60])
+def test_what_is_whole_has_no_stretch_and_the_rest_goes_window_by_window(done):
+    missing = [place >= done for place in range(97)]
+    found = list(stretches(missing, 40, 20))
+    assert [stretch[:2] for stretch in found] == [window for window in windows(97, 40, 20) if window[1] > done]
+    assert [stretch.first for stretch in found] == [done, *(stretch.end for stretch in found[:-1])]
+    assert all(stretch.last == stretch.end for stretch in found)
+
+
+@pytest.mark.parametrize("gaps", [{5}, {*range(30, 45)}, {0, 1, 39, 40, 41, 96}, {*range(20, 70), *range(80, 97)}])
+@pytest.mark.parametrize("cuts", [[], [35], [33, 34, 60]])
+def test_stretches_draw_what_is_missing_once_and_nothing_else(gaps, cuts):
+    drawn = []
+    for start, end, first, last in stretches([place in gaps for place in range(97)], 40, 20, cuts):
+        assert start <= first < last <= end
+        assert not any(first < cut < last for cut in cuts)
+        drawn += range(first, last)
+    assert drawn == sorted(gaps)
+
+
+@pytest.mark.parametrize(
+    ("total", "count", "unit"), [(96, 1, 4), (96, 4, 4), (100, 3, 4), (100, 7, 4), (12, 5, 4), (17, 4, 1)]
+)
+def test_segments_divide_a_level_into_nearly_equal_parts(total, count, unit):
+    parts, length = segments(total, count, unit)
+    begins, ends = zip(*parts, strict=True)
+    assert (begins[0], ends) == (0, (*begins[1:], total))
+    assert len(parts) == min(count, total // unit)
+    for begin, end in parts:
+        assert begin % unit == 0
+        assert length - unit <= end - begin <= length
+    assert begins[-1] + length == total
