@@ -53,13 +53,28 @@ def write(path: str | Path, audio: np.ndarray, rate: int) -> Path:
     return path
 
 
+def append(path: str | Path, audio: np.ndarray) -> None:
+    """Adds audio [C, T] to a WAV file that is whole at any moment: the header that counts the samples is written last."""
+    with soundfile.SoundFile(path, "r+") as file:
+        file.seek(0, soundfile.SEEK_END)
+        file.write(np.clip(audio, -1.0, 1.0).T)
+
+
 def write_atomic(path: str | Path, data: bytes) -> None:
-    """Writes beside, syncs, renames: a reader sees the old file or the whole new one, never a part."""
+    """Writes beside, syncs, renames: a reader sees the old file or the whole new one, never a part.
+
+    Raises OSError naming `path`, with nothing left beside it.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(beside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise

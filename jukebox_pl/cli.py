@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from jukebox_pl.errors import UserError
 
 MISTAKE, INTERRUPTED = 2, 130
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EEXIST)
+TEXTS = ("lyrics",)  # whatever Hydra would read in them: [Verse] is no list
 FROM_A_WORKER = f"{UserError.__module__}.{UserError.__name__}: "  # what stands before its message in a traceback
 NOISE = ("To append", "full_key", "object_type", "Set the env", "reference_", "Config search path", "provider=")
 
@@ -59,12 +60,18 @@ def compose_config(name: str, words: list[str]) -> DictConfig:
 def literal(word: str) -> str:
     """`name=value` as Hydra takes it: quoted where it is no value but a text, with its commas, brackets and line ends."""
     name, given, value = word.partition("=")
+    if given and name.rpartition(".")[2] in TEXTS:
+        return f"{name}=" + quoted(value.replace("${", r"\${"))
     try:
         is_text = OverridesParser.create().parse_override(word).is_sweep_override()
     except HydraException:
         is_text = bool(given)
-    escaped = value.replace("'", "\\'")
-    return f"{name}='{escaped}'" if is_text else word
+    return f"{name}={quoted(value)}" if is_text else word
+
+
+def quoted(text: str) -> str:
+    """As Hydra reads it: backslashes count only before a quote, and at the end."""
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), text) + "'"
 
 
 def settings(config: DictConfig) -> dict[str, Any]:

@@ -66,7 +66,9 @@ def environment() -> Environment:
 
 
 def plain(value: Any) -> str:
-    """A value as a reader wants it: four digits of a number, a sequence without its brackets, a dash for nothing."""
+    """A value as a reader wants it: four digits of a number, what holds others without its brackets, a dash for nothing."""
+    if isinstance(value, Mapping):
+        return plain([f"{plain(weight)} {name}" for name, weight in value.items()])
     if isinstance(value, list | tuple):
         return ", ".join(plain(part) for part in value) or "–"
     if isinstance(value, float):
@@ -85,6 +87,7 @@ def request_table(song: SampledSong) -> dict[str, Any]:
     return {
         "artist": request.artist,
         "genres": request.genres,
+        **{f"from {plain(part.start_seconds)} s": [part.artist, part.genres] for part in request.schedule},
         "length": f"{song.audio.shape[-1] / song.sample_rate:.2f} s at {song.sample_rate} Hz",
         "starts at": f"{plain(request.offset_seconds)} s of {plain(request.total_seconds or request.seconds)} s",
         "temperature": params.temperature,

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jukebox_pl import audio
+from jukebox_pl import audio, codes
 from jukebox_pl.errors import UserError
 from jukebox_pl.labels import Labeller
 from jukebox_pl.page import write_song_page
 from jukebox_pl.sampling import sampler
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
-from jukebox_pl.weights import Bundle
+from jukebox_pl.weights import Bundle, write_json
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -35,15 +32,22 @@ def sing(bundle: Bundle, request: SongRequest, params: SamplingParams, seed: int
 
 def check_lyrics(lyrics: str, labeller: Labeller) -> None:
     """Warns of what the models cannot sing. Raises UserError when nothing would be left."""
+    if note := note_on_lyrics(lyrics, labeller):
+        warn(note)
+
+
+def note_on_lyrics(lyrics: str, labeller: Labeller) -> str:
+    """What the models cannot sing, in one line; nothing where they can. Raises UserError when nothing would be left."""
     characters = labeller.characters
     unknown = characters.unknown(lyrics)
     if lyrics and not labeller.lyric_tokens:
-        warn("this model was trained without lyrics and does not follow these")
-    elif unknown and not characters.clean(lyrics).strip():
+        return "this model was trained without lyrics and does not follow these"
+    if unknown and not characters.clean(lyrics).strip():
         raise UserError(f"nothing is left of these lyrics: this model sings {characters.characters!r}")
-    elif unknown:
+    if unknown:
         shown = "".join(sorted(unknown))
-        warn(f"left out of the lyrics: {sum(unknown.values())} times {shown!r}, which this model has not learned to sing")
+        return f"left out of the lyrics: {sum(unknown.values())} times {shown!r}, which this model has not learned to sing"
+    return ""
 
 
 def warn(line: str) -> None:
@@ -54,17 +58,15 @@ def write_song(folder: Path, song: SampledSong, bundle: Bundle, formats: Sequenc
     """Writes song.wav (and other `formats`), codes.npz, request.json and index.html; returns the page."""
     for format in dict.fromkeys(("wav", *formats)):
         audio.write(folder / f"song.{format}", song.audio.numpy(), song.sample_rate)
-    codes = io.BytesIO()
-    arrays: dict[str, Any] = {f"level_{level}": array.numpy().astype(np.uint16) for level, array in song.codes.items()}
-    np.savez(codes, **arrays)
-    audio.write_atomic(folder / "codes.npz", codes.getvalue())
-    made_from = {"request": asdict(song.request), "params": asdict(song.params), "seed": song.seed}
-    audio.write_atomic(folder / "request.json", json.dumps(made_from, indent=1, ensure_ascii=False).encode())
+    audio.write_atomic(folder / "codes.npz", codes.to_npz(song.codes))
+    made_from = {"request": song.request.to_json(), "params": song.params.to_json(), "seed": song.seed}
+    write_json(folder / "request.json", made_from)
     return write_song_page(folder, song, dict(enumerate(bundle.vqvae.hops)), **page)
 
 
-def show_progress() -> Bars | Lines:
-    return Bars() if sys.stderr.isatty() else Lines()
+def show_progress() -> Shown:
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    return Bars() if alone and sys.stderr.isatty() else Lines()
 
 
 class Bars:
@@ -110,3 +112,6 @@ class Lines:
 
     def window(self, at: sampler.Progress) -> None:
         return None
+
+
+Shown = Bars | Lines

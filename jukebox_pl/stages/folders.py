@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jukebox_pl.differences import differences
 from jukebox_pl.errors import UserError
 from jukebox_pl.weights import write_json
 
@@ -85,18 +86,3 @@ class StageFolder:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             if os.getppid() != parent:
                 raise UserError(f"stage {self.name} was stopped; the same command goes on from here")
-
-
-def differences(stored: Any, asked: Any, name: str = "") -> Iterator[str]:
-    """Leaves of two configs that differ, as `name: stored -> asked`."""
-    if isinstance(stored, Mapping) and isinstance(asked, Mapping):
-        for key in sorted({*stored, *asked}):
-            yield from differences(stored.get(key), asked.get(key), f"{name}.{key}" if name else str(key))
-    elif not same(stored, asked):
-        yield f"{name}: {stored} -> {asked}"
-
-
-def same(stored: Any, asked: Any) -> bool:
-    if isinstance(stored, Sequence) and isinstance(asked, Sequence) and not isinstance(stored, str):
-        return list(stored) == list(asked)
-    return stored == asked

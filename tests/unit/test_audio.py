@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,17 @@ def test_loud_sound_is_clipped_not_wrapped():
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "a.bin"
     audio.write_atomic(path, b"old")
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "disk full")))
+    with pytest.raises(OSError, match=rf"disk full: '{path}'"):
         audio.write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sound_is_added_to_what_was_written_at_once(tmp_path):
+    sound = tone(channels=1)
+    audio.write(tmp_path / "whole.wav", sound, RATE)
+    audio.write(tmp_path / "grown.wav", sound[:, :0], RATE)
+    for start in range(0, sound.shape[1], 1000):
+        audio.append(tmp_path / "grown.wav", sound[:, start : start + 1000])
+    assert (tmp_path / "grown.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()

@@ -1,7 +1,7 @@
 import pytest
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.stages.folders import StageFolder, StageResult, differences
+from jukebox_pl.stages.folders import StageFolder, StageResult
 
 
 def test_a_result_is_read_as_written(tmp_path):
@@ -17,11 +17,6 @@ def test_other_settings_are_refused_with_what_differs(tmp_path):
     folder.require_same({"model": {"width": 32, "downs": (3, 2)}, "lr": 1e-3})
     with pytest.raises(UserError, match=r"model.width: 32 -> 64.*another run_dir, or delete .*vqvae"):
         folder.require_same({"model": {"width": 64, "downs": [3, 2]}, "lr": 1e-3})
-
-
-def test_differences_name_added_and_removed_settings():
-    found = differences({"a": 1, "b": {"c": 2}}, {"b": {"c": 3}, "d": 4})
-    assert list(found) == ["a: 1 -> None", "b.c: 2 -> 3", "d: None -> 4"]
 
 
 def test_a_missing_stage_names_the_recipe_that_makes_it(tmp_path):

@@ -1,0 +1,117 @@
+"""The models of a run: which they are, known at once, and themselves, loaded when something is to be sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from jukebox_pl import weights
+from jukebox_pl.errors import UserError
+from jukebox_pl.sampling.decoding import Engine
+from jukebox_pl.sampling.sampler import Sampler
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Models:
+    """What codes mean: `weights` names those of the VQ-VAE and of each level's prior; samples a code; codes a level."""
+
+    weights: Mapping[str, str]
+    sample_rate: int
+    hops: tuple[int, ...]
+    bins: int
+
+    @property
+    def top(self) -> int:
+        return len(self.hops) - 1
+
+    def top_codes(self, seconds: float) -> int:
+        """Codes of the top level that hold so many seconds."""
+        return -(-round(seconds * self.sample_rate) // self.hops[-1])
+
+    def lengths(self, top_codes: int) -> dict[int, int]:
+        """Codes of every level beside so many of the top."""
+        return {level: top_codes * self.hops[-1] // hop for level, hop in enumerate(self.hops)}
+
+    def seconds(self, level: int, codes: int) -> float:
+        return codes * self.hops[level] / self.sample_rate
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Models:
+        """Raises TypeError, KeyError or ValueError unless the record is what `to_json` gives."""
+        rate, bins, hops = int(record["sample_rate"]), int(record["bins"]), tuple(int(hop) for hop in record["hops"])
+        if min(rate, bins, *hops) < 1 or any(hops[-1] % hop for hop in hops):
+            raise ValueError(f"sample_rate={rate}, bins={bins}, hops={hops}")
+        return cls({str(name): str(value) for name, value in record["weights"].items()}, rate, hops, bins)
+
+    @classmethod
+    def of(cls, run_dir: Path) -> Models:
+        """Reads a bundle's records, not its weights. Raises UserError where there is none."""
+        bundle = weights.read_json(run_dir / weights.BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
+        places = {"vqvae": bundle["vqvae"], **{f"prior {level}": path for level, path in bundle["priors"].items()}}
+        names = {what: weights.fingerprint(weights.inside(run_dir, path)) for what, path in places.items()}
+        config = weights.read_json(weights.inside(run_dir, bundle["vqvae"]) / weights.CONFIG, "a trained model")
+        vqvae = weights.build(config["model"])  # small; on the meta device torch first loads its compiler
+        return cls(names, bundle["sample_rate"], vqvae.hops, vqvae.bins)
+
+
+@dataclass(frozen=True)
+class Computing:
+    """What decides rounding, and so now and then a code. Raises UserError for a type that priors cannot compute in."""
+
+    dtype: str = "float32"
+    weights: str = "as_loaded"
+    lyrics_as_codes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise UserError(f"dtype {self.dtype!r} is not supported; known are {', '.join(DTYPES)}")
+        Engine(weights=self.weights)
+
+
+class Ready(NamedTuple):
+    """A run's models in memory."""
+
+    bundle: weights.Bundle
+    sampler: Sampler
+
+
+class Ensemble:
+    """The models of a run on a device. The ones asked for last stay loaded."""
+
+    def __init__(self, run_dir: str | Path | None, device: str = "cpu", compile: bool = False):
+        self._run_dir, self.device, self.compile = run_dir, device, compile
+        self._ready: dict[Computing, Ready] = {}
+
+    @property
+    def run_dir(self) -> Path:
+        """Raises UserError where there is none: some modes need no models."""
+        if self._run_dir is None:
+            raise UserError("run_dir is missing, as in run_dir=runs/demo: the folder of a finished run")
+        return Path(self._run_dir)
+
+    @cached_property
+    def models(self) -> Models:
+        return Models.of(self.run_dir)
+
+    def ready(self, computing: Computing) -> Ready:
+        if computing not in self._ready:
+            self._ready = {computing: self._load(computing)}
+        return self._ready[computing]
+
+    def _load(self, computing: Computing) -> Ready:
+        bundle = weights.load_bundle(self.run_dir, dtype=DTYPES[computing.dtype])
+        for prior in bundle.priors.values():
+            prior.lyrics_as_codes = computing.lyrics_as_codes
+        engine = Engine(self.compile, computing.weights)
+        networks = bundle.vqvae, bundle.priors, bundle.labellers
+        return Ready(bundle, Sampler(*networks, bundle.sample_rate, self.device, engine))

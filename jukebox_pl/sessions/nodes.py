@@ -1,0 +1,248 @@
+"""A session on disk: a folder of nodes, each a song with what was asked, where it comes from and its codes so far.
+
+    SESSION/session.json      which node is picked
+    SESSION/NODE/node.json    what was asked; it has `hashes` of the codes once the song is finished
+    SESSION/NODE/codes.npz    the codes of every level, as far as sampled
+    SESSION/NODE/prompt.npz   the codes it was given to go on from
+
+Nothing in these files is trusted: a node that does not hold together is named, and the others stay usable.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from jukebox_pl import codes as codes_file
+from jukebox_pl.audio import write_atomic
+from jukebox_pl.codes import Codes
+from jukebox_pl.differences import differences
+from jukebox_pl.errors import UserError
+from jukebox_pl.sampling.levels import UNDRAWN
+from jukebox_pl.sessions.models import Computing, Models
+from jukebox_pl.types import SamplingParams, Section, SongRequest
+from jukebox_pl.weights import read_json, write_json
+
+SCHEMA = 1
+SESSION, NODE, CODES, PROMPT = "session.json", "node.json", "codes.npz", "prompt.npz"
+MALFORMED = (OSError, AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Node:
+    """What was asked for: `operation` with its `arguments` on the `parent`, from the top level down to the `lowest`.
+
+    `hashes` names the codes of each level when the song is finished.
+    """
+
+    operation: str
+    request: SongRequest
+    params: SamplingParams
+    seed: int
+    lowest: int
+    models: Models
+    computing: Computing
+    parent: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    hashes: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.hashes)
+
+    @property
+    def levels(self) -> range:
+        return range(self.lowest, self.models.top + 1)
+
+    @property
+    def top_codes(self) -> int:
+        return self.models.top_codes(self.request.seconds)
+
+    @property
+    def lengths(self) -> dict[int, int]:
+        """Codes of each of its levels when it is finished."""
+        lengths = self.models.lengths(self.top_codes)
+        return {level: lengths[level] for level in self.levels}
+
+    @property
+    def name(self) -> str:
+        """Its folder, unless the user names one: the same whenever the same is asked."""
+        if self.parent is None:
+            return f"seed_{self.seed}"
+        asked = json.dumps(self.asked(), sort_keys=True)
+        return f"{self.operation}_{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+
+    def asked(self) -> dict[str, Any]:
+        """All that decides the codes, as JSON."""
+        record = vars(self) | {
+            "request": self.request.to_json(),
+            "params": self.params.to_json(),
+            "models": self.models.to_json(),
+            "computing": asdict(self.computing),
+        }
+        del record["hashes"]
+        return record
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, **self.asked(), "hashes": {str(level): name for level, name in self.hashes.items()}}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Node:
+        """Raises one of MALFORMED unless the record is what `to_json` gives."""
+        fields = dict(record)
+        if (schema := fields.pop("schema")) != SCHEMA:
+            raise ValueError(f"schema {schema} found, {SCHEMA} expected")
+        fields["request"] = SongRequest.from_json(fields["request"])
+        fields["params"] = SamplingParams.from_json(fields["params"])
+        fields["models"] = Models.from_json(fields["models"])
+        fields["computing"] = Computing(**fields["computing"])
+        fields["hashes"] = {int(level): str(name) for level, name in fields["hashes"].items()}
+        node = cls(**fields)
+        require_types(node)
+        if not node.levels or min(node.lowest, node.seed, node.top_codes - 1) < 0:
+            raise ValueError(f"seed={node.seed}, seconds={node.request.seconds}, lowest={node.lowest}")
+        return node
+
+
+class Session:
+    """Reads and writes the nodes of one folder. Everything raises UserError naming the node that is at fault."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+
+    def place(self, name: str) -> Path:
+        """The folder of a node, whether it is there or not. Raises UserError for a name that leads elsewhere."""
+        path = self.folder / name
+        plain = name == path.name and not name.startswith(".") and "\0" not in name
+        if not plain or path.resolve().parent != self.folder.resolve():
+            raise UserError(f"{name!r} cannot be a node of {self.folder}: expected the name of a folder in it")
+        return path
+
+    def names(self) -> list[str]:
+        """Of all nodes, the unreadable ones too."""
+        return sorted((file.parent.name for file in self.folder.glob(f"*/{NODE}")), key=lambda name: (len(name), name))
+
+    def __contains__(self, name: str) -> bool:
+        return (self.place(name) / NODE).exists()
+
+    def node(self, name: str) -> Node:
+        if name not in self:
+            near = difflib.get_close_matches(name, names := self.names(), n=3, cutoff=0.4) or names[:3]
+            known = f"nearest are {', '.join(near)}" if near else "it has none yet"
+            raise UserError(f"{self.folder} has no node {name!r}: {known}")
+        try:
+            return Node.from_json(json.loads((self.place(name) / NODE).read_bytes()))
+        except MALFORMED as error:
+            raise self.corrupt(name, f"{NODE}: {type(error).__name__} {error}") from None
+
+    def require_same(self, name: str, asked: Node) -> None:
+        """Raises UserError with what differs when the node is there for something else."""
+        if name not in self:
+            return
+        if changes := list(differences(self.node(name).asked(), asked.asked())):
+            shown = "; ".join(printable(change, 100) for change in changes[:8])
+            raise UserError(
+                f"{self.place(name)} holds another song ({shown}): give another seed or out=FOLDER, or delete it"
+            )
+
+    def begin(self, name: str, asked: Node, prompt: Codes) -> None:
+        """Notes what is asked of a node, and the codes that it is to go on from."""
+        if prompt:
+            write_atomic(self.place(name) / PROMPT, codes_file.to_npz(prompt))
+        write_json(self.place(name) / NODE, asked.to_json())
+
+    def codes(self, name: str) -> Codes:
+        """The codes [T] of every level as far as there are any, checked against the node."""
+        node = self.node(name)
+        codes = self._read(name, CODES, node)
+        if node.finished and {level: codes_file.fingerprint(array) for level, array in codes.items()} != node.hashes:
+            raise self.corrupt(name, f"{CODES} holds other codes than were sampled")
+        return codes
+
+    def prompt(self, name: str) -> Codes:
+        """The codes that a node was given to go on from."""
+        return self._read(name, PROMPT, self.node(name))
+
+    def finished_codes(self, name: str) -> Codes:
+        """Raises UserError when the song is still to be finished."""
+        if not self.node(name).finished:
+            raise UserError(f"{self.place(name)} is not finished: give its command again, then go on from it")
+        return self.codes(name)
+
+    def save(self, name: str, codes: Codes) -> None:
+        write_atomic(self.place(name) / CODES, codes_file.to_npz(codes))
+
+    def finish(self, name: str) -> None:
+        """The last word on a node: its codes are all there, and so is what was made of them."""
+        hashes = {level: codes_file.fingerprint(array) for level, array in self.codes(name).items()}
+        write_json(self.place(name) / NODE, replace(self.node(name), hashes=hashes).to_json())
+
+    def chain(self, name: str) -> list[str]:
+        """The node and all it comes from, the oldest first."""
+        names = [name]
+        while (parent := self.node(names[-1]).parent) is not None:
+            if parent in names:
+                raise self.corrupt(name, f"its parents go in a circle: {' < '.join([*names, parent])}")
+            names.append(parent)
+        return names[::-1]
+
+    def pick(self, name: str) -> None:
+        self.node(name)
+        write_json(self.folder / SESSION, {"picked": name})
+
+    def picked(self) -> str | None:
+        if not (self.folder / SESSION).exists():
+            return None
+        record = read_json(self.folder / SESSION, "a session")
+        return str(record["picked"]) if isinstance(record, dict) and "picked" in record else None
+
+    def corrupt(self, name: str, reason: str) -> UserError:
+        return UserError(f"{self.folder / name} is corrupt ({printable(reason)}): delete it; the other nodes are usable")
+
+    def _read(self, name: str, file: str, node: Node) -> Codes:
+        """The codes of a file, none where there is none."""
+        path = self.place(name) / file
+        if not path.exists():
+            return {}
+        try:
+            codes = codes_file.from_npz(path.read_bytes())
+            require_fit(codes, node)
+        except (OSError, ValueError) as error:
+            raise self.corrupt(name, f"{file}: {error}") from None
+        return codes
+
+
+def printable(text: str, width: int = 300) -> str:
+    """One line of a text from a file, without what could move a terminal's cursor."""
+    line = shorten(text, width, placeholder="...")
+    return "".join(character if character.isprintable() else "?" for character in line)
+
+
+def require_types(node: Node) -> None:
+    """Raises TypeError for what a JSON file may hold in the place of a text or a number."""
+    parts: list[SongRequest | Section] = [node.request, *node.request.schedule]
+    texts = [node.operation, node.parent or "", *(text for part in parts for text in texts_of(part))]
+    numbers = [node.request.seconds, node.request.offset_seconds, node.request.total_seconds or 0.0]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(number, int | float) for number in numbers):
+        raise TypeError(f"expected texts and numbers, found {texts} and {numbers}")
+
+
+def texts_of(part: SongRequest | Section) -> list[object]:
+    artists = part.artist if isinstance(part.artist, Mapping) else [part.artist or ""]
+    return [*artists, *(part.genres or ()), part.lyrics or ""]
+
+
+def require_fit(codes: Codes, node: Node) -> None:
+    """Raises ValueError when codes [T] are too many, out of range, or of levels that a node does not have."""
+    bins = node.models.bins
+    for level, array in codes.items():
+        if len(array) > node.lengths.get(level, 0):
+            raise ValueError(f"{len(array)} codes at level {level}, expected at most {node.lengths.get(level, 'none')}")
+        if wrong := [code for code in (array.min(initial=0), array.max(initial=0)) if not UNDRAWN <= code < bins]:
+            raise ValueError(f"code {wrong[0]} at level {level}, expected below {bins}")

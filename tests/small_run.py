@@ -1,0 +1,72 @@
+"""A run small enough to sing hundreds of songs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jukebox_pl import weights
+from jukebox_pl.codes import Codes
+from jukebox_pl.labels import Labeller, Vocabulary
+from jukebox_pl.sessions.modes import MODES
+from jukebox_pl.sessions.orders import Order, Wish
+from jukebox_pl.sessions.work import Desk
+from jukebox_pl.text import Characters
+from jukebox_pl.types import SamplingParams, SongRequest
+
+RATE, HOPS, BINS, WIDTH, CTX, LYRICS = 80, (4, 8, 16), 16, 8, 4, 4
+MODELS = "jukebox_pl.models"
+VQVAE = {"_target_": f"{MODELS}.vqvae.VQVAE", "bins": BINS, "emb": 4, "width": 4, "depth": 1, "downs": [2, 1, 1]}
+TRANSFORMER = {"_target_": "jukebox_pl.nn.transformer.Transformer", "width": WIDTH, "heads": 2, "block": 2, "ctx": CTX}
+NAMES = {"_target_": f"{MODELS}.conditioners.LabelConditioner", "width": WIDTH, "artists": 3, "genres": 3}
+TIMES = {"_target_": f"{MODELS}.conditioners.TimingConditioner", "width": WIDTH, "ctx": CTX, "bins": 8}
+TIMES |= {"min_duration": 0, "max_duration": 10 * RATE}
+UPPER = {"_target_": f"{MODELS}.conditioners.UpperCodesConditioner", "width": WIDTH, "bins": BINS, "downs": 1}
+UPPER |= {"conv_width": 4, "depth": 1}
+LABELLER = Labeller(Vocabulary(["Anna", "Ben"]), Vocabulary(["folk", "jazz"]), Characters("abc \n"), lyric_tokens=LYRICS)
+
+
+def prior(**conditioners: Any) -> dict[str, Any]:
+    transformer = TRANSFORMER | {"pattern": "RCP"}
+    return {"_target_": f"{MODELS}.prior.Prior", "bins": BINS, "transformer": transformer, "conditioners": conditioners}
+
+
+def save_random(folder: Path, config: dict[str, Any], seed: int) -> None:
+    torch.manual_seed(seed)
+    model = weights.build(config)
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            torch.nn.init.normal_(tensor, std=0.3)
+    weights.save_model(folder, model, config, LABELLER)
+
+
+def save_run(folder: Path, seed: int = 0) -> Path:
+    """A bundle whose priors follow names and the codes above."""
+    save_random(folder / "vqvae", VQVAE, seed)
+    for level, told in enumerate([UPPER, UPPER, TIMES]):
+        save_random(folder / f"prior_{level}", prior(names=NAMES, told=told), seed)
+    weights.save_bundle(folder, RATE, "vqvae", {level: f"prior_{level}" for level in range(3)})
+    return folder
+
+
+SECONDS = 1.6
+USUAL = {"seconds": SECONDS, "seed": 1, "artist": "Anna"}
+KINDS = {"request": vars(SongRequest()), "params": vars(SamplingParams()), "order": vars(Order())}
+
+
+def sing(desk: Desk, mode: str = "new", **words: Any) -> Codes:
+    """Carries out an order, told as on the command line; returns the codes of the song `name`, seed_SEED by default."""
+    told = (USUAL if mode == "new" else {}) | words
+    kinds = {kind: {name: told.pop(name) for name in names if name in told} for kind, names in KINDS.items()}
+    if prompt := kinds["order"].get("prompt"):
+        told["prompt"] = prompt.fingerprint()
+    seed, lowest = told.pop("seed", None), told.pop("lowest", None)
+    order = Order(Wish(kinds["request"], kinds["params"], {}, told, lowest, seed), **kinds["order"])
+    MODES[mode](desk, order)
+    return desk.session.codes(order.name or f"seed_{seed}")
+
+
+def same(one: Codes, other: Codes) -> bool:
+    return one.keys() == other.keys() and all((one[level] == other[level]).all() for level in one)

@@ -1,0 +1,117 @@
+"""Songs that go on from a recording, or from the codes of another song."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from small_run import BINS, HOPS, RATE, SECONDS, same, sing
+
+from jukebox_pl.codes import to_npz
+from jukebox_pl.errors import UserError
+from jukebox_pl.sessions.models import Computing
+from jukebox_pl.sessions.prompts import Prompt
+
+
+def write(path, seconds=1.0, rate=RATE, channels=1, loudness=0.5, **how):
+    """A falling tone."""
+    times = np.arange(round(seconds * rate)) / rate
+    tone = loudness * np.sin(2 * np.pi * (12 * times - 4 * times**2))
+    soundfile.write(path, np.repeat(tone[:, None], channels, axis=1), rate, **how)
+    return path
+
+
+def encoded(desk, sound):
+    return desk.ensemble.ready(Computing()).sampler.encode(torch.from_numpy(sound.astype(np.float32)).view(1, -1))
+
+
+def test_a_song_goes_on_from_a_recording(desk, tmp_path):
+    path = write(tmp_path / "tone.wav", subtype="FLOAT")
+    song = sing(desk, prompt=Prompt(path))
+    for level, codes in encoded(desk, soundfile.read(path)[0]).items():
+        assert len(codes) == RATE // HOPS[level]
+        assert (song[level][: len(codes)] == codes.numpy()).all()
+        assert len(song[level]) == SECONDS * RATE / HOPS[level]
+
+
+def test_the_beginning_of_a_recording_is_enough(desk, tmp_path):
+    path = write(tmp_path / "tone.wav", subtype="FLOAT")
+    sing(desk, prompt=Prompt(path, 0.5))
+    assert {level: len(codes) for level, codes in desk.session.prompt("seed_1").items()} == {0: 8, 1: 4, 2: 2}
+
+
+@pytest.mark.parametrize(("name", "rate", "channels"), [("a.wav", 44_100, 2), ("a.flac", 22_050, 1), ("a.ogg", 8_000, 2)])
+def test_rates_channels_and_formats_are_made_one(desk, tmp_path, name, rate, channels):
+    sing(desk, prompt=Prompt(write(tmp_path / name, rate=rate, channels=channels)))
+    assert {level: len(codes) for level, codes in desk.session.prompt("seed_1").items()} == {0: 20, 1: 10, 2: 5}
+
+
+def test_a_song_goes_on_from_the_codes_of_another(desk, songs):
+    prompt = Prompt(desk.session.place("whole") / "codes.npz", 0.8)
+    song = sing(desk, seed=3, prompt=prompt)
+    for level, codes in songs["whole"].items():
+        assert (song[level][: len(codes) // 2] == codes[: len(codes) // 2]).all()
+    assert not same(song, songs["whole"])
+
+
+def test_of_the_top_alone_the_rest_is_sampled(desk, songs):
+    song = sing(desk, seed=2, prompt=Prompt(desk.session.place("top") / "codes.npz"))
+    assert (song[2] == songs["top"][2]).all()
+    assert same(song, sing(desk, "upsample", node="top", name="below"))
+
+
+def test_a_branch_goes_on_from_the_same_prompt(desk, songs):
+    sing(desk, seed=3, prompt=Prompt(desk.session.place("whole") / "codes.npz", 0.8))
+    sing(desk, "branch", node="seed_3", seed=4)
+    assert same(desk.session.prompt("seed_4"), desk.session.prompt("seed_3"))
+    assert not same(desk.session.codes("seed_4"), desk.session.codes("seed_3"))
+
+
+def codes_of(path, **levels):
+    path.write_bytes(to_npz({int(name[-1]): array for name, array in levels.items()}))
+    return path
+
+
+REFUSED = {
+    "nothing": (lambda folder: Prompt(folder / "none.wav"), "none.wav cannot be read: No such file"),
+    "a folder": (lambda folder: Prompt(folder), "cannot be read: Is a directory"),
+    "no sound": (lambda folder: Prompt(Path(__file__)), "is no recording that can be read: damaged, or not a .py file"),
+    "silence": (lambda folder: Prompt(write(folder / "a.wav", loudness=0.0)), "a.wav is silent"),
+    "NaN": (lambda folder: Prompt(write(folder / "a.wav", loudness=np.nan, subtype="FLOAT")), "a.wav is silent"),
+    "an empty file": (lambda folder: Prompt(write(folder / "a.wav", seconds=0.0)), "a.wav is too short"),
+    "less than a code": (lambda folder: Prompt(write(folder / "a.wav", seconds=0.05)), "a.wav is too short"),
+    "less than a code asked for": (lambda folder: Prompt(write(folder / "a.wav"), 0.01), "a.wav is too short"),
+    "more than there is": (
+        lambda folder: Prompt(write(folder / "a.wav"), 3.0),
+        "prompt_seconds=3: .* lasts 1.00 s only",
+    ),
+    "more than is asked": (
+        lambda folder: Prompt(write(folder / "a.wav", seconds=2.0)),
+        "the prompt lasts 2.000 s, longer than seconds=1.6: ask for more seconds, or take less of it with prompt_seconds",
+    ),
+    "no codes": (lambda folder: Prompt(Path(write(folder / "a.wav")).rename(folder / "a.npz")), "a.npz holds no codes"),
+    "codes without a top": (
+        lambda folder: Prompt(codes_of(folder / "a.npz", level_0=np.zeros(8))),
+        r"\{0: 8\} codes by level found, expected \{0: 0, 1: 0, 2: 0\}",
+    ),
+    "levels of different lengths": (
+        lambda folder: Prompt(codes_of(folder / "a.npz", level_2=np.zeros(8), level_1=np.zeros(8))),
+        r"\{1: 8, 2: 8\} codes by level found, expected \{0: 32, 1: 16, 2: 8\}",
+    ),
+    "codes of other models": (
+        lambda folder: Prompt(codes_of(folder / "a.npz", level_2=np.full(8, BINS))),
+        f"codes {BINS} to {BINS} found at level 2, expected 0 to {BINS - 1}",
+    ),
+    "codes with gaps": (
+        lambda folder: Prompt(codes_of(folder / "a.npz", level_2=np.full(8, -1))),
+        "codes -1 to -1 found at level 2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "told"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_gone_on_from_is_refused_and_leaves_nothing(desk, tmp_path, make, told):
+    with pytest.raises(UserError, match=told):
+        sing(desk, prompt=make(tmp_path))
+    assert desk.session.names() == []
