@@ -23,9 +23,14 @@ CORE = [
     "matplotlib>=3.9",
     "jinja2>=3.1",
 ]
-DEV = ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
+CHECKS = ["ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
+TESTS = ["pytest>=8", "pytest-timeout>=2.3", "mir_eval>=0.8"]
 
 ORACLE = ["transformers==4.57.6"]  # the last release with Hugging Face's port, to compare with in the tests
+APP = ["gradio>=6.17,<7"]
+SEPARATORS = ["demucs>=4.1,<5"]  # its weights are the user's
+ALIGNERS = ["pocketsphinx>=5.1", "transformers>=4.57"]
+RAY = ["ray>=2.60"]
 RELEASED = ["unidecode>=1.3"]  # lyrics that are not ASCII, for models released by OpenAI
 
 setup(
@@ -38,7 +43,15 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["jukebox_pl*", "datamodules*"]), "jukebox_pl.recipes"],
     package_dir={"jukebox_pl.recipes": "recipes"},
-    package_data={"jukebox_pl": ["templates/*.html"], "jukebox_pl.recipes": ["*.yaml", "**/*.yaml"]},
+    package_data={"jukebox_pl": ["templates/*.html", "nn/*.cpp"], "jukebox_pl.recipes": ["*.yaml", "**/*.yaml"]},
     install_requires=CORE,
-    extras_require={"dev": [*DEV, *RELEASED], "released": RELEASED, "oracle": ORACLE},
+    extras_require={
+        "app": APP,
+        "sep": SEPARATORS,
+        "align": ALIGNERS,
+        "ray": RAY,
+        "released": RELEASED,
+        "oracle": ORACLE,
+        "dev": [*CHECKS, *TESTS, *RELEASED, *APP, *SEPARATORS, *ALIGNERS, *RAY],
+    },
 )

@@ -13,13 +13,14 @@ from jukebox_pl import cli, fit, weights
 from jukebox_pl.errors import UserError
 from jukebox_pl.released.configs import released_config
 from jukebox_pl.released.hparams import PRIORS
-from jukebox_pl.sample import DTYPES, require_dtype
+from jukebox_pl.settings import DTYPES, require_dtype
 from jukebox_pl.stages.run import WALK
 
 FOLDER = cli.recipes_folder()
 RECIPES, SIZES = (sorted(path.stem for path in (FOLDER / group).glob("*.yaml")) for group in ("recipe", "size"))
 HEADED = [*FOLDER.glob("*.yaml"), *FOLDER.glob("recipe/*.yaml"), *FOLDER.glob("size/*.yaml")]
 FACTS = {"artists": 5, "genres": 4, "characters": 30, "has_lyrics": True, "max_duration": 1_000_000}
+FACTS |= {"alphabet": "abc", "sample_rate": 11025}
 # The stage that trains what a released model is, size by size. What differs is left out: the bottom of the small
 # hierarchy and its VQ-VAE, the labels of its upsampler.
 SAME_SHAPES = {

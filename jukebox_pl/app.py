@@ -1,0 +1,61 @@
+"""`python -m jukebox_pl.app run_dir=RUN`: a page on which a run's models sing. Parse, build, call."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from jukebox_pl import cli
+from jukebox_pl.errors import UserError
+from jukebox_pl.sessions.models import Ensemble
+from jukebox_pl.sessions.nodes import Session
+from jukebox_pl.settings import computing_of, listed, params_of, read_lyrics, require_device, require_format
+from jukebox_pl.studio.form import SEED, request_of
+from jukebox_pl.types import SongRequest
+
+if TYPE_CHECKING:
+    from jukebox_pl.studio.page import Page
+
+
+def main(config: DictConfig) -> None:
+    page = page_of(config)
+    try:
+        socket.create_server((config.host, config.port or 0)).close()  # gradio would try a hundred ports one by one
+        address = page.launch(config.host, config.port, config.open_browser)
+    except (OSError, OverflowError, TypeError) as error:
+        raise UserError(f"host={config.host} port={config.port} cannot be used: {error}") from None
+    print(f"singing at {address} until Ctrl-C", flush=True)
+    with closing(page.studio):
+        page.blocks.block_thread()
+
+
+def page_of(config: DictConfig) -> Page:
+    """Raises UserError for what `sample` refuses, and where gradio is missing."""
+    if config.run_dir is None:
+        raise UserError("run_dir is missing, as in run_dir=runs/demo: the folder of a finished run")
+    start = request_in(config), params_of(config), SEED.read(config.seed)
+    computing, formats = computing_of(config), [require_format(name) for name in listed(config.formats)]
+    ensemble = Ensemble(config.run_dir, require_device(config.device), config.compile)
+    if importlib.util.find_spec("gradio") is None:
+        raise UserError("the app needs gradio: pip install 'jukebox_pl[app]'")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from jukebox_pl.studio.page import Page
+    from jukebox_pl.studio.takes import Studio
+
+    session = Session(config.session or Path(config.run_dir) / "songs")
+    return Page(Studio(ensemble, computing, session, formats), *start)
+
+
+def request_in(config: DictConfig) -> SongRequest:
+    times = config.seconds, config.total_seconds, config.offset_seconds
+    return request_of(config.artist, listed(config.genre), read_lyrics(str(config.lyrics or "")), *times)
+
+
+if __name__ == "__main__":
+    cli.run(main, "app")
