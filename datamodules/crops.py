@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
 from jukebox_pl.catalog.shards import TRAIN, Catalog, ShardSample, SongEntry, read_shard
+from jukebox_pl.catalog.urls import Place
 from jukebox_pl.errors import UserError
 
 Batch = TypeVar("Batch")
@@ -77,7 +77,7 @@ class CropSource:
         yield from (sample for shard in shards for sample in read_shard(shard) if sample.song.id in wanted)
 
 
-def places(catalog: Catalog, split: str) -> Iterator[tuple[str, Path]]:
+def places(catalog: Catalog, split: str) -> Iterator[tuple[str, Place]]:
     """Every song's id and the shard that holds it."""
     songs = iter(catalog.songs(split))
     for path, shard in zip(catalog.shards(split), catalog.splits[split]["shards"], strict=True):

@@ -15,12 +15,15 @@ from jukebox_pl import cli
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.errors import UserError
 from jukebox_pl.labels import Vocabulary, characters_from
+from jukebox_pl.text import alphabet
 from jukebox_pl.weights import BUNDLE
 
 CATALOG_FACTS = {
     "artists": lambda catalog: len(Vocabulary(catalog.artists)),
     "genres": lambda catalog: len(Vocabulary(catalog.genres)),
     "characters": lambda catalog: len(characters_from(catalog.characters)),
+    "alphabet": lambda catalog: alphabet(catalog.characters),
+    "sample_rate": lambda catalog: catalog.sample_rate,
     "has_lyrics": lambda catalog: bool(catalog.characters),
     "max_duration": lambda catalog: catalog.max_duration,
 }

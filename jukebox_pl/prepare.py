@@ -2,129 +2,76 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-from rich.table import Table
 
-from jukebox_pl.catalog.prepare import Progress, prepare
+from jukebox_pl.catalog.doctor import Report, advice, tables
+from jukebox_pl.catalog.engines import Engine
+from jukebox_pl.catalog.prepare import examine_all, prepare
 from jukebox_pl.catalog.settings import PrepareSettings
-from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, SPLITS, Catalog
+from jukebox_pl.catalog.shards import CATALOG_FILE
 from jukebox_pl.cli import run
+from jukebox_pl.console import print_catalog, print_tables, showing_progress
 from jukebox_pl.errors import UserError
 
-SECONDS_BETWEEN_LINES = 5.0
-REASONS_SHOWN = 20
+DOCTOR = ALSO, ONLY, NEVER = "also", "only", "never"
+NOT_OF_THE_CATALOG = ("engine", "doctor")
 
 
 def main(config: DictConfig) -> None:
-    console = Console(highlight=False)
-    settings = to_settings(config)
-    was_complete = (settings.out / CATALOG_FILE).is_file()
-    with showing_progress(console) as show:
-        catalog = prepare(settings, show)
-    if was_complete:
-        console.out(f"{settings.out} is complete, made from the same songs with the same settings: nothing to do")
-    console.print(summary(catalog))
-    for line in remarks(catalog):
-        console.out(line)
+    if config.doctor not in DOCTOR:
+        raise UserError(f"doctor={config.doctor}: expected {' or '.join(DOCTOR)}")
+    console, settings, engine = Console(highlight=False), to_settings(config), instantiate(config.engine)
+    if config.doctor == ONLY:
+        examine(console, settings, engine)
+    else:
+        prepare_and_tell(console, settings, engine, with_report=config.doctor == ALSO)
 
 
 def to_settings(config: DictConfig) -> PrepareSettings:
     """Raises UserError on a missing value, an unknown name or a value of the wrong kind."""
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(PrepareSettings), config)
-        return PrepareSettings(**{str(name): value for name, value in merged.items()})
+        given = OmegaConf.masked_copy(config, [str(name) for name in config if name not in NOT_OF_THE_CATALOG])
+        merged = OmegaConf.merge(OmegaConf.structured(PrepareSettings), given)
+        return PrepareSettings(**OmegaConf.to_container(merged, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
     except MissingMandatoryValue as error:
-        raise UserError(f"{error.full_key}=... is missing, as in `catalog=SONGS out=SHARDS`") from error
+        raise UserError(
+            f"{error.full_key}=... is missing: `python -m jukebox_pl.prepare catalog=SONGS out=SHARDS`"
+        ) from error
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
 
 
-@contextmanager
-def showing_progress(console: Console) -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal, elsewhere a plain line every few seconds."""
-    if not console.is_terminal:
-        yield PlainProgress(console)
-        return
-    columns = (
-        TextColumn("songs"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda now: bar.update(task, completed=now.done, total=now.total, description=escape(now.path))
+def examine(console: Console, settings: PrepareSettings, engine: Engine) -> None:
+    """What doctor=only does."""
+    with showing_progress(console) as show:
+        report = examine_all(settings, show, engine)
+    print_tables(console, tables(report))
+    for line in advice(report):
+        console.out(line)
+    write_page(console, settings, report)
 
 
-class PlainProgress:
-    """Prints how far the songs are, at most every few seconds."""
+def prepare_and_tell(console: Console, settings: PrepareSettings, engine: Engine, with_report: bool) -> None:
+    was_complete = (settings.out / CATALOG_FILE).is_file()
 
-    def __init__(self, console: Console):
-        self.console = console
-        self.start: tuple[float, int] | None = None
-        self.printed = time.monotonic()
+    def on_report(report: Report) -> None:
+        print_tables(console, (table for table in tables(report) if table.title == "findings"))
+        write_page(console, settings, report)
 
-    def __call__(self, now: Progress) -> None:
-        clock = time.monotonic()
-        started, already = self.start = self.start or (clock, now.done)
-        if clock - self.printed < SECONDS_BETWEEN_LINES or now.done == already:
-            return
-        self.printed = clock
-        left = (clock - started) / (now.done - already) * (now.total - now.done)
-        self.console.print(f"{now.done} of {now.total} songs, about {clock_time(left)} left")
+    with showing_progress(console) as show:
+        catalog = prepare(settings, show, engine, on_report if with_report else None)
+    if was_complete:
+        console.out(f"{settings.out} is complete, made from the same songs with the same settings: nothing to do")
+    print_catalog(console, catalog)
 
 
-def clock_time(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
+def write_page(console: Console, settings: PrepareSettings, report: Report) -> None:
+    from jukebox_pl.doctor_page import write_doctor_page  # imports matplotlib: mistakes answer at once without it
 
-
-def summary(catalog: Catalog) -> Table:
-    songs = [song for split in SPLITS for song in catalog.songs(split)]
-    length = clock_time(sum(song["samples"] for song in songs) / catalog.sample_rate)
-    rows = {
-        "songs": f"{len(songs)}, {length} in {sum(len(catalog.shards(split)) for split in SPLITS)} shards",
-        "sound": f"{catalog.sample_rate} Hz, {'mono' if catalog.channels == 1 else 'stereo'}",
-        "artists": str(len(catalog.artists)),
-        "genres": f"{len(catalog.genres)}: {', '.join(catalog.genres[:10])}",
-        "with lyrics": share(sum(song["lyrics"] > 0 for song in songs), len(songs)),
-        "with word times": share(sum(song["words"] > 0 for song in songs), len(songs)),
-        "held out": share(len(catalog.songs(HELD_OUT)), len(songs)),
-        "warnings": str(sum(len(song["warnings"]) for song in songs)),
-        "skipped": str(len(catalog.skipped)),
-    }
-    table = Table(title=escape(str(catalog.folder)), show_header=False)
-    for name, value in rows.items():
-        table.add_row(name, escape(value))
-    return table
-
-
-def share(part: int, whole: int) -> str:
-    return f"{part} ({part / whole:.0%})"
-
-
-def remarks(catalog: Catalog) -> list[str]:
-    """One line per skipped song and per warning, the first of each; the rest are in `catalog.json`."""
-    songs = (song for split in SPLITS for song in catalog.songs(split))
-    warnings = [f"warning {song['path']}: {warning}" for song in songs for warning in song["warnings"]]
-    skipped = [f"skipped {skip['path']}: {skip['reason']}" for skip in catalog.skipped]
-    return [line for lines in (skipped, warnings) for line in first(lines, catalog)]
-
-
-def first(lines: list[str], catalog: Catalog) -> list[str]:
-    more = len(lines) - REASONS_SHOWN
-    return lines[:REASONS_SHOWN] + ([f"and {more} more, see {catalog.folder / CATALOG_FILE}"] if more > 0 else [])
+    console.out(f"the doctor's report: {write_doctor_page(settings.out, report)}")
 
 
 if __name__ == "__main__":

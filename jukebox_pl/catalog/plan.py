@@ -31,8 +31,8 @@ def held_out_ids(songs: Sequence[Planned], share: float) -> set[str]:
 
     Of two songs with lyrics, one at least is held out and one is not.
     """
-    sung = sorted(song.id for song in songs if song.has_lyrics)
-    others = sorted(song.id for song in songs if not song.has_lyrics)
+    with_lyrics = {song.id for song in songs if song.has_lyrics}  # asks the disk, once a song
+    sung, others = sorted(with_lyrics), sorted({song.id for song in songs} - with_lyrics)
     if share == 0 or len(songs) < 2:
         return set()
     wanted = _between(1, round(len(songs) * share), len(songs) - 1)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jukebox_pl.audio import SAMPLE_RATE
+from jukebox_pl.catalog.engines import STEP_SECONDS
 from jukebox_pl.errors import UserError
+
+OF_A_SONG = ("sample_rate", "channels", "min_seconds", "max_seconds")
+OF_THE_WORDS = ("separator", "aligner")
+OF_THE_CATALOG = (*OF_A_SONG, *OF_THE_WORDS, "held_out", "songs_per_shard")
 
 
 @dataclass(frozen=True)
 class PrepareSettings:
     """`catalog` is a folder or a .csv/.jsonl file, `out` the folder of the shards. Raises UserError on values out of range.
 
-    `held_out` is the share of songs kept from training; `max_seconds` None keeps songs of any length; `workers` 0
-    decodes in the calling process.
+    `held_out` is the share of songs kept from training; `max_seconds` None keeps songs of any length. `separator` and
+    `aligner` are configs with a `_target_` (see `alignment`), None finds no word times; `trusted` names packages whose
+    classes they may be. `workers` 0 stays in the calling process; a step of a song is given up after `step_seconds`.
     """
 
     catalog: Path
@@ -24,19 +31,26 @@ class PrepareSettings:
     channels: int = 1
     held_out: float = 0.1
     songs_per_shard: int = 16
-    workers: int = 2
     min_seconds: float = 1.0
     max_seconds: float | None = None
+    separator: dict[str, Any] | None = None
+    aligner: dict[str, Any] | None = None
+    trusted: list[str] | None = None
+    workers: int = 2
+    step_seconds: float = STEP_SECONDS
 
     def __post_init__(self) -> None:
         rules = (
+            ("out", not re.match(r"[a-z0-9]+:/", str(self.out)), "a folder; shards are read from URLs, not written to them"),
             ("sample_rate", self.sample_rate >= 1000, "at least 1000 (samples per second)"),
             ("channels", self.channels in (1, 2), "1 (mono) or 2 (stereo)"),
             ("held_out", 0 <= self.held_out < 1, "a share from 0 to less than 1"),
             ("songs_per_shard", self.songs_per_shard >= 1, "at least 1"),
-            ("workers", self.workers >= 0, "at least 0"),
             ("min_seconds", self.min_seconds >= 0, "at least 0"),
             ("max_seconds", self.max_seconds is None or self.max_seconds > self.min_seconds, "more than min_seconds"),
+            ("separator", not self.separator or self.aligner, "null, as there is no aligner to use it"),
+            ("workers", self.workers >= 0, "at least 0"),
+            ("step_seconds", self.step_seconds > 0, "more than 0"),
         )
         for name, holds, expected in rules:
             if not holds:
@@ -44,9 +58,12 @@ class PrepareSettings:
 
     def of_a_song(self) -> dict[str, Any]:
         """The settings that decide the sound of one prepared song."""
-        names = ("sample_rate", "channels", "min_seconds", "max_seconds")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in OF_A_SONG}
+
+    def of_the_words(self) -> dict[str, Any]:
+        """The settings that decide the word times that are found."""
+        return {name: getattr(self, name) for name in OF_THE_WORDS}
 
     def of_the_catalog(self) -> dict[str, Any]:
         """The settings that decide the shards."""
-        return {name: value for name, value in asdict(self).items() if name not in ("catalog", "out", "workers")}
+        return {name: value for name, value in asdict(self).items() if name in OF_THE_CATALOG}

@@ -10,24 +10,24 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
 from jukebox_pl import audio
+from jukebox_pl.catalog.urls import Place, Url, to_place
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Song
 
-# webdataset reads it on import: no pickles, no `pipe:` commands. It imports torch, so functions import it when they are
-# called: a process that only decodes songs starts in a tenth of the time.
-os.environ["WDS_SECURE"] = "1"
+os.environ["WDS_SECURE"] = "1"  # webdataset reads it on import: no pickles, no `pipe:` commands
 
 SCHEMA = 1
 CATALOG_FILE = "catalog.json"
@@ -103,7 +103,7 @@ class Catalog:
     `prepared` tells the settings and the source files it was made from, for `prepare` to compare.
     """
 
-    folder: Path
+    folder: Place
     sample_rate: int
     channels: int
     splits: dict[str, Split]
@@ -116,27 +116,34 @@ class Catalog:
     prepared: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Catalog:
-        """Raises UserError when `folder` holds no catalog, one of another schema, a corrupt or an incomplete one."""
-        folder = Path(folder)
+    def load(cls, folder: str | Place) -> Catalog:
+        """From a folder or a URL. Raises UserError when it holds no catalog, one of another schema, a corrupt or an
+        incomplete one; whether the shards are there is only seen in a folder.
+        """
+        folder = to_place(folder)
         record = _read_record(folder / CATALOG_FILE)
         try:
             catalog = cls(folder, **record)
-            missing = [path for split in SPLITS for path in catalog.shards(split) if not path.is_file()]
-        except (TypeError, KeyError) as error:
+            _require_shard_names(catalog)
+            shards = [path for split in SPLITS for path in catalog.shards(split)]
+        except (TypeError, KeyError, ValueError) as error:
             raise _corrupt(folder / CATALOG_FILE, error) from error
-        if missing:
-            raise UserError(f"{missing[0]} is missing, {folder} is incomplete: delete {folder} and make it again")
+        for path in shards:
+            if isinstance(path, Path) and not path.is_file():
+                raise UserError(f"{path} is missing, {folder} is incomplete: delete {folder} and make it again")
         return catalog
 
     def save(self) -> None:
+        """Raises ValueError when the catalog is that of a URL, which is only read."""
+        if isinstance(self.folder, Url):
+            raise ValueError(f"{self.folder} is a URL")
         path = self.folder / CATALOG_FILE
-        record = {"schema": SCHEMA} | asdict(self)
+        record = {"schema": SCHEMA} | vars(self)
         del record["folder"]
         with writing(path):
             audio.write_atomic(path, _to_json(record))
 
-    def shards(self, split: str) -> list[Path]:
+    def shards(self, split: str) -> list[Place]:
         return [self.folder / shard["file"] for shard in self.splits[split]["shards"]]
 
     def songs(self, split: str) -> list[SongEntry]:
@@ -144,12 +151,23 @@ class Catalog:
         return self.splits[split]["songs"]
 
 
-def _read_record(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        command = f"python -m jukebox_pl.prepare catalog=SONGS out={path.parent}"
-        raise UserError(f"{path} does not exist, {path.parent} is not a finished catalog: make it with `{command}`")
+def _require_shard_names(catalog: Catalog) -> None:
+    """Raises ValueError where a catalog, which may come from anywhere, names files outside its folder."""
+    for split in SPLITS:
+        for shard in catalog.splits[split]["shards"]:
+            if not re.fullmatch(rf"{split}/[\w-]+\.tar", shard["file"]):
+                raise ValueError(f"{shard['file']!r} is no shard of {split}")
+
+
+def _read_record(path: Place) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        command = f"python -m jukebox_pl.prepare catalog=SONGS out={path.parent}"
+        way_out = f"make it with `{command}`"
+        raise UserError(f"{path} does not exist, {path.parent} is not a finished catalog: {way_out}") from None
+    try:
+        record = json.loads(text)
         schema = record.pop("schema")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise _corrupt(path, error) from error
@@ -158,7 +176,7 @@ def _read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _corrupt(path: Path, error: Exception) -> UserError:
+def _corrupt(path: Place, error: Exception) -> UserError:
     return UserError(f"{path} is corrupt ({type(error).__name__}: {error}): delete {path.parent} and make it again")
 
 
@@ -188,7 +206,7 @@ def write_shard(path: str | Path, samples: Iterable[ShardSample]) -> None:
 
 
 def _write_tar(file: io.BufferedWriter, samples: Iterable[ShardSample]) -> None:
-    from webdataset.writer import TarWriter
+    from webdataset.writer import TarWriter  # imports torch: processes that only decode songs start without it
 
     with TarWriter(file, encoder=False, **SAME_HEADER_EVERYWHERE) as tar:
         for sample in samples:
@@ -224,13 +242,13 @@ class _Member(NamedTuple):
     data: bytes
 
 
-def read_shard(path: str | Path) -> Iterator[ShardSample]:
-    """The songs of a shard in the order they were written.
+def read_shard(path: str | Place) -> Iterator[ShardSample]:
+    """The songs of a shard, in a folder or at a URL, in the order they were written.
 
     Raises UserError, naming the shard and the member, on a truncated tar, a member of an unknown kind (pickles among
     them), one that is there twice, a song without its parts, another schema.
     """
-    path = Path(path)
+    path = to_place(path)
     for id, members in groupby(_read_members(path), key=lambda member: member.id):
         parts = {member.extension: member.data for member in members}
         try:
@@ -240,33 +258,58 @@ def read_shard(path: str | Path) -> Iterator[ShardSample]:
         yield sample
 
 
-def _read_members(path: Path) -> Iterator[_Member]:
-    from webdataset.tariterators import base_plus_ext, tar_file_iterator
-
+def _read_members(path: Place) -> Iterator[_Member]:
     seen = set()
     try:
-        with open(path, "rb") as file:
-            _require_end(file)
-            for record in tar_file_iterator(file):
-                name = record["fname"]
-                id, extension = base_plus_ext(name)
+        with path.open("rb") as file, _whole_tar(file) as tar:
+            for member in tar:
+                id, _, extension = member.name.partition(".")
                 if extension not in EXTENSIONS:
-                    raise _broken(path, name, f"only {', '.join(EXTENSIONS)} may be in a shard")
-                if name in seen:
-                    raise _broken(path, name, "it is there twice")
-                seen.add(name)
-                yield _Member(id, extension, record["data"])
+                    raise _broken(path, member.name, f"only {', '.join(EXTENSIONS)} may be in a shard")
+                if "/" in id or not member.isreg() or member.issparse():
+                    raise _broken(path, member.name, "it is no plain file")
+                if member.name in seen:
+                    raise _broken(path, member.name, "it is there twice")
+                seen.add(member.name)
+                yield _Member(id, extension, tar.extractfile(member).read())  # type: ignore[union-attr]
     except (OSError, tarfile.TarError) as error:
         raise _broken(path, "the tar file", str(error)) from error
 
 
-def _require_end(file: io.BufferedReader) -> None:
+@contextmanager
+def _whole_tar(file: BinaryIO) -> Iterator[tarfile.TarFile]:
     """tarfile takes a tar cut between two members for a whole one; a whole one ends in two blocks of zeros."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - len(TAR_END), 0))
-    if file.read() != TAR_END:
+    if file.seekable():
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - len(TAR_END), 0))
+        _require_end(file.read())
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            yield tar
+    else:
+        tail: Any = _Tail(file)
+        with tarfile.open(fileobj=tail, mode="r|") as tar:
+            yield tar
+        while tail.read(tarfile.RECORDSIZE):
+            pass
+        _require_end(tail.end)
+
+
+class _Tail:
+    """A stream that remembers its end."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.end = file, b""
+
+    def read(self, size: int) -> bytes:
+        data = self.file.read(size)
+        self.end = (self.end + data[-len(TAR_END) :])[-len(TAR_END) :]
+        return data
+
+
+def _require_end(end: bytes) -> None:
+    if end != TAR_END:
         raise tarfile.ReadError("truncated, its end is missing")
-    file.seek(0)
 
 
 def _to_sample(id: str, parts: dict[str, bytes]) -> ShardSample:
@@ -288,5 +331,5 @@ def _from_npz(data: bytes) -> tuple[np.ndarray, ...]:
     return codes
 
 
-def _broken(path: Path, member: str, reason: str) -> UserError:
+def _broken(path: Place, member: str, reason: str) -> UserError:
     return UserError(f"{path} is broken at {member}: {reason}; delete {path.parent.parent} and make it again")

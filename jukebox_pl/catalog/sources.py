@@ -5,25 +5,28 @@ from __future__ import annotations
 import csv
 import difflib
 import hashlib
-import io
 import json
 import os
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 from jukebox_pl.catalog.shards import Skipped
 from jukebox_pl.errors import UserError
 
 AUDIO_EXTENSIONS = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
+REPEATED = ("artist", "genre", "language", "license", "source")
 COLUMNS = ("path", "title", "artist", "genre", "lyrics", "words", "language", "license", "source")
 
 Row = dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One song as the catalog names it. `path`, `lyrics` and `words` are relative to `root`, "" where there is none.
 
@@ -54,15 +57,20 @@ class Source:
 def inside(root: Path, name: str) -> Path:
     """The file `name` of the folder `root`. Raises UserError when it leaves `root` (by `..` or a link) or is no file."""
     try:
-        path = Path(os.path.realpath(root / name))
-        found = path.is_file()
+        path = os.path.realpath(os.path.join(root, name))
+        found = os.path.isfile(path)
     except (OSError, ValueError) as error:
         raise UserError(f"not a usable path ({error})") from error
-    if not path.is_relative_to(os.path.realpath(root)):
+    if not path.startswith(_real_folder(os.path.abspath(root))):
         raise UserError("leaves the catalog's folder: move the file into it")
     if not found:
         raise UserError("no such file")
-    return path
+    return Path(path)
+
+
+@cache
+def _real_folder(root: str) -> str:
+    return os.path.join(os.path.realpath(root), "")
 
 
 def song_id(name: str) -> str:
@@ -88,19 +96,25 @@ def discover(catalog: Path) -> tuple[list[Source], list[Skipped]]:
 
 def _to_sources(root: Path, rows: Iterable[Row], tagged: bool) -> tuple[list[Source], list[Skipped]]:
     """Each file once: links, hard links and (where the disk ignores them) other spellings of a name lead to the same."""
-    accepted: dict[tuple[int, int], Row] = {}
+    accepted: dict[tuple[int, int], str] = {}
+    sources: list[Source] = []
     skipped: list[Skipped] = []
     for row in rows:
         try:
             file = _identity(root, row["path"])
             if file in accepted:
-                raise UserError(f"listed twice, the same file as {accepted[file]['path']}")
-            accepted[file] = row | {"path": _relative(root, row["path"])}
+                raise UserError(f"listed twice, the same file as {accepted[file]}")
+            accepted[file] = row["path"] = _relative(root, row["path"])
+            sources.append(Source(song_id(_nfc(row["path"])), root, tagged=tagged, **row))
         except UserError as error:
             skipped.append({"path": _printable(row["path"]), "reason": str(error)})
-    spellings = Counter(_nfc(row["path"]) for row in accepted.values())
-    sources = [Source(_unique_id(row["path"], spellings), root, tagged=tagged, **row) for row in accepted.values()]
-    return sorted(sources, key=lambda source: source.id), skipped
+    return sorted(_tell_apart(sources), key=lambda source: source.id), skipped
+
+
+def _tell_apart(sources: list[Source]) -> list[Source]:
+    """Of two files whose names differ in Unicode normalisation only, the NFC one has the usual id."""
+    spellings = Counter(source.id for source in sources if not source.path.isascii())
+    return [replace(source, id=song_id(source.path)) if spellings[source.id] > 1 else source for source in sources]
 
 
 def _identity(root: Path, name: str) -> tuple[int, int]:
@@ -113,7 +127,7 @@ def _identity(root: Path, name: str) -> tuple[int, int]:
 
 
 def _relative(root: Path, name: str) -> str:
-    return Path(os.path.relpath(root / name, root)).as_posix()
+    return Path(os.path.relpath(os.path.join(root, name), root)).as_posix()
 
 
 def _printable(name: str) -> str:
@@ -124,13 +138,8 @@ def _nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _unique_id(name: str, spellings: Counter[str]) -> str:
-    """Of two files whose names differ in Unicode normalisation only, the NFC one has the usual id."""
-    return song_id(_nfc(name) if spellings[_nfc(name)] == 1 else name)
-
-
 def _folder_rows(root: Path) -> Iterator[Row]:
-    """`ARTIST/.../TITLE.mp3`, lyrics in `TITLE.txt`, their times in `TITLE.words.csv` or `.words.json`.
+    """`ARTIST/.../TITLE.mp3`, lyrics in `TITLE.txt` or `.lrc`, their times in `TITLE.words.csv`, `.words.json` or `.lrc`.
 
     Hidden files are passed over, and links to folders are not followed.
     """
@@ -140,7 +149,7 @@ def _folder_rows(root: Path) -> Iterator[Row]:
     for name in names:
         path = Path(name)
         artist = path.parts[0] if len(path.parts) > 1 else ""
-        lyrics, words = _beside(root, path, ".txt"), _beside(root, path, ".words.csv", ".words.json")
+        lyrics, words = _beside(root, path, ".txt", ".lrc"), _beside(root, path, ".words.csv", ".words.json", ".lrc")
         yield {"path": name, "title": path.stem, "artist": artist, "lyrics": lyrics, "words": words}
 
 
@@ -157,30 +166,49 @@ def _beside(root: Path, song: Path, *endings: str) -> str:
     return next((name for name in names if (root / name).is_file()), "")
 
 
-def _table_rows(table: Path) -> list[Row]:
-    """Raises UserError when the table is not UTF-8, malformed, empty, or has no column `path`."""
+def _table_rows(table: Path) -> Iterator[Row]:
+    """One row after the other: a table may list millions.
+
+    Raises UserError when the table is not UTF-8, malformed, empty, or has no column `path`.
+    """
+    count = 0
     try:
-        rows, columns = TABLES[table.suffix.lower()](table.read_text(encoding="utf-8-sig"))
+        with open(table, encoding="utf-8-sig", newline="") as file:
+            for row in TABLES[table.suffix.lower()](table, file):
+                count += 1
+                yield {column: _shared(column, row.get(column, "")) for column in COLUMNS}
     except UnicodeDecodeError as error:
-        raise UserError(f"{table} is not UTF-8 (byte {error.start}: {error.reason}): save it as UTF-8") from error
+        raise UserError(f"{table} is not UTF-8 ({error.reason}, after song {count}): save it as UTF-8") from error
+    except UserError:
+        raise
     except (csv.Error, ValueError, AttributeError) as error:
         raise UserError(f"{table} cannot be read: {error}") from error
-    _require_columns(table, columns)
-    if not rows:
+    if not count:
         raise UserError(f"{table} lists no songs: add one row per song, its file in the column path")
-    return [{column: row.get(column, "") for column in COLUMNS} for row in rows]
 
 
-def _read_csv(text: str) -> tuple[list[Row], list[str]]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
+def _shared(column: str, value: str) -> str:
+    """What many songs have in common is kept in memory once."""
+    return sys.intern(value) if column in REPEATED else value
+
+
+def _rows_of_csv(table: Path, file: TextIO) -> Iterator[Row]:
+    reader = csv.DictReader(file, strict=True)
     columns = [name.strip() for name in reader.fieldnames or []]
+    _require_columns(table, columns)
     reader.fieldnames = columns
-    return [{column: (row[column] or "").strip() for column in columns} for row in reader], columns
+    return ({column: (row[column] or "").strip() for column in columns} for row in reader)
 
 
-def _read_jsonl(text: str) -> tuple[list[Row], list[str]]:
-    rows = [_to_row(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    return rows, list(dict.fromkeys(column for row in rows for column in row))
+def _rows_of_jsonl(table: Path, file: TextIO) -> Iterator[Row]:
+    """Its columns are known at its end; nothing has been done with its rows by then but to look for their files."""
+    columns: dict[str, None] = {}
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            row = _to_row(number, line)
+            columns |= dict.fromkeys(row)
+            yield row
+    _require_columns(table, list(columns))
 
 
 def _to_row(number: int, line: str) -> Row:
@@ -207,4 +235,4 @@ def _require_columns(table: Path, columns: list[str]) -> None:
             raise UserError(f"{table} has a column {column!r}, did you mean {meant[0]!r}? Rename or remove it")
 
 
-TABLES: dict[str, Callable[[str], tuple[list[Row], list[str]]]] = {".csv": _read_csv, ".jsonl": _read_jsonl}
+TABLES: dict[str, Callable[[Path, TextIO], Iterator[Row]]] = {".csv": _rows_of_csv, ".jsonl": _rows_of_jsonl}

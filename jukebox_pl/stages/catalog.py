@@ -8,21 +8,27 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from rich.console import Console
 
 from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import CATALOG_FILE, TRAIN, Catalog
+from jukebox_pl.console import showing_progress
+from jukebox_pl.doctor_page import write_doctor_page
 from jukebox_pl.errors import UserError
 from jukebox_pl.stages.folders import StageResult
 
 
 class CatalogStage:
-    """Shards at `path`: those that are there, or made from the songs at `songs`, which `source` may first write."""
+    """Shards at `path`, a folder or a URL: those that are there, or made from the songs at `songs`, which `source` may
+    first write. What `source` writes cannot crash a decoder, so it is decoded in this process.
+    """
 
     alone = True
 
     def __init__(self, path: str, songs: str | None = None, source: DictConfig | None = None, **settings: Any):
-        self.path, self.songs, self.source, self.settings = Path(path), songs, source, settings
+        self.path, self.songs, self.source = path, songs, source
+        self.settings = ({"workers": 0} if source else {}) | settings
 
     def complete(self, result: StageResult) -> bool:
         """Raises UserError when the shards are not those that the run began with."""
@@ -36,11 +42,17 @@ class CatalogStage:
     def run(self, folder: Path) -> StageResult:
         songs = instantiate(self.source) if self.source else self.songs
         if songs:
-            prepare(PrepareSettings(catalog=Path(songs), out=self.path, **self.settings))
+            prepare_here(PrepareSettings(catalog=Path(songs), out=Path(self.path), **self.settings))
         catalog = Catalog.load(self.path)
         if not catalog.songs(TRAIN):
             raise UserError(f"{self.path} has no songs to train on; prepare a catalog with at least one usable song")
         return StageResult(fingerprint(catalog), summarize(catalog))
+
+
+def prepare_here(settings: PrepareSettings) -> None:
+    """With progress, and the doctor's page beside the shards."""
+    with showing_progress(Console(stderr=True)) as show:
+        prepare(settings, show, on_report=lambda report: write_doctor_page(settings.out, report))
 
 
 def fingerprint(catalog: Catalog) -> str:

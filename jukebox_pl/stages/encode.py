@@ -24,6 +24,7 @@ from jukebox_pl.catalog.shards import (
     read_shard,
     write_shard,
 )
+from jukebox_pl.catalog.urls import Place
 from jukebox_pl.catalog.views import View, make_view, view_id
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.stages.catalog import fingerprint
@@ -78,7 +79,7 @@ class Encoder:
             encoded["songs"] += [{**entries[song.id], "samples": song.duration} for song in songs]
         return encoded
 
-    def encode_shard(self, shard: Path, out: Path, views: Mapping[str, View]) -> list[Song]:
+    def encode_shard(self, shard: Place, out: Path, views: Mapping[str, View]) -> list[Song]:
         """Makes the shard unless it is there; returns the songs and views in it."""
         if not out.exists():
             write_shard(out, self.encode_songs(shard, views))
@@ -87,7 +88,7 @@ class Encoder:
         self.progress.add(len(songs))
         return songs
 
-    def encode_songs(self, shard: Path, views: Mapping[str, View]) -> Iterator[ShardSample]:
+    def encode_songs(self, shard: Place, views: Mapping[str, View]) -> Iterator[ShardSample]:
         for sample in read_shard(shard):
             sound, _ = audio.read(sample.audio or b"")
             yield self.encode_song(sound, sample.song)

@@ -1,28 +1,41 @@
-"""Prepared once is prepared the same: after kills, from any number of workers, beside songs that cannot be used."""
+"""Prepared once is prepared the same: after kills, by any engine, beside songs that cannot be used."""
 
 from __future__ import annotations
 
 import errno
+import importlib.util
+import json
 import multiprocessing
 import os
 import random
+import resource
+import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jukebox_pl import audio
-from jukebox_pl.catalog.prepare import Progress, prepare
+from jukebox_pl.catalog import work
+from jukebox_pl.catalog.engines import RayEngine
+from jukebox_pl.catalog.prepare import Progress, examine_all, prepare
+from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import Catalog, read_shard
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Song
 
+ALIGNER = {"_target_": "jukebox_pl.catalog.aligners.linear.LinearAligner"}
+SEPARATOR = {"_target_": "jukebox_pl.catalog.separators.hpss.HPSS"}
+
 
 def make_songs(make_song, count: int = 7) -> None:
+    """Those with an odd number have lyrics, every other of them the times of its words."""
     for number in range(count):
         song = make_song(f"Artist {number % 3}/{number}.flac", seconds=1.0 + 0.1 * number, rate=12_000)
         if number % 2:
             song.with_suffix(".txt").write_text(f"la là {number}\n")
+        if number % 4 == 1:
             song.with_suffix(".words.csv").write_text("word_start,word_end\n0,0.1\n0.1,0.2\n0.2,0.3\n")
 
 
@@ -68,43 +81,60 @@ def test_a_song_in_a_shard_is_the_song_of_the_file(make_song, settings):
 
 def test_any_number_of_workers_gives_the_same_bytes(make_song, settings):
     make_songs(make_song)
-    alone = prepare(settings(out="alone"))
-    together = prepare(settings(out="together", workers=2))
+    alone = prepare(settings(out="alone", aligner=ALIGNER))
+    together = prepare(settings(out="together", aligner=ALIGNER, workers=2))
+    assert contents(alone.folder) == contents(together.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
+def test_a_ray_cluster_gives_the_same_bytes(make_song, settings):
+    make_songs(make_song)
+    (settings().catalog / "bad.mp3").write_text("no music")
+    alone = prepare(settings(out="alone", aligner=ALIGNER))
+    together = prepare(settings(out="together", aligner=ALIGNER), engine=RayEngine())
+    assert len(together.skipped) == 1
     assert contents(alone.folder) == contents(together.folder)
 
 
 def test_killed_at_random_moments_is_never_killed(make_song, settings):
     make_songs(make_song)
     begun = time.monotonic()
-    whole = prepare(settings(out="whole"))
+    whole = prepare(settings(out="whole", aligner=ALIGNER))
     length = time.monotonic() - begun
     rng, fork = random.Random(0), multiprocessing.get_context("fork")
     for attempt in range(12):
-        process = fork.Process(target=prepare, args=(settings(out=str(attempt)),))
+        again = settings(out=str(attempt), aligner=ALIGNER)
+        process = fork.Process(target=prepare, args=(again,))
         process.start()
         time.sleep(rng.uniform(0, 1.2 * length))
         process.kill()
         process.join()
-        assert contents(prepare(settings(out=str(attempt))).folder) == contents(whole.folder)
+        assert contents(prepare(again).folder) == contents(whole.folder)
 
 
 class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [1, 3, 7])
-def test_an_interrupted_run_decodes_no_song_again(make_song, settings, after):
+@pytest.mark.parametrize(("step", "after"), [("decoded", 1), ("decoded", 7), ("aligned", 6), ("packed", 4)])
+def test_an_interrupted_run_does_nothing_again(make_song, settings, step, after):
     def stop(now: Progress) -> None:
-        if now.done == after:
+        if (now.step, now.done) == (step, after):
             raise Stop
+
+    def files() -> dict[Path, int]:
+        made = [path for path in settings().out.rglob("*") if path.suffix in (".flac", ".json", ".tar")]
+        return {path: path.stat().st_mtime_ns for path in made if path.name != "doctor.json"}
 
     make_songs(make_song)
     with pytest.raises(Stop):
-        prepare(settings(), stop)
-    seen: list[Progress] = []
-    prepare(settings(), seen.append)
-    assert seen[0] == Progress(after, 7)
-    assert [now.done for now in seen] == list(range(after, 8))
+        prepare(settings(aligner=ALIGNER), stop)
+    made = files()
+    with pytest.raises(Stop):  # before the files of the work are removed
+        prepare(settings(aligner=ALIGNER), lambda now: stop(now._replace(done=after if now.done == 7 else 0)))
+    assert made.items() <= files().items()
+    prepare(settings(aligner=ALIGNER))
 
 
 def test_a_run_interrupted_with_other_settings_leaves_no_trace(make_song, settings):
@@ -192,10 +222,96 @@ def test_a_full_disk_stops_the_run_and_names_the_file(make_song, settings, monke
         prepare(settings())
 
 
-WRONG = {"channels": 3, "held_out": 1.0, "songs_per_shard": 0, "workers": -1, "sample_rate": 0, "max_seconds": 0.5}
+def test_a_disk_that_is_full_in_the_middle_of_a_shard_leaves_no_half_of_it(make_song, settings):
+    """The system refuses to let any file grow beyond one and a half songs, which it does in the midst of a write."""
+
+    def in_little_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (48_000, 48_000))
+        try:
+            prepare(settings())
+        except UserError as error:
+            (settings().out / ".work/told").write_text(str(error))
+
+    make_songs(make_song)
+    process = multiprocessing.get_context("fork").Process(target=in_little_room)
+    process.start()
+    process.join()
+    assert "cannot write" in (settings().out / ".work/told").read_text()
+    assert not [path for path in settings().out.rglob("*") if path.suffix in (".tar", ".part")]
+    assert contents(prepare(settings()).folder) == contents(prepare(settings(out="roomy")).folder)
+
+
+def test_a_song_that_changes_while_it_is_read_is_skipped(make_song, settings, monkeypatch):
+    def load_and_touch(source, settings):
+        loaded = load(source, settings)
+        if source.path == "b.flac":
+            make_song("b.flac", seconds=3.0)
+        return loaded
+
+    load = work.load_song
+    make_song("a.flac")
+    make_song("b.flac")
+    monkeypatch.setattr(work, "load_song", load_and_touch)
+    catalog = prepare(settings())
+    assert [song["path"] for song in catalog.songs("train") + catalog.songs("held_out")] == ["a.flac"]
+    assert catalog.skipped == [{"path": "b.flac", "reason": work.CHANGED}]
+
+
+def test_the_doctor_alone_says_the_same_and_makes_no_shards(make_song, settings, tmp_path):
+    make_songs(make_song)
+    (tmp_path / "songs/bad.mp3").write_text("no music")
+    report = examine_all(settings(out="only"))
+    assert {path.name for path in (tmp_path / "only").iterdir()} == {"doctor.json", ".work"}
+    assert not list((tmp_path / "only").rglob("*.flac"))
+    told = []
+    prepare(settings(out="also"), on_report=told.append)
+    assert told == [report]
+    alone, also = (json.loads((tmp_path / name / "doctor.json").read_bytes()) for name in ("only", "also"))
+    assert alone == also
+    assert {chart["verdict"] for chart in also["charts"]} <= {"kept", "kept with warning"}
+    assert [skip["path"] for skip in also["skipped"]] == ["bad.mp3"]
+
+
+def test_who_does_not_ask_the_doctor_gets_the_same_shards(make_song, settings):
+    make_songs(make_song)
+    asked = contents(prepare(settings(out="asked"), on_report=lambda report: None).folder)
+    assert asked.pop("doctor.json")
+    assert contents(prepare(settings()).folder) == asked
+
+
+def test_the_doctor_looks_only_at_what_it_has_not_seen(make_song, settings):
+    make_songs(make_song)
+    examine_all(settings())
+    make_song("new.flac")
+    seen: list[Progress] = []
+    examine_all(settings(), seen.append)
+    assert [now.done for now in seen] == [7, 8]
+    assert len(songs_of(prepare(settings()))) == 8
+
+
+WRONG = {
+    "channels": 3,
+    "held_out": 1.0,
+    "songs_per_shard": 0,
+    "workers": -1,
+    "sample_rate": 0,
+    "max_seconds": 0.5,
+    "step_seconds": 0,
+}
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG.items())
 def test_settings_out_of_range_are_refused(settings, name, value):
     with pytest.raises(UserError, match=rf"{name}={value}: expected"):
         settings(**{name: value})
+
+
+def test_a_separator_without_an_aligner_is_refused(settings):
+    with pytest.raises(UserError, match=r"separator=\{.*HPSS'\}: expected null, as there is no aligner to use it"):
+        settings(separator=SEPARATOR)
+
+
+def test_shards_are_not_written_to_a_url(tmp_path):
+    with pytest.raises(UserError, match=r"out=s3:/bucket/shards: expected a folder"):
+        PrepareSettings(tmp_path, Path("s3://bucket/shards"))

@@ -65,6 +65,20 @@ def test_codes_written_are_codes_read(tmp_path):
     assert len(second.codes) == 1
 
 
+def test_webdataset_reads_the_same(tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    write_shard(tmp_path / "0.tar", SAMPLES)
+    found = [*webdataset.WebDataset(str(tmp_path / "0.tar"), shardshuffle=False)]
+    assert [(sample["__key__"], sample["flac"]) for sample in found] == [(s.song.id, s.audio) for s in SAMPLES]
+
+
+def test_what_found_the_words_is_told_and_may_be_missing(tmp_path):
+    found = replace(SUNG, aligner="LinearAligner")
+    write_shard(tmp_path / "0.tar", [ShardSample(found, audio=b""), ShardSample(song(3), audio=b"")])
+    assert [sample.song.aligner for sample in read_shard(tmp_path / "0.tar")] == ["LinearAligner", ""]
+    assert "aligner" not in song(3).to_json()
+
+
 def test_same_samples_same_bytes(tmp_path):
     samples = [*SAMPLES, ShardSample(song(9), codes=CODES)]
     write_shard(tmp_path / "a.tar", samples)
@@ -114,6 +128,8 @@ ID = song(3).id
 BROKEN = {
     "a pickle": ([(f"{ID}.json", record(3)), (f"{ID}.pkl", pickle.dumps(Bomb()))], rf"{ID}\.pkl: only json, flac"),
     "pickled codes": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_0=np.array([Bomb()])))], "pickle"),
+    "a way up": ([(f"../{ID}.json", record(3)), (f"../{ID}.flac", b"")], r"\.\./.*json: only json, flac"),
+    "a way out": ([(f"/etc/{ID}.json", record(3)), (f"/etc/{ID}.flac", b"")], "etc/.*json: it is no plain file"),
     "unknown": ([(f"{ID}.json", record(3)), (f"{ID}.mp3", b"")], rf"{ID}\.mp3: only json, flac"),
     "no extension": ([("README", b"hello")], "README: only json, flac"),
     "twice": ([(f"{ID}.json", record(3)), (f"{ID}.flac", b"1"), (f"{ID}.flac", b"2")], rf"{ID}\.flac: it is there twice"),
@@ -141,6 +157,16 @@ def test_what_does_not_belong_in_a_shard_is_named(tmp_path, monkeypatch, members
     assert not (tmp_path / "exploded").exists()
 
 
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE])
+def test_only_plain_files_are_in_a_shard(tmp_path, kind):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        info = tarfile.TarInfo(f"{ID}.flac")
+        info.type, info.linkname = kind, "/etc/passwd"
+        tar.addfile(info)
+    with pytest.raises(UserError, match=rf"broken at {ID}\.flac: it is no plain file"):
+        list(read_shard(tmp_path / "0.tar"))
+
+
 def catalog(folder) -> Catalog:
     write_shard(folder / "train/000000.tar", SAMPLES[:1])
     entry = {"id": SUNG.id, "path": "a.mp3", "samples": 5, "title": "Ä", "artist": "", "genres": [], "lyrics": 2, "words": 2}
@@ -160,6 +186,10 @@ def test_a_catalog_saved_is_a_catalog_loaded(tmp_path):
     assert loaded.songs("held_out") == []
 
 
+def rename_shard(path, name: str) -> None:
+    path.write_text(path.read_text().replace("train/000000.tar", name))
+
+
 DAMAGE = {
     "missing": (lambda path: path.unlink(), r"python -m jukebox_pl.prepare catalog=SONGS out="),
     "cut": (lambda path: path.write_text(path.read_text()[:50]), "is corrupt"),
@@ -167,6 +197,8 @@ DAMAGE = {
     "a list": (lambda path: path.write_text("[]"), "is corrupt"),
     "later": (lambda path: path.write_text('{"schema": 9}'), "has schema 9, this version reads 1"),
     "other fields": (lambda path: path.write_text('{"schema": 1, "songs": []}'), "is corrupt"),
+    "elsewhere": (lambda path: rename_shard(path, "../../secret.tar"), r"corrupt .*secret\.tar' is no shard of train"),
+    "absolute": (lambda path: rename_shard(path, "/etc/000000.tar"), "is corrupt"),
     "no shard": (lambda path: (path.parent / "train/000000.tar").unlink(), r"000000\.tar is missing"),
 }
 

@@ -35,7 +35,7 @@ def source(tmp_path, make_song):
 @pytest.mark.parametrize("extension", ["wav", "flac", "ogg"])
 def test_sound_comes_at_the_rate_and_channels_asked_for(make_song, settings, extension):
     path = make_song(f"a.{extension}", seconds=1.5, rate=16_000, channels=2)
-    mono, stereo = (load_sound(path, settings(channels=channels)) for channels in (1, 2))
+    mono, stereo = (load_sound(path, settings(channels=channels))[0] for channels in (1, 2))
     assert (mono.shape, stereo.shape, mono.dtype) == ((1, 12_000), (2, 12_000), np.float32)
     np.testing.assert_allclose(mono[0], stereo.mean(axis=0), atol=1e-5)
 
@@ -46,7 +46,7 @@ def test_what_libsndfile_cannot_read_goes_through_ffmpeg(make_song, settings, ex
     wav = make_song("a.wav", rate=44_100, channels=2)
     path = wav.with_suffix(f".{extension}")
     subprocess.run(["ffmpeg", "-v", "error", "-i", wav, path], check=True)
-    sound = load_sound(path, settings(sample_rate=44_100, channels=2))
+    sound, _ = load_sound(path, settings(sample_rate=44_100, channels=2))
     assert sound.shape[0] == 2
     assert abs(sound.shape[1] - 88_200) < 4096
     assert 0.1 < sound.std() < 0.5
@@ -92,6 +92,29 @@ def test_unusable_sound_is_told_why(tmp_path, settings, spoil, told):
         load_sound(path, settings(max_seconds=5.0))
 
 
+@pytest.mark.parametrize("extension", ["wav", "ogg", pytest.param("mp3", marks=needs_ffmpeg)])
+def test_a_file_that_is_the_beginning_of_another_is_told(make_song, settings, extension):
+    wav = make_song("a.wav", seconds=6.0)
+    path = wav.with_suffix(f".{extension}")
+    if extension == "mp3":
+        subprocess.run(["ffmpeg", "-v", "error", "-i", wav, path], check=True)
+    elif extension == "ogg":
+        make_song("a.ogg", seconds=6.0)
+    source = Source("id", path.parent, path.name)
+    whole = load_song(source, settings())
+    assert whole.warnings == ()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    cut = load_song(source, settings())
+    assert cut.sound.shape[1] < 0.6 * whole.sound.shape[1]
+    assert len(cut.warnings) == 1
+    assert cut.warnings[0].startswith("cut short: ")
+
+
+def test_a_song_is_measured_as_it_was_before_it_was_resampled(source, settings):
+    checkup = load_song(source({}), settings(sample_rate=4000)).checkup
+    assert (checkup.sample_rate, checkup.channels, checkup.seconds) == (8000, 1, 2.0)
+
+
 CSV = "word_start,word_end,line_end\n0.5,0.75,nan\n0.75,1.5,1.5\n"
 
 
@@ -109,16 +132,29 @@ BAD_WORDS = {
     "no time": ("w.csv", "word_start,word_end\n" + "nan,nan\n" * 3, "does not end after it starts"),
     "other columns": ("w.csv", "start,end\n1,2\n", "word_start"),
     "not json": ("w.json", "{", "w.json cannot be read"),
-    "other kind": ("w.lrc", "", "w.lrc is none of .csv, .json"),
+    "other kind": ("w.srt", "", "w.srt is none of .csv, .json, .lrc"),
+    "no lines": ("w.lrc", "", "w.lrc cannot be read: no line of words begins with a time"),
 }
 
 
 @pytest.mark.parametrize(("name", "text", "told"), BAD_WORDS.values(), ids=BAD_WORDS.keys())
 def test_bad_words_are_left_out_and_the_lyrics_kept(source, settings, name, text, told):
     made = source({"a.txt": "la la la", name: text}, lyrics="a.txt", words=name)
-    song, _, (warning,) = load_song(made, settings())
+    song, _, _, (warning,) = load_song(made, settings())
     assert (song.lyrics, song.words) == ("la la la", ())
     assert told in warning
+
+
+LRC = "[ti:Song]\n[00:00.50]la\n[00:00.75]là\n[00:01.50]\n"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"lyrics": "a.lrc"}, {"lyrics": "a.lrc", "words": "a.lrc"}, {"lyrics": "a.txt", "words": "a.lrc"}]
+)
+def test_an_lrc_file_is_lyrics_and_their_times(source, fields):
+    lyrics, words, warnings = read_text(source({"a.lrc": LRC, "a.txt": "la\nlà"}, **fields))
+    assert (lyrics.strip(), warnings) == ("la\nlà", ())
+    assert words == (Word("la", 0.5, 0.75), Word("là", 0.75, 1.5))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +164,7 @@ def test_bad_lyrics_are_left_out(source, tmp_path, settings, name, told):
     (tmp_path / "a.txt").write_text("secret")
     made = source({}, lyrics=name)
     (tmp_path / "songs/latin.txt").write_bytes("là".encode("latin-1"))
-    song, _, (warning,) = load_song(made, settings())
+    song, _, _, (warning,) = load_song(made, settings())
     assert song.lyrics == ""
     assert warning.startswith(f"lyrics left out: {name}")
     assert told in warning

@@ -33,6 +33,7 @@ def test_a_folder_lists_its_songs_with_the_lyrics_beside_them(tmp_path, make_son
     folder = tmp_path / "songs"
     (folder / "Artist/Album/One v1.2.txt").write_text("la")
     (folder / "Artist/Album/One v1.2.words.json").write_text("[]")
+    (folder / "loose.lrc").write_text("[00:01.00]la")
     sources, skipped = discover(folder)
     found = by_path(sources)
     assert skipped == []
@@ -42,7 +43,7 @@ def test_a_folder_lists_its_songs_with_the_lyrics_beside_them(tmp_path, make_son
         "Artist", "One v1.2", "Artist/Album/One v1.2.txt", "Artist/Album/One v1.2.words.json", song_id(one.path),
     )  # fmt: skip
     assert one.has_lyrics
-    assert (loose.artist, loose.title, loose.lyrics) == ("", "loose", "")
+    assert (loose.artist, loose.title, loose.lyrics, loose.words) == ("", "loose", "loose.lrc", "loose.lrc")
 
 
 def test_a_csv_and_a_jsonl_say_the_same(tmp_path, make_song):
@@ -61,7 +62,7 @@ UNREADABLE = {
     "no path column": ("file,title\na.mp3,x\n", "has no column path, found: file, title"),
     "nothing": ("", "has no column path, found: none"),
     "header alone": ("path,title\n", "lists no songs"),
-    "Latin-1": ("path\nä.mp3\n".encode("latin-1"), r"is not UTF-8 \(byte 5"),
+    "Latin-1": ("path\nä.mp3\n".encode("latin-1"), r"is not UTF-8 \(invalid continuation byte, after song 0\)"),
     "open quote": ('path\n"a.mp3\n', "cannot be read"),
     "misspelt column": ("path,lyric\na.mp3,b\n", "did you mean 'lyrics'"),
 }

@@ -1,0 +1,112 @@
+"""NUS AutoLyricsAlign (Gupta, Yilmaz and Li, ICASSP 2020), the aligner of the paper: your installation, or what it wrote.
+
+It is Kaldi in a container of 13 GB with a licence of its own, hears English on whole mixes, and writes a line
+`start end WORD` for each word in seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jukebox_pl import audio
+from jukebox_pl.catalog.aligners.aligner import complete, match, require_alignment, seconds_of
+from jukebox_pl.errors import UserError
+from jukebox_pl.types import Word
+
+PLACES = ("{wav}", "{txt}", "{out}")
+BRACKETS = str.maketrans("", "", "()[]{}")  # it leaves out words in them
+
+
+@dataclass
+class NUSAligner:
+    """Runs `command` in `folder`, a list of words in which {wav}, {txt} and {out} become paths, such as
+    [singularity, exec, kaldi.simg, ./RunAlignment.sh, "{wav}", "{txt}", "{out}"]; no shell sees it.
+
+    Words that the program leaves out fit between their neighbours. Raises UserError when the command cannot be one, and
+    in a call when it fails, takes over `time_limit` seconds, or leaves out more than the share `coverage` allows.
+    """
+
+    command: Sequence[str]
+    folder: str = "."
+    time_limit: float = 1800.0
+    coverage: float = 0.8
+
+    def __post_init__(self) -> None:
+        if isinstance(self.command, str) or not all(isinstance(word, str) for word in self.command):
+            raise UserError(f"command={self.command!r}: expected a list of words, as [program, argument, ...]")
+        if missing := [place for place in PLACES if not any(place in word for word in self.command)]:
+            raise UserError(f"command={list(self.command)} has no {' and no '.join(missing)}, where the paths go")
+        if not (shutil.which(self.command[0]) or shutil.which(Path(self.folder, self.command[0]).absolute())):
+            raise UserError(f"{self.command[0]} is no program: give one on the PATH, or by its whole path")
+
+    def __call__(self, vocals: np.ndarray, sample_rate: int, lyrics: str) -> list[Word]:
+        seconds = seconds_of(vocals, sample_rate)
+        with tempfile.TemporaryDirectory(prefix="lyrics-") as work:
+            wav, txt, out = (Path(work, name) for name in ("song.wav", "song.txt", "aligned.txt"))
+            audio.write(wav, audio.to_channels(vocals, 1), sample_rate)
+            txt.write_text(lyrics.translate(BRACKETS), encoding="utf-8")
+            paths = dict(zip(PLACES, (wav, txt, out), strict=True))
+            report = run([fill(word, paths) for word in self.command], self.folder, self.time_limit)
+            if not out.is_file():
+                raise UserError(f"{self.command[0]} wrote nothing to {{out}} ({report})")
+            written = out.read_text(encoding="utf-8", errors="replace")
+        return require_alignment(read_output(written, lyrics, seconds, self.coverage), lyrics, seconds)
+
+
+def fill(word: str, paths: Mapping[str, Path]) -> str:
+    for place, path in paths.items():
+        word = word.replace(place, str(path))
+    return word
+
+
+def run(command: Sequence[str], folder: str, seconds: float) -> str:
+    """The last line on the standard error of a command that ends well; all it has started ends with it.
+
+    Raises UserError with that line when it does not end well, or not within `seconds`.
+    """
+    quiet: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    try:
+        process = subprocess.Popen(command, cwd=folder, start_new_session=True, **quiet)
+    except OSError as error:
+        raise UserError(f"{command[0]} does not start: {error}") from error
+    with process:
+        try:
+            errors = process.communicate(timeout=seconds)[1]
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{command[0]} did not end within time_limit={seconds:g} seconds: allow more") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    report = (errors.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+    if process.returncode:
+        raise UserError(f"{command[0]} ended with exit code {process.returncode} ({report})")
+    return report
+
+
+def read_output(written: str, lyrics: str, seconds: float | None = None, coverage: float = 0.8) -> list[Word]:
+    """The words of the lyrics by what the program has written, `seconds` being the end of the song.
+
+    Raises UserError on other lines, or when less than the share `coverage` of the words is there.
+    """
+    texts, found = lyrics.split(), [to_word(*line) for line in enumerate(written.splitlines(), start=1) if line[1].strip()]
+    ends = max((word.end for word in found), default=0.0) if seconds is None else seconds
+    return complete(texts, match(texts, found, coverage), ends)
+
+
+def to_word(number: int, line: str) -> Word:
+    try:
+        start, end, text = line.split(maxsplit=2)
+        return Word(text.strip(), float(start), float(end))
+    except ValueError:
+        raise UserError(f"line {number} is {line[:40]!r}, expected `start end word`") from None

@@ -1,0 +1,61 @@
+"""Alignment by a network that `recipe=aligner` has trained."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from jukebox_pl import audio
+from jukebox_pl.catalog.aligners.ctc import CTCAligner, Emissions
+from jukebox_pl.errors import UserError
+from jukebox_pl.text import letters
+
+if TYPE_CHECKING:  # torch is loaded at the first call, in the process that aligns
+    from jukebox_pl.models.aligner import AcousticModel
+
+NETWORK = "jukebox_pl.models.aligner.AcousticModel"
+
+
+class TrainedAligner(CTCAligner):
+    """`path`: the folder RUN/aligner/model. Raises UserError when it holds no such network.
+
+    What is heard everywhere counts less: log-probabilities lose `prior` times the log of their mean over the song, which
+    on real songs keeps words out of the long vowels and silences that the network is too sure of.
+    """
+
+    def __init__(self, path: str, prior: float = 0.4):
+        self.path, self.prior = path, prior
+        require_network(Path(path))
+
+    @cached_property
+    def model(self) -> AcousticModel:
+        from jukebox_pl import weights
+
+        return cast("AcousticModel", weights.load(self.path).model)
+
+    def listen(self, vocals: np.ndarray, sample_rate: int) -> Emissions:
+        import torch
+
+        mono = audio.resample(vocals.mean(0, keepdims=True), sample_rate, self.model.sample_rate)
+        with torch.inference_mode():
+            log_probs = self.model(torch.from_numpy(mono))[0].numpy()
+        common = np.log(np.exp(log_probs).mean(axis=0))
+        return Emissions(log_probs - self.prior * common, self.model.frame_seconds)
+
+    def spell(self, word: str) -> list[int]:
+        characters = self.model.characters
+        return [1 + characters.index(letter) for letter in letters(word) if letter in characters]
+
+
+def require_network(folder: Path) -> None:
+    """Raises UserError when no network of the recipe is in `folder`."""
+    try:
+        found = json.loads((folder / "config.json").read_bytes())["model"]["_target_"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = "nothing"
+    if found != NETWORK:
+        raise UserError(f"path={folder} holds {found}, expected RUN/aligner/model of a run of recipe=aligner")
