@@ -3,7 +3,7 @@
 Command:  python benchmarks/sampling.py [--what decode,prefill,vqvae] [--models 512x12] [--batches 1] [--weights int8]
           in an environment with `pip install -e ".[oracle]"`
 Cost:     3 minutes for one model and one batch size on one core; every figure of docs/performance.md about an hour
-Result:   a line a figure; they are merged into benchmarks/sampling.json, of which docs/performance.md is written anew.
+Result:   a line a figure; they are merged into benchmarks/sampling.json, of which performance_table.py makes tables
 
 One thread. Rates are per second of processor time, which neighbours disturb least; all contestants live in one process
 and take turns, some codes each, and a ratio is the median over turns. The floor is the time that memory takes to hand
@@ -42,7 +42,7 @@ sys.path.insert(0, str(ROOT / "tests" / "parity"))
 from golden_data import pack  # noqa: E402
 from hf_port import jukebox, port_prior, port_vqvae  # noqa: E402
 
-FIGURES, TABLE = ROOT / "benchmarks" / "sampling.json", ROOT / "docs" / "performance.md"
+FIGURES = ROOT / "benchmarks" / "sampling.json"
 PARAMS = SamplingParams(temperature=0.99).at(0)
 RATE, ROW, CHUNK = 44_100, 64, 32  # CHUNK: what the original reads of a prompt at once
 WARM, TURN = 2, 14  # codes of a turn, the first ones not timed: the others have emptied the processor's caches
