@@ -16,7 +16,8 @@ from jukebox_pl.catalog.plan import plan
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, TRAIN, Catalog, Skipped
 from jukebox_pl.catalog.sources import discover
-from jukebox_pl.catalog.work import ALIGN, CHECK, DECODE, WORK_FOLDER, Job, Step, store_record
+from jukebox_pl.catalog.steps import ALIGN, CHECK, DECODE, Step
+from jukebox_pl.catalog.work import WORK_FOLDER, Job, store_record
 from jukebox_pl.errors import UserError
 
 DOCTOR_FILE = "doctor.json"

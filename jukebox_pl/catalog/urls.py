@@ -61,9 +61,9 @@ Place = Path | Url
 
 def to_place(name: str | Place) -> Place:
     """A URL where `name` is one, else a path."""
-    return (
-        Url(name.rstrip("/")) if isinstance(name, str) and "://" in name else name if isinstance(name, Url) else Path(name)
-    )
+    if isinstance(name, str) and "://" in name:
+        return Url(name.rstrip("/"))
+    return name if isinstance(name, Url) else Path(name)
 
 
 class Part(NamedTuple):
@@ -105,7 +105,8 @@ class Remote(io.RawIOBase):
             self.first = self.first or self.part
             if self.part[1:] != self.first[1:]:
                 raise UserError(f"{self.url} changed while it was read: run it again once it rests")
-        data = self.part.stream.read(len(buffer))
+        stream = self.part.stream
+        data = getattr(stream, "read1", stream.read)(len(buffer))  # what has come so far is not lost with the connection
         if not data and self.part.size is not None and self.position < self.part.size:
             raise ConnectionError(f"cut after {self.position} of {self.part.size} bytes")
         buffer[: len(data)] = data

@@ -21,7 +21,7 @@ class HPSS:
 
     Through long windows (seconds) a voice, whose pitch moves, looks percussive beside held instruments; through short
     ones it looks harmonic beside drums. Needs no download and is weak: it keeps plucked strings and loses held notes; a
-    voice that was loud already comes out worse than it was (docs/separation.md). Use a trained model where you can.
+    voice that was loud already comes out worse than it was (docs/catalog.md). Use a trained model where you can.
     """
 
     long_window: float = 0.37

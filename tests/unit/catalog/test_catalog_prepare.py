@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from jukebox_pl import audio
-from jukebox_pl.catalog import work
+from jukebox_pl.catalog import packing, steps
 from jukebox_pl.catalog.engines import RayEngine
 from jukebox_pl.catalog.prepare import Progress, examine_all, prepare
 from jukebox_pl.catalog.settings import PrepareSettings
@@ -145,6 +145,22 @@ def test_a_run_interrupted_with_other_settings_leaves_no_trace(make_song, settin
     assert contents(prepare(settings()).folder) == contents(prepare(settings(out="clean")).folder)
 
 
+def test_a_shard_that_another_run_replaced_is_made_again(make_song, settings, monkeypatch):
+    """Also where that run was stopped between the shard and its receipt."""
+
+    def stop(*_: object) -> None:
+        raise Stop
+
+    make_songs(make_song)
+    with pytest.raises(Stop):
+        prepare(settings(), lambda now: now.step == "packed" and now.done == 7 and stop())
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "store", stop)
+        with pytest.raises(Stop):
+            prepare(settings(songs_per_shard=3))
+    assert contents(prepare(settings()).folder) == contents(prepare(settings(out="clean")).folder)
+
+
 def test_one_bad_song_leaves_the_others(make_song, settings, tmp_path):
     make_songs(make_song)
     good = songs_of(prepare(settings(out="good")))
@@ -249,13 +265,13 @@ def test_a_song_that_changes_while_it_is_read_is_skipped(make_song, settings, mo
             make_song("b.flac", seconds=3.0)
         return loaded
 
-    load = work.load_song
+    load = steps.load_song
     make_song("a.flac")
     make_song("b.flac")
-    monkeypatch.setattr(work, "load_song", load_and_touch)
+    monkeypatch.setattr(steps, "load_song", load_and_touch)
     catalog = prepare(settings())
     assert [song["path"] for song in catalog.songs("train") + catalog.songs("held_out")] == ["a.flac"]
-    assert catalog.skipped == [{"path": "b.flac", "reason": work.CHANGED}]
+    assert catalog.skipped == [{"path": "b.flac", "reason": steps.CHANGED}]
 
 
 def test_the_doctor_alone_says_the_same_and_makes_no_shards(make_song, settings, tmp_path):
@@ -271,6 +287,14 @@ def test_the_doctor_alone_says_the_same_and_makes_no_shards(make_song, settings,
     assert alone == also
     assert {chart["verdict"] for chart in also["charts"]} <= {"kept", "kept with warning"}
     assert [skip["path"] for skip in also["skipped"]] == ["bad.mp3"]
+
+
+def test_lyrics_in_another_script_than_their_language_are_told(make_song, settings):
+    song = make_song("a.flac")
+    song.with_suffix(".txt").write_text("ля ля ля, труляля\n" * 3, encoding="utf-8")
+    (song.parent / "catalog.csv").write_text("path,language,lyrics\na.flac,English,a.txt\n")
+    report = examine_all(settings("songs/catalog.csv"))
+    assert report.findings["wrong script"] == 1
 
 
 def test_who_does_not_ask_the_doctor_gets_the_same_shards(make_song, settings):
