@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import SPLITS, Catalog, Skipped, SongEntry, Split, shard_file, write_shard
 from jukebox_pl.catalog.work import WORK_FOLDER, Job, digest, store
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Vocabulary
+from jukebox_pl.labels import frequent
 from jukebox_pl.text import Characters
 from jukebox_pl.types import Song
 
@@ -57,14 +57,14 @@ def pack(jobs: list[Job], settings: PrepareSettings, found: Sorted, on_shard: Ca
     planned = plan_usable(jobs, usable, settings)
     splits = {split: packer.write_split(split, planned[split]) for split in SPLITS}
     remove_strays(settings.out, splits)
-    entries = [song.entry for song in usable.values()]
+    entries, known = [song.entry for song in usable.values()], (settings.min_songs, settings.max_names)
     return Catalog(
         folder=settings.out,
         sample_rate=settings.sample_rate,
         channels=settings.channels,
         splits=splits,
-        artists=distinct(entry["artist"] for entry in entries),
-        genres=distinct(genre for entry in entries for genre in entry["genres"]),
+        artists=frequent((entry["artist"] for entry in entries), *known),
+        genres=frequent((genre for entry in entries for genre in entry["genres"]), *known),
         characters=characters,
         max_duration=max(entry["samples"] for entry in entries),
         skipped=skipped,
@@ -126,11 +126,6 @@ def remove_strays(out: Path, splits: dict[str, Split]) -> None:
     for path in (*out.glob(".*.part"), *(path for split in SPLITS for path in out.glob(f"{split}/*.tar*"))):
         if path not in listed:
             path.unlink()
-
-
-def distinct(names: Iterable[str]) -> list[str]:
-    """Sorted, each once however it is capitalised."""
-    return sorted(Vocabulary(sorted(names)).names[1:])
 
 
 def shorten(names: list[str], most: int = 3) -> str:

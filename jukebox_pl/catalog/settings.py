@@ -20,7 +20,8 @@ OF_THE_CATALOG = (*OF_A_SONG, *OF_THE_WORDS, "held_out", "songs_per_shard")
 class PrepareSettings:
     """`catalog` is a folder or a .csv/.jsonl file, `out` the folder of the shards. Raises UserError on values out of range.
 
-    `held_out` is the share of songs kept from training; `max_seconds` None keeps songs of any length. `separator` and
+    `held_out` is the share of songs kept from training; `max_seconds` None keeps songs of any length. Artists and genres
+    of fewer than `min_songs` songs, and those beyond the `max_names` most frequent, become `unknown`. `separator` and
     `aligner` are configs with a `_target_` (see `alignment`), None finds no word times; `trusted` names packages whose
     classes they may be. `workers` 0 stays in the calling process; a step of a song is given up after `step_seconds`.
     """
@@ -33,6 +34,8 @@ class PrepareSettings:
     songs_per_shard: int = 16
     min_seconds: float = 1.0
     max_seconds: float | None = None
+    min_songs: int = 1
+    max_names: int | None = None
     separator: dict[str, Any] | None = None
     aligner: dict[str, Any] | None = None
     trusted: list[str] | None = None
@@ -48,6 +51,8 @@ class PrepareSettings:
             ("songs_per_shard", self.songs_per_shard >= 1, "at least 1"),
             ("min_seconds", self.min_seconds >= 0, "at least 0"),
             ("max_seconds", self.max_seconds is None or self.max_seconds > self.min_seconds, "more than min_seconds"),
+            ("min_songs", self.min_songs >= 1, "at least 1"),
+            ("max_names", self.max_names is None or self.max_names >= 1, "at least 1, or null for all"),
             ("separator", not self.separator or self.aligner, "null, as there is no aligner to use it"),
             ("workers", self.workers >= 0, "at least 0"),
             ("step_seconds", self.step_seconds > 0, "more than 0"),

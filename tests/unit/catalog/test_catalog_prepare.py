@@ -339,3 +339,13 @@ def test_a_separator_without_an_aligner_is_refused(settings):
 def test_shards_are_not_written_to_a_url(tmp_path):
     with pytest.raises(UserError, match=r"out=s3:/bucket/shards: expected a folder"):
         PrepareSettings(tmp_path, Path("s3://bucket/shards"))
+
+
+def test_rare_names_become_unknown(make_song, settings):
+    for name in ("Ada/one.wav", "Ada/two.wav", "Ben/three.wav"):
+        make_song(name)
+    assert prepare(settings(out="all")).artists == ["Ada", "Ben"]
+    assert prepare(settings(out="frequent", min_songs=2)).artists == ["Ada"]
+    assert prepare(settings(out="most", max_names=1)).artists == ["Ada"]
+    with pytest.raises(UserError, match="min_songs=0: expected at least 1"):
+        settings(min_songs=0)
