@@ -75,7 +75,7 @@ def load(path: str, language: str | None) -> Checkpoint:
     """Raises what `transformers` raises, and UserError on a checkpoint without its CTC head, which would be made up."""
     from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-    chosen = {"target_lang": language} if language else {}
+    chosen: dict[str, Any] = {"target_lang": language} if language else {}
     adapted = chosen | {"ignore_mismatched_sizes": True} if language else {}
     tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(path, local_files_only=True, **chosen)
     features = Wav2Vec2FeatureExtractor.from_pretrained(path, local_files_only=True)
