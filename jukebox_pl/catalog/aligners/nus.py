@@ -6,21 +6,17 @@ It is Kaldi in a container of 13 GB with a licence of its own, hears English on 
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.aligners.aligner import complete, match, require_alignment, seconds_of
+from jukebox_pl.catalog.programs import run_limited
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Word
 
@@ -57,7 +53,8 @@ class NUSAligner:
             audio.write(wav, audio.to_channels(vocals, 1), sample_rate)
             txt.write_text(lyrics.translate(BRACKETS), encoding="utf-8")
             paths = dict(zip(PLACES, (wav, txt, out), strict=True))
-            report = run([fill(word, paths) for word in self.command], self.folder, self.time_limit)
+            command = [fill(word, paths) for word in self.command]
+            report = run_limited(command, command[0], self.folder, self.time_limit)
             if not out.is_file():
                 raise UserError(f"{self.command[0]} wrote nothing to {{out}} ({report})")
             written = out.read_text(encoding="utf-8", errors="replace")
@@ -68,30 +65,6 @@ def fill(word: str, paths: Mapping[str, Path]) -> str:
     for place, path in paths.items():
         word = word.replace(place, str(path))
     return word
-
-
-def run(command: Sequence[str], folder: str, seconds: float) -> str:
-    """The last line on the standard error of a command that ends well; all it has started ends with it.
-
-    Raises UserError with that line when it does not end well, or not within `seconds`.
-    """
-    quiet: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    try:
-        process = subprocess.Popen(command, cwd=folder, start_new_session=True, **quiet)
-    except OSError as error:
-        raise UserError(f"{command[0]} does not start: {error}") from error
-    with process:
-        try:
-            errors = process.communicate(timeout=seconds)[1]
-        except subprocess.TimeoutExpired:
-            raise UserError(f"{command[0]} did not end within time_limit={seconds:g} seconds: allow more") from None
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    report = (errors.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-    if process.returncode:
-        raise UserError(f"{command[0]} ended with exit code {process.returncode} ({report})")
-    return report
 
 
 def read_output(written: str, lyrics: str, seconds: float | None = None, coverage: float = 0.8) -> list[Word]:

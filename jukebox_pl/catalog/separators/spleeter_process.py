@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 import soundfile
 
 from jukebox_pl import audio as sound
+from jukebox_pl.catalog.programs import run_limited
 from jukebox_pl.catalog.separators.install_spleeter import COMMAND
 from jukebox_pl.catalog.separators.separator import MODEL_RATE, Piece, at_model_rate, cut, require_vocals
 from jukebox_pl.catalog.separators.spleeter_files import model_folder
@@ -65,7 +65,8 @@ class SpleeterProcess:
         require_named_model(model_folder(str(self.folder.parent)))
         options = ["-p", self.config, "-o", work, "-d", str(PIECE_SECONDS)]
         command = [self.interpreter, "-m", "spleeter", "separate", *options, *map(str, files)]
-        return run_limited(command, self.time_limit, work, clean_environment() | {"MODEL_PATH": str(self.folder.parent)})
+        environment = clean_environment() | {"MODEL_PATH": str(self.folder.parent)}
+        return run_limited(command, "spleeter", work, self.time_limit, environment)
 
 
 def find_interpreter(python: str | None) -> str:
@@ -96,27 +97,6 @@ def require_named_model(folder: Path) -> None:
 def clean_environment() -> dict[str, str]:
     """Ours, without what would lead another interpreter to our packages."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-
-
-def run_limited(command: list[str], seconds: float, folder: str, environment: dict[str, str]) -> str:
-    """The last line on the standard error of a command that ends well; all it has started ends with it.
-
-    Raises UserError with that line when it does not end well, or not within `seconds`.
-    """
-    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **options)  # type: ignore
-    try:
-        _, errors = process.communicate(timeout=seconds)
-    except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise UserError(f"spleeter did not end within time_limit={seconds:g} seconds: allow more") from None
-        raise
-    report = (errors.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-    if process.returncode:
-        raise UserError(f"spleeter ended with exit code {process.returncode} ({report})")
-    return report
 
 
 def _require_file(name: str, what: str) -> Path:
