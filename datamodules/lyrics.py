@@ -28,7 +28,8 @@ class SungWord(NamedTuple):
 class LyricsDataModule(ShardDataModule):
     """Clips of `seconds` of the songs with word times, in training up to e ** `speed` times faster or slower.
 
-    `characters` are the letters that are told apart. Raises UserError when no song has word times.
+    `characters` are the letters that are told apart. Times that an aligner has found are no truth to learn from. Raises
+    UserError when no song was given its word times.
     """
 
     def __init__(self, path: str, seconds: float, characters: str, speed: float = 0.15, **loading: Any):
@@ -38,14 +39,16 @@ class LyricsDataModule(ShardDataModule):
         self.decoded = DecodedSongs()
         for split in (TRAIN, require_split(self.catalog, HELD_OUT)):
             if not any(map(self.positions, self.catalog.songs(split))):
-                raise UserError(f"no {split} song in {path} has word times: prepare songs that have them, in both splits")
+                raise UserError(
+                    f"no {split} song in {path} was given its word times: prepare songs that have them, in both splits"
+                )
 
     @property
     def crop_length(self) -> int:
         return math.ceil(self.clip * math.exp(self.speed))
 
     def positions(self, song: SongEntry) -> int:
-        return song["samples"] if song["words"] else 0
+        return song["samples"] if song["words"] and not song.get("aligner") else 0
 
     def collate(self, crops: list[Crop]) -> SungBatch:
         speeds = [self._speed(crop) for crop in crops]

@@ -22,6 +22,7 @@ MISTAKE, INTERRUPTED = 2, 130
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EEXIST)
 TEXTS = ("lyrics",)  # whatever Hydra would read in them: [Verse] is no list
 FROM_A_WORKER = f"{UserError.__module__}.{UserError.__name__}: "  # what stands before its message in a traceback
+IN_A_RESOLVER = "UserError raised while resolving interpolation: "
 NOISE = ("To append", "full_key", "object_type", "Set the env", "reference_", "Config search path", "provider=")
 
 
@@ -104,7 +105,7 @@ def flat(tree: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def explain(message: str, known: Iterable[str]) -> str:
     """One line out of Hydra's several, with the nearest names for a misspelt one."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    lines = [line.strip() for line in message.rpartition(IN_A_RESOLVER)[-1].splitlines() if line.strip()]
     wrong = re.search(r"(?:Could not override|Key|find) '(?:[^'/]*/)?([^']+)'", message)
     near = difflib.get_close_matches(wrong[1], list(known), n=3) if wrong else []
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""

@@ -22,11 +22,19 @@ CATALOG_FACTS = {
     "artists": lambda catalog: len(Vocabulary(catalog.artists)),
     "genres": lambda catalog: len(Vocabulary(catalog.genres)),
     "characters": lambda catalog: len(characters_from(catalog.characters)),
-    "alphabet": lambda catalog: alphabet(catalog.characters),
+    "alphabet": lambda catalog: alphabet(require_letters(catalog)),
     "sample_rate": lambda catalog: catalog.sample_rate,
-    "has_lyrics": lambda catalog: bool(catalog.characters),
+    "has_lyrics": lambda catalog: len(characters_from(catalog.characters)) > 1,
     "max_duration": lambda catalog: catalog.max_duration,
 }
+
+
+def require_letters(catalog: Catalog) -> str:
+    if isinstance(catalog.characters, str):
+        return catalog.characters
+    raise UserError(
+        f"{catalog.folder} spells its lyrics in phonemes, an aligner hears letters: prepare it with phonemes=null"
+    )
 
 
 @cache

@@ -27,11 +27,8 @@ class Phonemes(Characters):
         super().__init__(characters)
         self.language = language
 
-    @classmethod
-    def of(cls, texts: Iterable[str], language: str) -> Phonemes:
-        """Every phoneme in `texts`."""
-        plain = cls("", language)
-        return cls("".join(sorted({c for text in texts for c in plain.normalize(text)})), language)
+    def of(self, characters: str) -> Phonemes:
+        return Phonemes(characters, self.language)
 
     def normalize(self, text: str) -> str:
         lines = [line.split() for line in normalize(text).splitlines()]

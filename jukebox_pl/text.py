@@ -35,10 +35,13 @@ class Characters:
         """Number of tokens, the padding included."""
         return len(self.characters) + 1
 
-    @classmethod
-    def from_texts(cls, texts: Iterable[str]) -> Characters:
-        """Every character that occurs in `texts` after normalisation, in code point order."""
-        return cls("".join(sorted({c for text in texts for c in normalize(text)})))
+    def including(self, text: str) -> Characters:
+        """This vocabulary with every character of a text after normalisation, in code point order."""
+        return self.of("".join(sorted({*self.characters, *self.normalize(text)})))
+
+    def of(self, characters: str) -> Characters:
+        """The same spelling with other characters."""
+        return Characters(characters)
 
     def normalize(self, text: str) -> str:
         return normalize(text)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads are slower at thes
 
 from datamodules.demo import write_demo_catalog
 from jukebox_pl import fit as fit_command
+from jukebox_pl import phonemes
 from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import SPLITS, Catalog, ShardSample, read_shard, write_shard
@@ -40,6 +41,13 @@ MINUSCULE = [
     *(f"size.{level}.{part}.width=16" for level in ("upsampler_1", "upsampler_0") for part in ("transformer", "upper")),
     "size.lyrics_prior.encoder.width=16",
 ]
+
+# Stands where espeak-ng would: every letter with a prime behind it, a word a line; one voice it does not know.
+ESPEAK = """#!/bin/sh
+[ "$4" = xx ] && { echo "Error: The specified espeak-ng voice does not exist." >&2; exit 1; }
+echo called >> "$CALLS"
+sed -e '/^$/d' -e "s/./&ˈ/g"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +108,18 @@ def finished(fit: Callable[..., None], tmp_path_factory: pytest.TempPathFactory)
     songs = "data.source.songs=6", "data.source.seconds=4", "stages.song.request.seconds=1", "+stages.catalog.workers=0"
     fit("recipe=demo", f"run_dir={run_dir}", "max_steps=4", *songs)
     return run_dir
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """`ESPEAK` on the path, and a file with a line for every time it was started."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    (folder / "espeak-ng").write_text(ESPEAK)
+    (folder / "espeak-ng").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("CALLS", str(folder / "calls"))
+    monkeypatch.setattr(phonemes, "KNOWN", {})
+    phonemes.program.cache_clear()
+    yield folder / "calls"
+    phonemes.program.cache_clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -263,6 +264,14 @@ def test_a_run_that_cannot_go_on_says_why_and_the_way_out(finished, fit, tmp_pat
     spoil(run_dir)
     line = mistake(fit, capsys, "recipe=top_prior", f"run_dir={run_dir}", "max_steps=4", *DEMO, *words)
     assert re.search(told, line), line
+
+
+def test_an_aligner_of_phonemes_is_refused(demo_shards, fit, tmp_path, capsys):
+    shards = Path(shutil.copytree(demo_shards, tmp_path / "shards"))
+    spelt = dataclasses.replace(Catalog.load(shards), characters={"characters": "ab", "language": "fr"})
+    spelt.save()
+    line = mistake(fit, capsys, "recipe=aligner", "data=shards", f"data.path={shards}", f"run_dir={tmp_path / 'run'}")
+    assert re.fullmatch("error: .*shards spells its lyrics in phonemes, an aligner hears letters: prepare .*=null", line)
 
 
 def add_member(shard: Path, name: str) -> None:

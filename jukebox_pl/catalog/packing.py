@@ -25,29 +25,28 @@ class Usable(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """The usable songs by id with all characters of their lyrics, and the others with their reasons."""
+    """The usable songs by id with the vocabulary of their lyrics, and the others with their reasons."""
 
     usable: dict[str, Usable]
-    characters: str
+    characters: Characters
     skipped: list[Skipped]
 
 
-def sort_out(jobs: list[Job], refused: list[Skipped]) -> Sorted:
-    """Raises UserError when no song is usable."""
+def sort_out(jobs: list[Job], refused: list[Skipped], characters: Characters) -> Sorted:
+    """`characters` says how lyrics are spelt. Raises UserError when no song is usable."""
     usable: dict[str, Usable] = {}
     skipped = list(refused)
-    characters: set[str] = set()
     for job in jobs:
         song, reason, warnings, _ = job.outcome()
         if song is None:
             skipped.append({"path": job.source.path, "reason": reason})
         else:
             usable[song.id] = Usable(job, to_entry(job.source.path, song, warnings))
-            characters |= set(Characters.from_texts([song.lyrics]).characters)
+            characters = characters.including(song.lyrics)
     if not usable:
         reasons = [f"{skip['path']}: {skip['reason']}" for skip in skipped]
         raise UserError(f"none of {len(reasons)} songs can be used: {shorten(reasons)}")
-    return Sorted(usable, "".join(sorted(characters)), skipped)
+    return Sorted(usable, characters, skipped)
 
 
 def pack(jobs: list[Job], settings: PrepareSettings, found: Sorted, on_shard: Callable[[str, int], None]) -> Catalog:
@@ -65,14 +64,14 @@ def pack(jobs: list[Job], settings: PrepareSettings, found: Sorted, on_shard: Ca
         splits=splits,
         artists=frequent((entry["artist"] for entry in entries), *known),
         genres=frequent((genre for entry in entries for genre in entry["genres"]), *known),
-        characters=characters,
+        characters=characters.to_config(),
         max_duration=max(entry["samples"] for entry in entries),
         skipped=skipped,
     )
 
 
 def to_entry(path: str, song: Song, warnings: tuple[str, ...]) -> SongEntry:
-    return {
+    entry: SongEntry = {
         "id": song.id,
         "path": path,
         "samples": song.duration,
@@ -83,6 +82,7 @@ def to_entry(path: str, song: Song, warnings: tuple[str, ...]) -> SongEntry:
         "words": len(song.words),
         "warnings": list(warnings),
     }
+    return entry | {"aligner": song.aligner} if song.aligner else entry
 
 
 def plan_usable(jobs: list[Job], usable: dict[str, Usable], settings: PrepareSettings) -> dict[str, list[list[str]]]:

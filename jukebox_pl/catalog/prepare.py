@@ -50,7 +50,7 @@ def prepare(
     when it cannot be written.
     """
     require_usable(settings)
-    jobs, refused = list_jobs(settings)
+    spelling, (jobs, refused) = settings.spelling(), list_jobs(settings)
     if (settings.out / CATALOG_FILE).is_file():
         catalog = Catalog.load(settings.out)
         require_same(catalog, settings, jobs)
@@ -60,7 +60,7 @@ def prepare(
         if on_report:
             on_report(write_report(jobs, settings, refused))
         do_all(ALIGN, jobs, engine, on_progress)
-        found = sort_out(jobs, refused)
+        found = sort_out(jobs, refused, spelling)
         catalog = pack(jobs, settings, found, counting(on_progress, "packed", len(found.usable)))
         catalog = dataclasses.replace(catalog, prepared=describe(settings, jobs))
         catalog.save()

@@ -10,10 +10,12 @@ from typing import Any
 from jukebox_pl.audio import SAMPLE_RATE
 from jukebox_pl.catalog.engines import STEP_SECONDS
 from jukebox_pl.errors import UserError
+from jukebox_pl.phonemes import Phonemes
+from jukebox_pl.text import Characters
 
 OF_A_SONG = ("sample_rate", "channels", "min_seconds", "max_seconds")
 OF_THE_WORDS = ("separator", "aligner")
-OF_THE_CATALOG = (*OF_A_SONG, *OF_THE_WORDS, "held_out", "songs_per_shard")
+OF_THE_CATALOG = (*OF_A_SONG, *OF_THE_WORDS, "phonemes", "held_out", "songs_per_shard")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class PrepareSettings:
     """`catalog` is a folder or a .csv/.jsonl file, `out` the folder of the shards. Raises UserError on values out of range.
 
     `held_out` is the share of songs kept from training; `max_seconds` None keeps songs of any length. Artists and genres
-    of fewer than `min_songs` songs, and those beyond the `max_names` most frequent, become `unknown`. `separator` and
+    of fewer than `min_songs` songs, and those beyond the `max_names` most frequent, become `unknown`. `phonemes` is the
+    language in which lyrics are spelt as they sound, None spells them as they are written. `separator` and
     `aligner` are configs with a `_target_` (see `alignment`), None finds no word times; `trusted` names packages whose
     classes they may be. `workers` 0 stays in the calling process; a step of a song is given up after `step_seconds`.
     """
@@ -36,6 +39,7 @@ class PrepareSettings:
     max_seconds: float | None = None
     min_songs: int = 1
     max_names: int | None = None
+    phonemes: str | None = None
     separator: dict[str, Any] | None = None
     aligner: dict[str, Any] | None = None
     trusted: list[str] | None = None
@@ -60,6 +64,10 @@ class PrepareSettings:
         for name, holds, expected in rules:
             if not holds:
                 raise UserError(f"{name}={getattr(self, name)}: expected {expected}")
+
+    def spelling(self) -> Characters:
+        """The vocabulary of lyrics, yet without a character. Raises UserError when it is of phonemes that cannot be had."""
+        return Phonemes("", self.phonemes).including("a").of("") if self.phonemes else Characters("")
 
     def of_a_song(self) -> dict[str, Any]:
         """The settings that decide the sound of one prepared song."""

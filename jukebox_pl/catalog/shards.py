@@ -25,6 +25,7 @@ import numpy as np
 from jukebox_pl import audio
 from jukebox_pl.catalog.urls import Place, Url, to_place
 from jukebox_pl.errors import UserError
+from jukebox_pl.labels import characters_from
 from jukebox_pl.types import Song
 
 os.environ["WDS_SECURE"] = "1"  # webdataset reads it on import: no pickles, no `pipe:` commands
@@ -50,6 +51,7 @@ class SongEntry(TypedDict):
     words: int
     warnings: list[str]
     view: NotRequired[str]  # how it was changed, where it is not the song itself
+    aligner: NotRequired[str]  # what found the times of its words, where they were not given
 
 
 class ShardEntry(TypedDict):
@@ -109,7 +111,7 @@ class Catalog:
     splits: dict[str, Split]
     artists: list[str]
     genres: list[str]
-    characters: str
+    characters: Any  # the config of a vocabulary, for `labels.characters_from`
     max_duration: int
     codes: CodesInfo | None = None
     skipped: list[Skipped] = field(default_factory=list)
@@ -125,6 +127,7 @@ class Catalog:
         try:
             catalog = cls(folder, **record)
             _require_shard_names(catalog)
+            characters_from(catalog.characters)
             shards = [path for split in SPLITS for path in catalog.shards(split)]
         except (TypeError, KeyError, ValueError) as error:
             raise _corrupt(folder / CATALOG_FILE, error) from error

@@ -13,7 +13,7 @@ LYRICS = "one two three four five six"
 @pytest.fixture
 def labeller():
     return Labeller(
-        Vocabulary(["Anna", "Ben"]), Vocabulary(["folk", "waltz"]), Characters.from_texts([LYRICS]), lyric_tokens=6
+        Vocabulary(["Anna", "Ben"]), Vocabulary(["folk", "waltz"]), Characters("").including(LYRICS), lyric_tokens=6
     )
 
 

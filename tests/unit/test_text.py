@@ -7,13 +7,13 @@ from jukebox_pl.text import Characters, ReleasedCharacters, alphabet, letters, n
 
 
 def test_encode_decode_round_trip():
-    characters = Characters.from_texts(["héllo wörld\nla la"])
+    characters = Characters("").including("héllo wörld\nla la")
     assert characters.decode(characters.encode("héllo\nwörld")) == "héllo\nwörld"
     assert 0 not in characters.encode("héllo")
 
 
 def test_composed_and_decomposed_text_are_the_same():
-    characters = Characters.from_texts(["é"])
+    characters = Characters("").including("é")
     assert characters.encode("e\u0301") == characters.encode("é") == [1]
 
 

@@ -72,6 +72,23 @@ def test_the_catalog_describes_what_the_shards_hold(make_song, settings):
     assert catalog.max_duration == round(1.6 * 8000)
 
 
+def test_lyrics_spelt_as_they_sound_keep_their_writing_in_the_shards(make_song, settings, calls):
+    make_songs(make_song, count=3)
+    catalog = prepare(settings(phonemes="fr"))
+    assert catalog.characters == {"characters": "".join(sorted(" 1laà")), "language": "fr"}
+    assert Catalog.load(catalog.folder) == catalog
+    assert {song.lyrics for song in songs_of(catalog).values()} == {"la là 1\n", ""}
+    with pytest.raises(UserError, match="phonemes fr -> None"):
+        prepare(settings())
+
+
+def test_phonemes_that_cannot_be_had_are_told_before_songs_are_decoded(make_song, settings, calls):
+    make_songs(make_song, count=1)
+    with pytest.raises(UserError, match="phonemes=xx: espeak-ng refuses"):
+        prepare(settings(phonemes="xx"))
+    assert not settings().out.exists()
+
+
 def test_a_song_in_a_shard_is_the_song_of_the_file(make_song, settings):
     path = make_song("a.flac", seconds=2.0)
     catalog = prepare(settings())

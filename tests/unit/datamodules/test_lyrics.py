@@ -85,12 +85,13 @@ def test_clips_without_words_make_a_batch(data, sample):
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
-def test_songs_without_word_times_are_refused(demo_shards, tmp_path, split):
+@pytest.mark.parametrize("change", [{"words": 0}, {"aligner": "VoiceActivity"}])
+def test_songs_without_word_times_that_were_given_are_refused(demo_shards, tmp_path, split, change):
     record = json.loads((demo_shards / "catalog.json").read_text())
     for song in record["splits"][split]["songs"]:
-        song["words"] = 0
+        song.update(change)
     (tmp_path / "catalog.json").write_text(json.dumps(record))
     for folder in ("train", "held_out"):
         (tmp_path / folder).symlink_to(demo_shards / folder)
-    with pytest.raises(UserError, match=f"no {split} song in .* has word times"):
+    with pytest.raises(UserError, match=f"no {split} song in .* was given its word times"):
         LyricsDataModule(str(tmp_path), SECONDS, "abc", batch_size=1)

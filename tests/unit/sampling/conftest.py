@@ -70,7 +70,7 @@ def fake():
 def real():
     """Ten codes of the top a second, two codes to one of the level above."""
     torch.manual_seed(0)
-    characters = Characters.from_texts(["abcdefghijklmnopqrstuvwxyz ,"])
+    characters = Characters("").including("abcdefghijklmnopqrstuvwxyz ,")
     labeller = Labeller(Vocabulary(["Anna", "Ben"]), Vocabulary(["folk", "jazz"]), characters, LYRICS)
     priors = {0: upsampler(), 1: upsampler(), 2: top_prior(len(characters))}
     for prior in priors.values():

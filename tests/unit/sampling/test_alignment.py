@@ -14,13 +14,13 @@ TEXT = "one two three four"
 
 
 def with_encoder():
-    characters = len(Characters.from_texts([TEXT]))
+    characters = len(Characters("").including(TEXT))
     encoder = LyricsEncoder(characters, WIDTH, Transformer(8, 2, "RC", LYRICS, 4, attn_width=8))
     return Prior(BINS, Transformer(WIDTH, 2, "RX", CTX, 6), lyrics=encoder)
 
 
 def with_prefix():
-    characters = len(Characters.from_texts([TEXT]))
+    characters = len(Characters("").including(TEXT))
     return Prior(BINS, Transformer(WIDTH, 2, "RL", CTX + LYRICS, 8, prefix=LYRICS), vocabulary=characters)
 
 
@@ -38,7 +38,7 @@ def prior(request):
 
 @pytest.fixture
 def labeller():
-    return Labeller(Vocabulary([]), Vocabulary([]), Characters.from_texts([TEXT]), lyric_tokens=LYRICS)
+    return Labeller(Vocabulary([]), Vocabulary([]), Characters("").including(TEXT), lyric_tokens=LYRICS)
 
 
 def test_each_code_looks_at_each_token(prior, labeller):

@@ -81,7 +81,7 @@ def test_a_schedule_beside_songs_without_one_leaves_them_alone(real):
 
 def test_new_lyrics_are_spread_over_the_time_that_is_theirs():
     text = "".join(chr(ord("a") + i % 26) for i in range(80))
-    labeller = Labeller(Vocabulary(["Anna"]), Vocabulary([]), Characters.from_texts([text]), lyric_tokens=4)
+    labeller = Labeller(Vocabulary(["Anna"]), Vocabulary([]), Characters("").including(text), lyric_tokens=4)
     request = SongRequest(lyrics=text, seconds=40.0, schedule=(Section(10.0, artist="Anna"), Section(20.0, lyrics=text)))
     told = script(request, RATE)
 
