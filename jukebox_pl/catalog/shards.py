@@ -13,7 +13,7 @@ import os
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -24,6 +24,7 @@ import numpy as np
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.urls import Place, Url, to_place
+from jukebox_pl.codes import from_npz, to_npz
 from jukebox_pl.errors import UserError
 from jukebox_pl.labels import characters_from
 from jukebox_pl.types import Song
@@ -225,18 +226,8 @@ def _to_members(sample: ShardSample) -> dict[str, str | bytes]:
     if sample.audio is not None:
         members["flac"] = sample.audio
     if sample.codes is not None:
-        members["codes.npz"] = _to_npz(sample.codes)
+        members["codes.npz"] = to_npz(dict(enumerate(_require_codes(sample.codes))))
     return members
-
-
-def _to_npz(codes: tuple[np.ndarray, ...]) -> bytes:
-    """Raises ValueError when a level is not uint16 [T]."""
-    for level, array in enumerate(codes):
-        if array.dtype != np.uint16 or array.ndim != 1:
-            raise ValueError(f"codes of level {level} must be uint16 [T], found {array.dtype} {list(array.shape)}")
-    buffer = io.BytesIO()
-    np.savez(buffer, **{f"level_{level}": array for level, array in enumerate(codes)})  # type: ignore[arg-type]
-    return buffer.getvalue()
 
 
 class _Member(NamedTuple):
@@ -322,16 +313,20 @@ def _to_sample(id: str, parts: dict[str, bytes]) -> ShardSample:
     song = Song.from_json(record)
     if song.id != id or parts.keys() == {"json"}:
         raise ValueError(f"{sorted(parts)} of song {song.id!r} found, expected its json and its flac or codes.npz")
-    codes = _from_npz(parts["codes.npz"]) if "codes.npz" in parts else None
-    return ShardSample(song, parts.get("flac"), codes)
+    if "codes.npz" not in parts:
+        return ShardSample(song, parts["flac"])
+    codes = from_npz(parts["codes.npz"])
+    if missing := set(range(len(codes))) - codes.keys():
+        raise ValueError(f"level_{min(missing)} is missing beside the codes of {len(codes)} levels")
+    return ShardSample(song, parts.get("flac"), _require_codes([codes[level] for level in sorted(codes)]))
 
 
-def _from_npz(data: bytes) -> tuple[np.ndarray, ...]:
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        codes = tuple(arrays[f"level_{level}"] for level in range(len(arrays.files)))
-    if any(array.dtype != np.uint16 or array.ndim != 1 for array in codes):
-        raise ValueError(f"codes must be uint16 [T], found {[f'{array.dtype} {array.shape}' for array in codes]}")
-    return codes
+def _require_codes(levels: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Raises ValueError when a level is not uint16 [T]."""
+    for level, array in enumerate(levels):
+        if array.dtype != np.uint16 or array.ndim != 1:
+            raise ValueError(f"codes of level {level} must be uint16 [T], found {array.dtype} {list(array.shape)}")
+    return tuple(levels)
 
 
 def _broken(path: Place, member: str, reason: str) -> UserError:

@@ -140,9 +140,13 @@ BROKEN = {
     "another song": ([(f"{ID}.flac", b""), (f"{ID}.json", record(4))], song(4).id),
     "another schema": ([(f"{ID}.flac", b""), (f"{ID}.json", record(3, schema=2))], "schema 2 found, this version reads 1"),
     "unknown field": ([(f"{ID}.flac", b""), (f"{ID}.json", b'{"schema": 1, "tempo": 3}')], "tempo"),
-    "signed codes": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_0=np.arange(3)))], "codes must be uint16"),
-    "level missing": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_1=CODES[0]))], "level_0"),
-    "no zip": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", b"PK\x03\x04")], "BadZipFile"),
+    "wide codes": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_0=np.arange(3)))], "expected uint16 or int32"),
+    "signed codes": (
+        [(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_0=np.arange(3, dtype=np.int32)))],
+        "level 0 must be uint16",
+    ),
+    "level missing": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_1=CODES[0]))], "level_0 is missing"),
+    "no zip": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", b"PK\x03\x04")], "no readable npz"),
 }
 
 
