@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig
 
 from jukebox_pl import audio
 from jukebox_pl.errors import UserError
-from jukebox_pl.sessions.models import DTYPES, Computing
+from jukebox_pl.sessions.models import Computing
 from jukebox_pl.sessions.orders import Order, Wish
 from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.types import Blend, SamplingParams, Section, SongRequest
@@ -172,10 +172,6 @@ def require_format(name: str) -> str:
     if name not in audio.FORMATS:
         raise UserError(f"format {name!r} cannot be written; known are {', '.join(audio.FORMATS)}")
     return name
-
-
-def require_dtype(name: str) -> torch.dtype:
-    return DTYPES[Computing(dtype=name).dtype]
 
 
 def require_device(name: str | None) -> str:

@@ -221,6 +221,11 @@ class SamplingParams:
         values = (v[min(level, len(v) - 1)] if isinstance(v, tuple) else v for v in vars(self).values())
         return LevelParams(*values)
 
+    @property
+    def side_by_side(self) -> int:
+        """The most windows of one song that are sampled at once."""
+        return max(self.parallel_windows) if isinstance(self.parallel_windows, tuple) else self.parallel_windows
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -13,7 +13,8 @@ from jukebox_pl import cli, fit, weights
 from jukebox_pl.errors import UserError
 from jukebox_pl.released.configs import released_config
 from jukebox_pl.released.hparams import PRIORS
-from jukebox_pl.settings import DTYPES, require_dtype
+from jukebox_pl.sessions.models import DTYPES
+from jukebox_pl.settings import computing_of
 from jukebox_pl.stages.run import WALK
 
 FOLDER = cli.recipes_folder()
@@ -177,6 +178,6 @@ def test_every_yaml_begins_with_what_it_is(path):
 
 def test_sample_computes_in_what_it_is_told():
     assert cli.compose_config("sample", []).dtype is None
-    assert [require_dtype(name) for name in DTYPES] == list(DTYPES.values())
+    assert [computing_of(cli.compose_config("sample", [f"dtype={name}"])).dtype for name in DTYPES] == list(DTYPES)
     with pytest.raises(UserError, match="dtype 'int8' is not supported; known are float32, bfloat16, float16"):
-        require_dtype("int8")
+        computing_of(cli.compose_config("sample", ["dtype=int8"]))

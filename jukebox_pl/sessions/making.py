@@ -90,7 +90,7 @@ def require_singable(request: SongRequest, ready: Ready) -> None:
 def begin(desk: Desk, order: Order, nodes: Mapping[str, Node], prompt: Codes) -> Ready:
     """Notes what is asked of the nodes that are not there yet; returns the models, which have been asked first."""
     node = next(iter(nodes.values()))
-    ready = desk.ensemble.ready(node.computing)
+    ready = desk.ensemble.ready(node.computing, len(nodes) * node.params.side_by_side)
     require_singable(node.request, ready)
     fresh = [name for name in nodes if name not in desk.session]
     if fresh and order.prompt:

@@ -12,10 +12,9 @@ import torch
 
 from jukebox_pl import memory, weights
 from jukebox_pl.errors import UserError
-from jukebox_pl.sampling.decoding import Engine
+from jukebox_pl.sampling.decoding import WEIGHTS, Engine
 from jukebox_pl.sampling.sampler import Sampler
 
-NARROW_BYTES = {"as_loaded": 0, "bfloat16": 2, "int8": 1}  # of the copies that an engine holds, a weight
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -87,10 +86,10 @@ class Ready(NamedTuple):
 
 
 class Ensemble:
-    """The models of a run on a device, to sample `rows` windows side by side. The ones asked for last stay loaded."""
+    """The models of a run on a device. The ones asked for last stay loaded."""
 
-    def __init__(self, run_dir: str | Path | None, device: str = "cpu", compile: bool = False, rows: int = 1):
-        self._run_dir, self.device, self.compile, self.rows = run_dir, device, compile, rows
+    def __init__(self, run_dir: str | Path | None, device: str = "cpu", compile: bool = False):
+        self._run_dir, self.device, self.compile = run_dir, device, compile
         self._ready: dict[Computing, Ready] = {}
 
     @property
@@ -104,17 +103,18 @@ class Ensemble:
     def models(self) -> Models:
         return Models.of(self.run_dir)
 
-    def ready(self, computing: Computing) -> Ready:
+    def ready(self, computing: Computing, rows: int = 1) -> Ready:
+        """Raises UserError, in seconds, where there is too little memory to load them and sample `rows` windows at once."""
         if computing not in self._ready:
-            self._ready = {computing: self._load(computing)}
+            self._ready.clear()  # before others take its room
+            self._ready[computing] = self._load(computing, rows)
         return self._ready[computing]
 
-    def _load(self, computing: Computing) -> Ready:
-        """Raises UserError, in seconds, where there is too little memory for them."""
-        narrow = NARROW_BYTES[computing.weights]
-        plan = memory.predict(self.run_dir, batch=self.rows, dtype=DTYPES[computing.dtype], narrow_bytes=narrow)
-        memory.require_room(plan, self.device)
-        bundle = weights.load_bundle(self.run_dir, dtype=DTYPES[computing.dtype])
+    def _load(self, computing: Computing, rows: int) -> Ready:
+        narrow = WEIGHTS[computing.weights]
+        dtype, narrow_bytes = DTYPES[computing.dtype], narrow.itemsize if narrow else 0
+        memory.require_room(memory.predict(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes), self.device)
+        bundle = weights.load_bundle(self.run_dir, dtype=dtype)
         for prior in bundle.priors.values():
             prior.lyrics_as_codes = computing.lyrics_as_codes
         engine = Engine(self.compile, computing.weights)

@@ -104,7 +104,7 @@ def replay(desk: Desk, name: str) -> int:
     for each in desk.session.chain(name):
         node = desk.node(each)
         given = tensors(desk.session.prompt(each)) if node.parent is None else codes
-        sampler = desk.ensemble.ready(node.computing).sampler
+        sampler = desk.ensemble.ready(node.computing, node.params.side_by_side).sampler
         with show_progress() as shown:
             told = shown.window, shown.step
             song = sampler.sample(node.request, node.params, node.seed, start(node, given, sampler), *told, node.levels)
