@@ -7,15 +7,19 @@ if TYPE_CHECKING:
     from jukebox_pl.models.prior import Prior as Prior
     from jukebox_pl.models.vqvae import VQVAE as VQVAE
     from jukebox_pl.sampling.sampler import Sampler as Sampler
+    from jukebox_pl.sampling.streaming import AudioChunk as AudioChunk
     from jukebox_pl.types import SamplingParams as SamplingParams
+    from jukebox_pl.types import Section as Section
     from jukebox_pl.types import SongRequest as SongRequest
     from jukebox_pl.weights import load_bundle as load_bundle
 
 HOMES = {
+    "AudioChunk": "sampling.streaming",
     "Prior": "models.prior",
     "VQVAE": "models.vqvae",
     "Sampler": "sampling.sampler",
     "SamplingParams": "types",
+    "Section": "types",
     "SongRequest": "types",
     "load_bundle": "weights",
 }

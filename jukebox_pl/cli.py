@@ -6,6 +6,7 @@ import difflib
 import errno
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,6 +117,7 @@ def explain(message: str, known: Iterable[str]) -> str:
 def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = None) -> None:
     """Composes the config and calls `main`; prints a UserError as one line and exits with code 2."""
     words = sys.argv[1:] if argv is None else argv
+    warnings.formatwarning = format_warning
     try:
         if {"-h", "--help"} & set(words):
             print(help_text(name))
@@ -129,6 +131,14 @@ def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = 
             raise
         sys.stderr.write(f"error: {mistake}\n")
         raise SystemExit(MISTAKE) from None
+
+
+def format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """One line; of other libraries also where it happened."""
+    ours = Path(filename).is_relative_to(Path(__file__).parent)
+    return f"warning: {message}\n" if ours else f"{Path(filename).name}:{lineno}: {category.__name__}: {message}\n"
 
 
 def mistake_in(error: BaseException) -> str | None:

@@ -43,9 +43,22 @@ def order_of(config: DictConfig, given: Collection[str], name: str | None) -> Or
         candidates=whole(config, "candidates", least=1),
         formats=[require_format(name) for name in listed(config.formats)],
         stream=config.stream,
-        rank=int(os.environ.get("RANK", 0)),
-        world=int(os.environ.get("WORLD_SIZE", 1)),
+        **place_among_processes(),
     )
+
+
+def place_among_processes() -> dict[str, int]:
+    """What torchrun tells a process. Raises UserError when something else has told half of it."""
+    given = {name: os.environ.get(name.upper()) for name in ("rank", "world_size")}
+    try:
+        rank, world = int(given["rank"] or 0), int(given["world_size"] or 1)
+    except ValueError:
+        rank, world = -1, 0
+    if not 0 <= rank < world:
+        raise UserError(
+            f"RANK={given['rank']} WORLD_SIZE={given['world_size']} in the environment: unset them, or use torchrun"
+        )
+    return {"rank": rank, "world": world}
 
 
 def wish_of(config: DictConfig, given: Collection[str]) -> Wish:

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import warnings
 from math import ceil
 from pathlib import Path
 
@@ -196,6 +197,23 @@ def test_a_mistake_is_one_line_and_exit_code_2(finished, tmp_path, capsys, words
     assert line.count("\n") == 1
     assert re.search(told, line), line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("told", [{"RANK": "1"}, {"RANK": "2", "WORLD_SIZE": "2"}, {"RANK": "first", "WORLD_SIZE": "2"}])
+def test_a_process_that_is_told_half_of_its_place_says_so(finished, tmp_path, capsys, monkeypatch, told):
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="2"):
+        sample(finished, tmp_path / "song")
+    assert re.fullmatch(r"error: RANK=\w+ WORLD_SIZE=\w+ in the environment: unset .*\n", capsys.readouterr().err)
+
+
+def test_a_warning_is_one_line(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    cli.run(lambda config: None, "sample", [])
+    ours, theirs = ((UserWarning("a long song"), UserWarning, module.__file__, 3) for module in (cli, re))
+    assert warnings.formatwarning(*ours) == "warning: a long song\n"
+    assert warnings.formatwarning(*theirs) == "__init__.py:3: UserWarning: a long song\n"
 
 
 def test_a_bundle_without_a_level_names_it(finished, tmp_path, capsys):
