@@ -4,6 +4,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from quiet import QUIET
 
 from datamodules.lyrics import LyricsDataModule
 from jukebox_pl import weights
@@ -12,15 +13,6 @@ from jukebox_pl.stages.aligner import AlignerModule, onset_errors
 from jukebox_pl.stages.optim import OptimConfig
 from jukebox_pl.text import alphabet
 from jukebox_pl.types import SungBatch
-
-QUIET = {
-    "accelerator": "cpu",
-    "enable_progress_bar": False,
-    "enable_checkpointing": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-    "check_val_every_n_epoch": None,
-}
 
 
 def network(characters, **size):

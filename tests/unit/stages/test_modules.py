@@ -4,6 +4,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from quiet import QUIET
 
 from datamodules.audio import AudioDataModule
 from datamodules.codes import CodesDataModule
@@ -16,14 +17,6 @@ from jukebox_pl.stages.prior import PriorModule
 from jukebox_pl.stages.upsampler import UpsamplerModule
 from jukebox_pl.stages.vqvae import VQVAEModule
 
-QUIET = {
-    "accelerator": "cpu",
-    "enable_progress_bar": False,
-    "enable_checkpointing": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-    "check_val_every_n_epoch": None,
-}
 FAST = OptimConfig(lr=1e-2, warmup=1)
 WIDTH, CTX = 16, 64
 TRANSFORMER = {
