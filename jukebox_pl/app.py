@@ -41,7 +41,7 @@ def page_of(config: DictConfig) -> Page:
         raise UserError("run_dir is missing, as in run_dir=runs/demo: the folder of a finished run")
     start = request_in(config), params_of(config), SEED.read(config.seed)
     computing, formats = computing_of(config), [require_format(name) for name in listed(config.formats)]
-    ensemble = Ensemble(config.run_dir, require_device(config.device), config.compile)
+    ensemble = Ensemble(config.run_dir, require_device(config.device), config.compile, together=True)
     if importlib.util.find_spec("gradio") is None:
         raise UserError("the app needs gradio: pip install 'jukebox_pl[app]'")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -36,10 +36,12 @@ class Plan(NamedTuple):
     levels: dict[int, LevelMemory]
     vqvae: int
 
-    def peak(self) -> int:
-        """The most at any moment: what was loaded stays, and one level works at a time."""
-        stays = sum(level.weights + level.cache for level in self.levels.values())
-        return round(ROOM * (self.vqvae + stays + max(level.work for level in self.levels.values())))
+    def peak(self, together: bool = False) -> int:
+        """The most at any moment: one level works at a time; with `together` the others stay loaded beside it."""
+        stays = [level.weights + level.cache for level in self.levels.values()]
+        works = [level.work for level in self.levels.values()]
+        priors = sum(stays) + max(works) if together else max(map(sum, zip(stays, works, strict=True)))
+        return round(ROOM * (self.vqvae + priors))
 
 
 def predict(
@@ -99,9 +101,9 @@ def of_vqvae(vqvae: VQVAE, batch: int) -> int:
     return FLOAT * numbers + batch * 4 * FLOAT * widest * stretch
 
 
-def require_room(plan: Plan, device: str) -> None:
+def require_room(plan: Plan, device: str, together: bool = False) -> None:
     """Raises UserError when the device, as far as it tells, has less memory free than the plan takes."""
-    needed, free = plan.peak(), free_bytes(device)
+    needed, free = plan.peak(together), free_bytes(device)
     if free is None or needed <= free:
         return
     largest = max(plan.levels, key=lambda level: plan.levels[level].weights)

@@ -25,7 +25,7 @@ def main(config: DictConfig, given: Collection[str]) -> None:
     """`given` are the settings that were named: all else a song takes over from the one that it is made of."""
     folder, name = place_of(config)
     order = order_of(config, given, name)
-    ensemble = Ensemble(config.run_dir, require_device(config.device), config.compile)
+    ensemble = Ensemble(config.run_dir, require_device(config.device), config.compile, together=config.stream)
     from jukebox_pl.sessions.modes import MODES  # imports matplotlib: --help and mistakes answer at once without it
     from jukebox_pl.sessions.work import Desk
 

@@ -11,17 +11,18 @@ import importlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from jukebox_pl.audio import write_atomic
+from jukebox_pl.differences import differences
 from jukebox_pl.errors import UserError
 from jukebox_pl.labels import Labeller
 from jukebox_pl.models.prior import Prior
@@ -130,10 +131,31 @@ def load(folder: str | Path, trusted: Sequence[str] = TRUSTED, dtype: torch.dtyp
     try:
         model = assemble(record["model"], load_file(folder / WEIGHTS), dtype, trusted)
     except (OSError, SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{folder / WEIGHTS} does not hold the weights of {folder / CONFIG}: {reason}") from None
-    labeller = Labeller.from_config(record["labeller"]) if record["labeller"] else None
-    return Loaded(model, labeller, record["fingerprint"])
+        raise unfit(folder, str(error)) from None
+    return Loaded(model, load_labeller(folder), record["fingerprint"])
+
+
+def require_fitting(folder: Path, trusted: Sequence[str] = TRUSTED) -> None:
+    """Raises UserError, as `load` would, when weights are cut short or do not fit their config; reads only their header."""
+    config = read_json(folder / CONFIG, "a trained model")["model"]
+    try:
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            found = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118, it is no mapping
+    except (OSError, SafetensorError) as error:
+        raise unfit(folder, str(error)) from None
+    expected = {name: list(tensor.shape) for name, tensor in on_meta(config, trusted).state_dict().items()}
+    if found != expected:
+        raise unfit(folder, "; ".join(differences(expected, found)))
+
+
+def unfit(folder: Path, reason: str) -> UserError:
+    return UserError(f"{folder / WEIGHTS} does not hold the weights of {folder / CONFIG}: {' '.join(reason.split())}")
+
+
+def load_labeller(folder: str | Path) -> Labeller | None:
+    """What turns songs into the labels of the network in a folder; None where it has none."""
+    config = read_json(Path(folder) / CONFIG, "a trained model")["labeller"]
+    return Labeller.from_config(config) if config else None
 
 
 def fingerprint(folder: str | Path) -> str:
@@ -146,9 +168,37 @@ class Bundle:
     """Everything that sings: the VQ-VAE, a prior and a labeller for every level, the rate of the sound."""
 
     vqvae: VQVAE
-    priors: dict[int, Prior]
+    priors: Mapping[int, Prior]
     labellers: dict[int, Labeller]
     sample_rate: int
+
+
+class Shelf(Mapping[int, Prior]):
+    """Priors on disk: whoever looks one up loads it, and nobody else holds it. See `load` for `dtype`.
+
+    `lyrics_as_codes` lets them draw lyric symbols as codes. Raises UserError at once where one could not be loaded.
+    """
+
+    def __init__(
+        self, folders: Mapping[int, Path], trusted: Sequence[str], dtype: torch.dtype, lyrics_as_codes: bool = False
+    ):
+        self.folders, self.trusted, self.dtype, self.lyrics_as_codes = folders, trusted, dtype, lyrics_as_codes
+        for folder in folders.values():
+            require_fitting(folder, trusted)
+
+    def __getitem__(self, level: int) -> Prior:
+        prior = cast(Prior, load(self.folders[level], self.trusted, self.dtype).model)
+        prior.lyrics_as_codes = self.lyrics_as_codes
+        return prior
+
+    def __contains__(self, level: object) -> bool:
+        return level in self.folders
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.folders)
+
+    def __len__(self) -> int:
+        return len(self.folders)
 
 
 def save_bundle(folder: str | Path, sample_rate: int, vqvae: str, priors: Mapping[int, str]) -> None:
@@ -163,19 +213,28 @@ def save_bundle(folder: str | Path, sample_rate: int, vqvae: str, priors: Mappin
     write_json(folder / BUNDLE, record)
 
 
-def load_bundle(folder: str | Path, trusted: Sequence[str] = TRUSTED, dtype: torch.dtype = torch.float32) -> Bundle:
-    """Opens a run folder or a converted bundle, its transformers in `dtype`. Raises UserError naming what is missing."""
+def load_bundle(
+    folder: str | Path,
+    trusted: Sequence[str] = TRUSTED,
+    dtype: torch.dtype = torch.float32,
+    lyrics_as_codes: bool = False,
+    at_once: bool = True,
+) -> Bundle:
+    """Opens a run folder or a converted bundle, its transformers in `dtype`; `at_once`, or each prior when it is looked up.
+
+    Raises UserError naming what is missing.
+    """
     folder = Path(folder)
     record = read_json(folder / BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
     for path, expected in record.get("fingerprints", {}).items():
         require_unchanged(folder, path, expected)
     vqvae = cast(VQVAE, load(inside(folder, record["vqvae"]), trusted).model)
-    loaded = {int(level): load(inside(folder, path), trusted, dtype) for level, path in record["priors"].items()}
-    if missing := sorted(set(range(len(vqvae.hops))) - set(loaded)):
+    folders = {int(level): inside(folder, path) for level, path in record["priors"].items()}
+    if missing := sorted(set(range(len(vqvae.hops))) - folders.keys()):
         raise UserError(f"{folder} has no prior for level {missing}; train it with recipe=hierarchy run_dir={folder}")
-    priors = {level: cast(Prior, part.model) for level, part in loaded.items()}
-    labellers = {level: part.labeller for level, part in loaded.items() if part.labeller}
-    return Bundle(vqvae, priors, labellers, record["sample_rate"])
+    priors = Shelf(folders, trusted, dtype, lyrics_as_codes)
+    labellers = {level: found for level, place in folders.items() if (found := load_labeller(place))}
+    return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record["sample_rate"])
 
 
 def from_openai(

@@ -94,14 +94,14 @@ def require_whole(number: int, level: Level) -> Level:
     return level
 
 
-def warn_of_length(prior: Prior, script: Script) -> None:
+def warn_of_length(prior: Prior, scripts: Sequence[Script]) -> None:
     """Warns of a song longer than any that the prior has seen: its timing goes on as at the end of the longest."""
-    total = script.voices[0].songs[0].duration
+    song = max((script.voices[0].songs[0] for script in scripts), key=lambda song: song.duration)
     for conditioner in prior.conditioners.values():
         longest = getattr(conditioner, "max_duration", math.inf)
-        if total > longest:
-            rate = script.voices[0].songs[0].sample_rate
+        if song.duration > longest:
+            rate = song.sample_rate
             warnings.warn(
-                f"a song of {total / rate:.1f} s: this model has learned from songs of up to {longest / rate:.1f} s",
+                f"a song of {song.duration / rate:.1f} s: this model has learned from songs of up to {longest / rate:.1f} s",
                 stacklevel=2,
             )

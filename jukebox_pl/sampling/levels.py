@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.labels import Labeller
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.sampling.decoding import Decoder
+from jukebox_pl.sampling.decoding import Decoder, Engine
 from jukebox_pl.sampling.logits import uniforms
 from jukebox_pl.sampling.voices import Script, condition
 from jukebox_pl.sampling.windows import Stretch, segments, stretches
@@ -62,15 +63,32 @@ class Level:
         return self.codes[:, : int((~self.missing().any(0)).int().cumprod(0).sum())]
 
 
-class Singer(NamedTuple):
-    """The part of a sampler that sings one level."""
+class Singer:
+    """The part of a sampler that sings one level, of whose codes `factor` go to one above.
 
-    level: int
-    samples_per_code: int
-    factor: int  # codes to one of the level above
-    prior: Prior
-    labeller: Labeller
-    decoder: Decoder
+    `find` is asked for the prior when it is needed first, and again after a rest.
+    """
+
+    def __init__(
+        self, level: int, samples_per_code: int, factor: int, labeller: Labeller, find: Callable[[], Prior], engine: Engine
+    ):
+        self.level, self.samples_per_code, self.factor, self.labeller = level, samples_per_code, factor, labeller
+        self._find, self._engine = find, engine
+
+    @cached_property
+    def prior(self) -> Prior:
+        return self._find()
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        return self._engine.decoder(self.prior)
+
+    def rest(self) -> None:
+        """Lets go of the prior, its caches and its graphs."""
+        for name in ("decoder", "prior"):
+            vars(self).pop(name, None)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # else what the next prior needs in other sizes comes on top
 
 
 class Part(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -29,6 +30,9 @@ class Sampler:
     There is one loop. A song from nothing, primed, continued, upsampled or with a gap filled in differ only in the codes
     that it starts from: those given are kept, those missing (UNDRAWN, -1, or beyond the end) are drawn. The same request,
     parameters and seed give the same codes, whatever is sampled beside it and wherever it was interrupted.
+
+    `priors` are looked up when their level is begun. Unless `keep` is set, each is let go when its level is done; where
+    nobody else holds it (`load_bundle(..., at_once=False)`), one at a time is in memory.
     """
 
     def __init__(
@@ -39,10 +43,11 @@ class Sampler:
         sample_rate: int,
         device: str = "cpu",
         engine: Engine | None = None,
+        keep: bool = True,
     ):
         self.vqvae, self.priors, self.labellers = vqvae.to(device), priors, labellers
         self.sample_rate, self.device, self.engine = sample_rate, torch.device(device), engine or Engine()
-        self.hops, self.top = vqvae.hops, len(vqvae.hops) - 1
+        self.keep, self.hops, self.top = keep, vqvae.hops, len(vqvae.hops) - 1
         self._singers: dict[int, Singer] = {}
 
     def sample(
@@ -85,7 +90,7 @@ class Sampler:
         Candidates are one request with several seeds.
         """
         made = self._levels(requests, params, seeds, codes, levels, until_seconds, on_step)
-        for progress in windows_of(made, depth_first=False):
+        for progress in self._windows(made, depth_first=False):
             if on_window:
                 on_window(progress)
         lowest = min(made)
@@ -120,7 +125,7 @@ class Sampler:
         heard = {min(made), min(made) if preview_level is None else preview_level}
         checks.require_levels(heard, made)
         decoders = {level: ChunkDecoder(self.vqvae, level, made[level].end) for level in heard}
-        for progress in windows_of(made, depth_first):
+        for progress in self._windows(made, depth_first):
             if on_window:
                 on_window(progress)
             if progress.level in decoders and (chunk := decoders[progress.level](made[progress.level].beginning())):
@@ -166,11 +171,21 @@ class Sampler:
         if level not in self.priors:
             raise UserError(f"there is no prior for level {level}, only for {sorted(self.priors)}")
         if level not in self._singers:
-            prior = self.priors[level].to(self.device).eval()
             factor = 1 if level == self.top else self.hops[level + 1] // self.hops[level]
-            decoder = self.engine.decoder(prior)
-            self._singers[level] = Singer(level, self.hops[level], factor, prior, self.labellers[level], decoder)
+            made = Singer(level, self.hops[level], factor, self.labellers[level], partial(self._prior, level), self.engine)
+            self._singers[level] = made
         return self._singers[level]
+
+    def _prior(self, level: int) -> Prior:
+        return self.priors[level].to(self.device).eval()
+
+    def _windows(self, made: Mapping[int, Level], depth_first: bool) -> Iterator[Progress]:
+        """Draws all codes: level by level from the top, or the lowest one and of those above what it needs."""
+        for level in [min(made)] if depth_first else sorted(made, reverse=True):
+            yield from made[level].reach(made[level].end)
+            if not self.keep:
+                for singer in self._singers.values():
+                    singer.rest()
 
     def _levels(
         self,
@@ -198,6 +213,8 @@ class Sampler:
             if level in sampled:
                 drawing = self.singer(level), scripts, self._params(params, level), seeds
                 made[level] = LevelLoop(rows, stop * times, *drawing, made.get(level + 1), on_step)
+                if level == self.top and made[level].missing().any():
+                    checks.warn_of_length(self.singer(level).prior, scripts)
             else:
                 made[level] = checks.require_whole(level, Level(rows, stop * times))
             total = made[level].end * self.hops[level] // self.hops[max(level - 1, 0)]
@@ -224,14 +241,7 @@ class Sampler:
         """A request made ready and checked against what the models know."""
         made = script(request, self.sample_rate)
         checks.require_names(made, self.labellers[self.top])
-        checks.warn_of_length(self.priors[self.top], made)
         return made
-
-
-def windows_of(levels: Mapping[int, Level], depth_first: bool) -> Iterator[Progress]:
-    """Draws all codes: level by level from the top, or the lowest one and of those above what it needs."""
-    for level in [min(levels)] if depth_first else sorted(levels, reverse=True):
-        yield from levels[level].reach(levels[level].end)
 
 
 def filled(given: Tensor | None, songs: int, total: int, device: torch.device) -> Tensor:

@@ -86,10 +86,10 @@ class Ready(NamedTuple):
 
 
 class Ensemble:
-    """The models of a run on a device. The ones asked for last stay loaded."""
+    """The models of a run on a device. The ones asked for last stay, `together` all of them or one prior at a time."""
 
-    def __init__(self, run_dir: str | Path | None, device: str = "cpu", compile: bool = False):
-        self._run_dir, self.device, self.compile = run_dir, device, compile
+    def __init__(self, run_dir: str | Path | None, device: str = "cpu", compile: bool = False, together: bool = False):
+        self._run_dir, self.device, self.compile, self.together = run_dir, device, compile, together
         self._ready: dict[Computing, Ready] = {}
 
     @property
@@ -113,10 +113,10 @@ class Ensemble:
     def _load(self, computing: Computing, rows: int) -> Ready:
         narrow = WEIGHTS[computing.weights]
         dtype, narrow_bytes = DTYPES[computing.dtype], narrow.itemsize if narrow else 0
-        memory.require_room(memory.predict(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes), self.device)
-        bundle = weights.load_bundle(self.run_dir, dtype=dtype)
-        for prior in bundle.priors.values():
-            prior.lyrics_as_codes = computing.lyrics_as_codes
+        plan = memory.predict(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes)
+        memory.require_room(plan, self.device, self.together)
+        as_codes = computing.lyrics_as_codes
+        bundle = weights.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=self.together)
         engine = Engine(self.compile, computing.weights)
         networks = bundle.vqvae, bundle.priors, bundle.labellers
-        return Ready(bundle, Sampler(*networks, bundle.sample_rate, self.device, engine))
+        return Ready(bundle, Sampler(*networks, bundle.sample_rate, self.device, engine, keep=self.together))

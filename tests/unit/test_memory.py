@@ -42,6 +42,13 @@ def test_what_the_released_models_take_is_what_is_reckoned_by_hand(bundle):
     assert top.cache == pytest.approx(0.983 * GIGA, rel=0.05)
 
 
+def test_one_level_at_a_time_takes_what_the_largest_takes(bundle):
+    plan = memory.predict(bundle, dtype=torch.bfloat16)
+    alone = [memory.predict(bundle, [level], dtype=torch.bfloat16).peak() for level in range(3)]
+    assert plan.peak() == max(alone)
+    assert plan.peak(together=True) > 1.2 * plan.peak()
+
+
 def test_memory_grows_with_the_batch_and_with_narrow_copies():
     prior = weights.on_meta(TINY)
     one, four = (memory.of_prior(prior, batch, torch.float32, 0) for batch in (1, 4))

@@ -57,6 +57,33 @@ def test_a_bundle_holds_a_prior_and_a_labeller_for_every_level(bundle):
     assert loaded.sample_rate == 8000
 
 
+def test_priors_of_a_bundle_may_be_loaded_when_they_are_looked_up(bundle):
+    loaded, lazy = weights.load_bundle(bundle), weights.load_bundle(bundle, lyrics_as_codes=True, at_once=False)
+    assert lazy.labellers.keys() == lazy.priors.keys() == {0, 1}
+    assert 0 in lazy.priors
+    assert lazy.priors[0] is not lazy.priors[0]
+    assert lazy.priors[0].lyrics_as_codes
+    assert lazy.priors[0].embed.weight.equal(loaded.priors[0].embed.weight)
+
+
+def cut(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def swap(folder):
+    saved(folder, PRIOR | {"bins": 8})
+    rewrite(folder / "config.json", model=PRIOR)
+
+
+@pytest.mark.parametrize("damage", [cut, swap])
+def test_weights_that_cannot_be_loaded_are_told_before_anything_is_sampled(bundle, damage):
+    damage(bundle / "prior_0")
+    rewrite(bundle / "bundle.json", fingerprints={})
+    with pytest.raises(UserError, match=r"prior_0.model.safetensors does not hold the weights of"):
+        weights.load_bundle(bundle, at_once=False)
+
+
 @pytest.mark.parametrize(
     "target", ["os.system", "torch.hub.load", "jukebox_pl.models.prior.torch", "jukebox_pl.weights.Bundle"]
 )

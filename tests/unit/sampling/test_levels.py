@@ -1,5 +1,6 @@
 """Parallel windows: segments that are sampled side by side are each what it would be alone."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -32,7 +33,8 @@ def middle_level(real, upper, parallel, codes=None, request=REQUEST):
         return real.singer(1).decoder(cond, known, noise, *others)
 
     params = PLAIN.at(1)._replace(parallel_windows=parallel)
-    singer = real.singer(1)._replace(decoder=decoder)
+    singer = copy.copy(real.singer(1))
+    singer.decoder = decoder
     loop = LevelLoop(codes, total, singer, [script(request, 320)], params, [1], Level(upper, upper.shape[1]))
     loop.batches = batches
     return loop

@@ -1,12 +1,17 @@
 """What the sampler asks of the networks, what it makes of their answers, and that it makes it whichever way it is asked."""
 
+import copy
+import gc
+from collections.abc import Mapping
 from dataclasses import replace
+from weakref import WeakSet
 
 import pytest
 import torch
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.levels import UNDRAWN
+from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.types import SamplingParams, SongRequest
 
 BINS, CTX = 10, 16
@@ -163,3 +168,42 @@ def test_songs_that_are_not_equally_far_each_go_on_from_where_they_are(real, who
     assert same(first, song)
     assert second.codes[1].equal(9 - other.codes[1])
     assert same(second, real.sample(SHORT, PLAIN, seed=2, codes={level: rows[1] for level, rows in codes.items()}))
+
+
+class Lender(Mapping):
+    """Gives a copy of a prior to whoever asks, and knows which ones are still in use."""
+
+    def __init__(self, priors):
+        self.priors, self.lent, self.most = priors, WeakSet(), 0
+
+    def __getitem__(self, level):
+        made = copy.deepcopy(self.priors[level])
+        self.lent.add(made)
+        gc.collect()
+        self.most = max(self.most, len(self.lent))
+        return made
+
+    def __contains__(self, level):
+        return level in self.priors
+
+    def __iter__(self):
+        return iter(self.priors)
+
+    def __len__(self):
+        return len(self.priors)
+
+
+@pytest.mark.parametrize(("keep", "most"), [(False, 1), (True, 3)])
+def test_priors_that_are_not_kept_are_in_memory_one_at_a_time(real, whole, keep, most):
+    lender = Lender(real.priors)
+    sampler = Sampler(real.vqvae, lender, real.labellers, real.sample_rate, keep=keep)
+    for _ in range(2):
+        assert same(sampler.sample(SHORT, PLAIN, seed=1), whole[0])
+    assert lender.most == most
+
+
+def test_a_level_that_is_there_is_not_loaded(real, whole):
+    lender = Lender(real.priors)
+    sampler = Sampler(real.vqvae, lender, real.labellers, real.sample_rate)
+    sampler.sample(SHORT, PLAIN, seed=1, codes=whole[0].codes)
+    assert lender.most == 0
