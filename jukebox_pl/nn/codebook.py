@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 ROWS_AT_ONCE = 512  # their distances to 2048 codes stay in a processor's cache
+GROUP = 64  # codes among which the nearest is looked for once it is known to be there
 
 
 class CodebookStats(NamedTuple):
@@ -121,9 +123,9 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def _nearest(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         square = self.codes.square().sum(1)
-        parts = [torch.addmm(square, part, self.codes.t(), alpha=-2).min(1) for part in rows.split(ROWS_AT_ONCE)]
-        codes = torch.cat([part.indices for part in parts])
-        return codes, torch.cat([part.values for part in parts]) + rows.square().sum(1)
+        parts = [least(torch.addmm(square, part, self.codes.t(), alpha=-2)) for part in rows.split(ROWS_AT_ONCE)]
+        distances, codes = map(torch.cat, zip(*parts, strict=True))
+        return codes, distances + rows.square().sum(1)
 
     def _random_rows(self, rows: Tensor) -> Tensor:
         """`bins` vectors drawn from rows [N, D]; the draw depends on the seed and the count of updates alone."""
@@ -152,6 +154,14 @@ class Codebook(nn.Module):
 def rows_of(x: Tensor) -> Tensor:
     """[B, D, T] to [B * T, D] in float32, without gradients."""
     return x.detach().float().transpose(1, 2).reshape(-1, x.shape[1])
+
+
+def least(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x.min(1) of [N, K] in half its time on a CPU, where only a minimum that nobody asks the place of is fast."""
+    groups = x.unflatten(1, (-1, math.gcd(x.shape[1], GROUP)))
+    group = groups.amin(2).argmin(1)
+    values, places = groups[torch.arange(len(x), device=x.device), group].min(1)
+    return values, group * groups.shape[2] + places
 
 
 def all_sum(x: Tensor) -> Tensor:

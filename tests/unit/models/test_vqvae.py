@@ -29,6 +29,17 @@ def test_forward_decodes_what_encode_says(vqvae):
         torch.testing.assert_close(vqvae.decode(codes, level), output.recons[level], rtol=1e-4, atol=1e-5)
 
 
+def test_codes_and_sound_are_the_same_with_and_without_gradients(vqvae):
+    for parameter in vqvae.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    audio = torch.randn(2, 1, 4096)
+    for level, codes in enumerate(vqvae.encode(audio)):
+        sound = vqvae.decode(codes, level)
+        with torch.no_grad():
+            assert vqvae.encode(audio, [level])[0].equal(codes)
+            torch.testing.assert_close(vqvae.decode(codes, level), sound, rtol=0, atol=1e-5 * sound.abs().max().item())
+
+
 def test_batch_of_two_equals_two_of_one(vqvae):
     audio = torch.randn(2, 1, 4096)
     for both, one in zip(vqvae.encode(audio), vqvae.encode(audio[:1]), strict=True):
@@ -68,6 +79,7 @@ def test_spectral_convergence_is_zero_for_the_same_and_one_for_silence():
     torch.testing.assert_close(spectral_convergence(audio, torch.zeros_like(audio)), torch.ones(2))
 
 
+@torch.no_grad()
 def test_codes_of_pieces_are_the_codes_of_the_whole(vqvae, monkeypatch):
     audio = torch.randn(1, 1, 10_000)
     whole = vqvae.encode(audio[..., : 10_000 // 128 * 128])
@@ -76,6 +88,7 @@ def test_codes_of_pieces_are_the_codes_of_the_whole(vqvae, monkeypatch):
         assert one.equal(other)
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_sound_of_pieces_is_the_sound_of_the_whole(vqvae, level, monkeypatch):
     for parameter in vqvae.parameters():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from jukebox_pl.nn.codebook import Codebook
+from jukebox_pl.nn.codebook import Codebook, least
 
 
 def clusters(batch=4, length=64, dim=3, centers=8):
@@ -17,6 +17,14 @@ def test_codes_name_the_nearest_vector():
     distances = torch.cdist(x.transpose(1, 2), codebook.codes.expand(4, -1, -1))
     assert codes.equal(distances.argmin(-1))
     assert codebook.decode(codes).shape == x.shape
+
+
+@pytest.mark.parametrize("bins", [1, 7, 48, 256])
+def test_least_is_the_first_of_equals_whatever_the_number_of_codes(bins):
+    distances = torch.randint(5, (300, bins)).float()
+    values, places = least(distances)
+    assert values.equal(distances.amin(1))
+    assert places.equal(distances.argmin(1))
 
 
 def test_codes_that_nothing_falls_on_restart_where_the_data_is():
