@@ -13,7 +13,7 @@ from jukebox_pl import weights
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.conditioners import UpperCodesConditioner
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.models.vqvae import VQVAE
+from jukebox_pl.models.vqvae import MARGINS_A_PIECE, VQVAE
 from jukebox_pl.nn.attention import SelfAttention
 
 FLOAT, GIGA = 4, 1e9
@@ -22,8 +22,8 @@ ROOM = 1.1  # what allocators and libraries take besides
 MEMINFO = Path("/proc/meminfo")
 
 
-class LevelMemory(NamedTuple):
-    """Bytes that the prior of a level takes: its weights, the keys and values it keeps, and a window while it is read."""
+class ModelMemory(NamedTuple):
+    """Bytes that a model takes: its weights, the keys and values it keeps, and a window while it is read or decoded."""
 
     weights: int
     cache: int
@@ -31,17 +31,18 @@ class LevelMemory(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Bytes by level, and of the VQ-VAE with what it takes to decode."""
+    """Bytes by level, and of the VQ-VAE."""
 
-    levels: dict[int, LevelMemory]
-    vqvae: int
+    levels: dict[int, ModelMemory]
+    vqvae: ModelMemory
 
     def peak(self, together: bool = False) -> int:
-        """The most at any moment: one level works at a time; with `together` the others stay loaded beside it."""
+        """The most at any moment: one level works at a time, then the VQ-VAE; `together` priors stay when they are done."""
         stays = [level.weights + level.cache for level in self.levels.values()]
         works = [level.work for level in self.levels.values()]
-        priors = sum(stays) + max(works) if together else max(map(sum, zip(stays, works, strict=True)))
-        return round(ROOM * (self.vqvae + priors))
+        singing = sum(stays) + max(works) if together else max(map(sum, zip(stays, works, strict=True)))
+        decoding = self.vqvae.work + (sum(stays) if together else 0)
+        return round(ROOM * (self.vqvae.weights + max(singing, decoding)))
 
 
 def predict(
@@ -60,19 +61,19 @@ def predict(
     wanted = set(map(int, record["priors"])) if levels is None else set(levels)
     priors = {int(level): network(folder / path) for level, path in record["priors"].items() if int(level) in wanted}
     described = {level: of_prior(prior, batch, dtype, narrow_bytes) for level, prior in priors.items()}
-    return Plan(described, of_vqvae(network(folder / record["vqvae"]), batch))
+    return Plan(described, of_vqvae(network(folder / record["vqvae"])))
 
 
 def network(folder: Path) -> Any:
     return weights.on_meta(weights.read_json(folder / weights.CONFIG, "a trained model")["model"])
 
 
-def of_prior(prior: Prior, batch: int, dtype: torch.dtype, narrow_bytes: int) -> LevelMemory:
+def of_prior(prior: Prior, batch: int, dtype: torch.dtype, narrow_bytes: int) -> ModelMemory:
     dense = sum(tensor.numel() for name, tensor in prior.named_parameters() if weights.DENSE.search(name))
     others = sum(tensor.numel() for tensor in prior.parameters()) - dense
     kept = sum(kept_positions(prior, block.attention) for block in prior.transformer.blocks)
     cache = 2 * batch * kept * prior.transformer.attn_width * dtype.itemsize
-    return LevelMemory(dense * (dtype.itemsize + narrow_bytes) + others * FLOAT, cache, batch * work_of(prior))
+    return ModelMemory(dense * (dtype.itemsize + narrow_bytes) + others * FLOAT, cache, batch * work_of(prior))
 
 
 def kept_positions(prior: Prior, attention: nn.Module) -> int:
@@ -93,12 +94,14 @@ def work_of(prior: Prior) -> int:
     return 2 * FLOAT * transformer.ctx * max(block, conditioner)
 
 
-def of_vqvae(vqvae: VQVAE, batch: int) -> int:
+def of_vqvae(vqvae: VQVAE) -> ModelMemory:
+    """What long songs take, which are decoded one after the other."""
     numbers = sum(tensor.numel() for tensor in (*vqvae.parameters(), *vqvae.buffers()))
     bottom = vqvae.levels[0]
     widest = max(part.out_channels for part in bottom.modules() if isinstance(part, nn.Conv1d | nn.ConvTranspose1d))
-    stretch = DECODE_PIECE * vqvae.hops[0] + 2 * bottom.decoder_reach()
-    return FLOAT * numbers + batch * 4 * FLOAT * widest * stretch
+    reach = bottom.decoder_reach()
+    stretch = max(DECODE_PIECE * vqvae.hops[0], MARGINS_A_PIECE * reach) + 2 * reach
+    return ModelMemory(FLOAT * numbers, 0, 4 * FLOAT * widest * stretch)
 
 
 def require_room(plan: Plan, device: str, together: bool = False) -> None:
