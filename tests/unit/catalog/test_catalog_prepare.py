@@ -114,6 +114,30 @@ def test_a_ray_cluster_gives_the_same_bytes(make_song, settings):
     assert contents(alone.folder) == contents(together.folder)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
+def test_the_songs_of_a_machine_that_is_lost_are_done_by_the_others(make_song, settings):
+    import ray
+    from ray.cluster_utils import Cluster
+
+    make_songs(make_song, count=12)
+    alone = prepare(settings(out="alone", aligner=ALIGNER))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    machines = [cluster.add_node(num_cpus=1)]
+
+    def lose_one(at: Progress) -> None:
+        if at.step == "decoded" and at.done == 3:
+            cluster.remove_node(machines.pop(), allow_graceful=False)
+
+    try:
+        left = prepare(settings(out="left", aligner=ALIGNER), lose_one, RayEngine(address=cluster.address))
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert not machines
+    assert contents(alone.folder) == contents(left.folder)
+
+
 def test_killed_at_random_moments_is_never_killed(make_song, settings):
     make_songs(make_song)
     begun = time.monotonic()
