@@ -99,7 +99,7 @@ class Row:
 
     def whole(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         rq, rk, rv = (in_rows(x, self.block) for x in (q, k, v))
-        return out_of_rows(attend(rq, rk, rv, is_causal=True), q.shape[2])
+        return out_of_rows(attend(rq, rk, rv, is_causal=True), q)
 
     def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
         return attend_up_to(q, keys, values, spread(position % self.block, q))
@@ -120,8 +120,8 @@ class Column:
         return 0
 
     def whole(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        cq, ck, cv = (in_rows(x, self.block).transpose(2, 3) for x in (q, k, v))
-        return out_of_rows(attend(cq, ck, cv, is_causal=True).transpose(2, 3), q.shape[2])
+        cq, ck, cv = (in_rows(x, self.block).transpose(1, 2) for x in (q, k, v))
+        return out_of_rows(attend(cq, ck, cv, is_causal=True).transpose(1, 2), q)
 
     def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
         columns = spread(position % self.block, q)
@@ -142,8 +142,8 @@ class PreviousRow:
         return max(end // self.block - 1, 0) * self.block
 
     def whole(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        k, v = (F.pad(in_rows(x, self.block), (0, 0, 0, 0, 1, 0))[:, :, :-1] for x in (k, v))
-        return out_of_rows(attend(in_rows(q, self.block), k, v), q.shape[2])
+        k, v = (F.pad(in_rows(x, self.block), (0, 0, 0, 0, 1, 0))[:, :-1] for x in (k, v))
+        return out_of_rows(attend(in_rows(q, self.block), k, v), q)
 
     def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
         row = position[None] // self.block
@@ -152,12 +152,15 @@ class PreviousRow:
 
 
 def in_rows(x: Tensor, block: int) -> Tensor:
-    """[B, H, T, D] to [B, H, rows, block, D], zeros behind the end: later than any query, so never seen by one."""
-    return F.pad(x, (0, 0, 0, -x.shape[2] % block)).unflatten(2, (-1, block))
+    """[B, H, T, D] to [B * H, rows, block, D], zeros behind the end: later than any query, so never seen by one.
+
+    Four dimensions, because with more `attend` falls back on its slowest kernel.
+    """
+    return F.pad(x, (0, 0, 0, -x.shape[2] % block)).flatten(0, 1).unflatten(1, (-1, block))
 
 
-def out_of_rows(x: Tensor, length: int) -> Tensor:
-    return x.flatten(2, 3)[:, :, :length]
+def out_of_rows(rows: Tensor, like: Tensor) -> Tensor:
+    return rows.flatten(1, 2)[:, : like.shape[2]].unflatten(0, like.shape[:2])
 
 
 def spread(position: Tensor, q: Tensor) -> Tensor:
