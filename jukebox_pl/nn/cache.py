@@ -14,14 +14,11 @@ if TYPE_CHECKING:
 class LayerCache:
     """Keys and values of one layer [B, H, slots, D], only those that its pattern reads.
 
-    Memory is taken at the first start and kept while shapes stay: a window writes over the one before.
+    Memory is taken at the first start; a window of the same shape writes over the one before.
     """
 
-    keys: Tensor
-    values: Tensor
-
     def __init__(self) -> None:
-        self.held: tuple[object, ...] | None = None  # shape, type and device of what there is memory for
+        self.keys, self.values = torch.empty(0), torch.empty(0)
 
     def start(self, pattern: Pattern, k: Tensor, v: Tensor) -> None:
         """Keeps, of k and v [B, H, T, D] from position 0 on, what later positions can read."""
@@ -44,9 +41,8 @@ class LayerCache:
         self.values.copy_(v)
 
     def _allocate(self, shape: tuple[int, ...], like: Tensor) -> None:
-        wanted = (tuple(shape), like.dtype, like.device)
-        if self.held != wanted:
-            self.keys, self.values, self.held = like.new_zeros(shape), like.new_zeros(shape), wanted
+        if self.keys.shape != shape:
+            self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
 
 
 class KVCache:

@@ -1,8 +1,8 @@
-// A linear layer for a few rows of x, bound by how fast its weights come from memory: they are read once, front to back,
-// as they are stored, and widened in registers.
+// A linear layer for a few rows of x, bound by how fast its weights come from memory: they are read once, in a few streams
+// far apart, as they are stored, and widened in registers.
 //
-// A 32-bit word holds N weights of a row (1 float32, 2 bfloat16 or 4 int8); the weights of LANES words in a row are for
-// N runs of LANES inputs. Each output is summed in one order, whatever the batch: a row of x gives the same bits alone.
+// A 32-bit word holds N weights of an output (1 float32, 2 bfloat16 or 4 int8); LANES words in a row hold those for N runs
+// of LANES inputs. Each output is summed in one order, whatever the batch: a row of x gives the same bits alone.
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr int LANES = 16, ROWS = 8, BATCH = 4;
+constexpr int LANES = 16, STREAMS = 4, BATCH = 4, AHEAD = 256;  // AHEAD: words between what is used and what is asked for
 constexpr int64_t WORDS_A_THREAD = 1 << 15;
 typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t Words __attribute__((vector_size(4 * LANES)));
@@ -47,16 +47,16 @@ struct Layer {
   int64_t in, out, batch, words;  // words to a row of weights
 };
 
-// R outputs of M rows of x.
+// R outputs, `apart` from each other, for M rows of x.
 template <int N, int R, int M>
-inline void tile(const Layer& layer, int64_t output, int64_t item) {
+inline void tile(const Layer& layer, int64_t output, int64_t apart, int64_t item) {
   const int32_t* weight = layer.weight + output * layer.words;
   const float* x = layer.x + item * layer.in;
   Floats sums[R][M] = {};
   auto runs = [&](int64_t word, int count) __attribute__((always_inline)) {
     for (int r = 0; r < R; r++) {
-      const int32_t* here = weight + r * layer.words + word;
-      __builtin_prefetch(here + ROWS * layer.words);
+      const int32_t* here = weight + r * apart * layer.words + word;
+      __builtin_prefetch(here + AHEAD);
       Words words = take<Words>(here);
       for (int part = 0; part < count; part++) {
         Floats weights = widen<N>(words, part);
@@ -69,21 +69,25 @@ inline void tile(const Layer& layer, int64_t output, int64_t item) {
   if (whole < layer.words) runs(whole, (layer.in - whole * N) / LANES);
   for (int r = 0; r < R; r++)
     for (int m = 0; m < M; m++) {
-      float scale = layer.scale ? layer.scale[output + r] : 1.0f, bias = layer.bias ? layer.bias[output + r] : 0.0f;
-      layer.y[(item + m) * layer.out + output + r] = std::fma(sum(sums[r][m]), scale, bias);
+      int64_t o = output + r * apart;
+      float scale = layer.scale ? layer.scale[o] : 1.0f, bias = layer.bias ? layer.bias[o] : 0.0f;
+      layer.y[(item + m) * layer.out + o] = std::fma(sum(sums[r][m]), scale, bias);
     }
+}
+
+// The same for all rows of x, while the weights are at hand.
+template <int N, int R>
+void tiles(const Layer& layer, int64_t output, int64_t apart) {
+  int64_t item = 0;
+  for (; item + BATCH <= layer.batch; item += BATCH) tile<N, R, BATCH>(layer, output, apart, item);
+  for (; item < layer.batch; item++) tile<N, R, 1>(layer, output, apart, item);
 }
 
 template <int N>
 void outputs(const Layer& layer, int64_t first, int64_t last) {
-  for (; first + ROWS <= last; first += ROWS) {
-    int64_t item = 0;
-    for (; item + BATCH <= layer.batch; item += BATCH)
-      for (int half = 0; half < ROWS; half += ROWS / 2) tile<N, ROWS / 2, BATCH>(layer, first + half, item);
-    for (; item < layer.batch; item++) tile<N, ROWS, 1>(layer, first, item);
-  }
-  for (; first < last; first++)
-    for (int64_t item = 0; item < layer.batch; item++) tile<N, 1, 1>(layer, first, item);
+  int64_t apart = (last - first) / STREAMS;
+  for (int64_t output = first; output < first + apart; output++) tiles<N, STREAMS>(layer, output, apart);
+  for (int64_t output = first + apart * STREAMS; output < last; output++) tiles<N, 1>(layer, output, 0);
 }
 
 at::Tensor streamed_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& scale,
@@ -95,7 +99,7 @@ at::Tensor streamed_linear(const at::Tensor& x, const at::Tensor& weight, const 
   int64_t words = weight.size(1) * weight.element_size() / 4;
   Layer layer{(const int32_t*)weight.const_data_ptr(), floats(scale), floats(bias), rows.const_data_ptr<float>(),
               y.data_ptr<float>(), in, out, x.numel() / in, words};
-  int64_t share = std::max<int64_t>(WORDS_A_THREAD / words / ROWS, 1) * ROWS;
+  int64_t share = std::max<int64_t>(WORDS_A_THREAD / words / STREAMS, 1) * STREAMS;
   at::parallel_for(0, (out + share - 1) / share, 1, [&](int64_t first, int64_t last) {
     first *= share, last = std::min(last * share, out);
     if (weight.element_size() == 4) outputs<1>(layer, first, last);

@@ -27,7 +27,7 @@ class StreamedLinear(nn.Module):
         super().__init__()
         self.width, self.bias = weight.shape[1], bias
         narrow, scale = quantized(weight) if dtype == torch.int8 else (weight.to(dtype or weight.dtype), None)
-        self.packed = streams(narrow) and native.operators()
+        self.packed = weight.dtype == torch.float32 and streams(narrow) and native.operators()
         self.register_buffer("weight", pack(narrow) if self.packed else narrow)
         self.register_buffer("scale", scale)
 

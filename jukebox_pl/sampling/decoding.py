@@ -28,68 +28,11 @@ CHECK_EVERY = 64  # codes; to ask whether logits are finite makes a GPU wait
 OnCode = Callable[[int], None]  # how many codes there are; on a GPU, how many are under way
 
 
-@dataclass(frozen=True)
-class Engine:
-    """How codes are computed; one for all priors. Raises UserError for settings it does not know.
-
-    `compile` makes one graph of a step (seconds to minutes, once a prior and number of songs side by side), without
-    changing the codes but for ties within rounding. `weights` narrower than loaded make a copy that the decoder holds and
-    change the codes a little; the prior stays as it is. `prefill` codes known at the start of a window are read at once, 0
-    for all: fewer need less memory.
-    """
-
-    compile: bool = False
-    weights: str = "as_loaded"
-    prefill: int = 0
-
-    def __post_init__(self) -> None:
-        if self.weights not in WEIGHTS:
-            raise UserError(f"engine.weights must be one of {', '.join(WEIGHTS)}, found {self.weights!r}")
-        if self.prefill < 0:
-            raise UserError(f"engine.prefill must be 0 or a number of codes, found {self.prefill}")
-
-    def decoder(self, prior: Prior) -> Decoder:
-        """Keep it: its memory and its graphs serve every window of a prior."""
-        return Decoder(prior, self)
-
-
-class Decoder:
-    """`sample_codes` for many windows of one prior, which must stay on its device."""
-
-    def __init__(self, prior: Prior, engine: Engine):
-        self.prior, self.engine = prior, engine
-        self._windows: dict[tuple[int, ...], Window] = {}
-
-    @torch.inference_mode()
-    def __call__(
-        self, cond: Conditioning, known: Tensor, noise: Tensor, params: LevelParams, on_step: OnCode | None = None
-    ) -> Tensor:
-        """Codes [B, known] completed to [B, T], a number of noise [B, T] for every position.
-
-        Raises ValueError naming the position when the logits are not finite.
-        """
-        if not (self.engine.compile and compiles(known.device.type)):
-            return sample_codes(self._network, cond, known, noise, params, on_step, self.engine.prefill)
-        window = self._window(cond, known)
-        try:
-            window.begin(cond, known, noise, params, self.engine.prefill)
-            return finish(window, known.shape[1], noise.shape[1], on_step)
-        except ValueError:
-            self._windows.clear()  # its caches hold what is not finite
-            raise
-
-    @functools.cached_property
-    def _network(self) -> Prior:
-        if self.engine == Engine(prefill=self.engine.prefill):
-            return self.prior
-        return streamed(self.prior, WEIGHTS[self.engine.weights])
-
-    def _window(self, cond: Conditioning, known: Tensor) -> Window:
-        """The memory that fits: every shape of it follows from these numbers."""
-        shape = len(known), cond.positions is not None, 0 if cond.states is None else cond.states.shape[1]
-        if shape not in self._windows:
-            self._windows[shape] = Window(self._network, len(known), known.device)
-        return self._windows[shape]
+def require_finite(peaks: Tensor, end: int) -> None:
+    """`peaks` [B, n]: the largest logits of the codes before `end`. Raises ValueError naming the first bad code."""
+    good = peaks.isfinite().all(0).tolist()
+    if not all(good):
+        raise ValueError(f"code {end - len(good) + good.index(False)}: the prior's logits are not finite")
 
 
 def sample_codes(
@@ -135,13 +78,6 @@ def finish(window: Window, done: int, total: int, on_step: OnCode | None) -> Ten
     return window.codes[:, :total].clone()
 
 
-def require_finite(peaks: Tensor, end: int) -> None:
-    """`peaks` [B, n]: the largest logits of the codes before `end`. Raises ValueError naming the first bad code."""
-    good = peaks.isfinite().all(0).tolist()
-    if not all(good):
-        raise ValueError(f"code {end - len(good) + good.index(False)}: the prior's logits are not finite")
-
-
 @functools.cache
 def compiles(device: str) -> bool:
     """Whether torch.compile can work on a kind of device; where not, one warning says so."""
@@ -161,3 +97,67 @@ def streamed(prior: Prior, dtype: torch.dtype | None) -> Prior:
     output = cast(nn.Linear | nn.Embedding, prior.out or prior.embed)
     twin.out = StreamedLinear(output.weight.detach(), dtype=dtype)
     return twin
+
+
+class Decoder:
+    """`sample_codes` for many windows of one prior, which must stay on its device."""
+
+    def __init__(self, prior: Prior, engine: Engine):
+        self.prior, self.engine = prior, engine
+        self._windows: dict[tuple[int, ...], Window] = {}
+
+    @torch.inference_mode()
+    def __call__(
+        self, cond: Conditioning, known: Tensor, noise: Tensor, params: LevelParams, on_step: OnCode | None = None
+    ) -> Tensor:
+        """Codes [B, known] completed to [B, T], a number of noise [B, T] for every position.
+
+        Raises ValueError naming the position when the logits are not finite.
+        """
+        if not (self.engine.compile and compiles(known.device.type)):
+            return sample_codes(self._network, cond, known, noise, params, on_step, self.engine.prefill)
+        window = self._window(cond, known)
+        try:
+            window.begin(cond, known, noise, params, self.engine.prefill)
+            return finish(window, known.shape[1], noise.shape[1], on_step)
+        except ValueError:
+            self._windows.clear()  # its caches hold what is not finite
+            raise
+
+    @functools.cached_property
+    def _network(self) -> Prior:
+        if self.engine == Engine(prefill=self.engine.prefill):
+            return self.prior
+        return streamed(self.prior, WEIGHTS[self.engine.weights])
+
+    def _window(self, cond: Conditioning, known: Tensor) -> Window:
+        """The memory that fits: every shape of it follows from these numbers."""
+        shape = len(known), cond.positions is not None, 0 if cond.states is None else cond.states.shape[1]
+        if shape not in self._windows:
+            self._windows[shape] = Window(self._network, len(known), known.device)
+        return self._windows[shape]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How codes are computed; one for all priors. Raises UserError for settings it does not know.
+
+    `compile` makes one graph of a step (seconds to minutes, once a prior and number of songs side by side), without
+    changing the codes but for ties within rounding. `weights` narrower than loaded make a copy that the decoder holds and
+    change the codes a little; the prior stays as it is. `prefill` codes known at the start of a window are read at once, 0
+    for all: fewer need less memory.
+    """
+
+    compile: bool = False
+    weights: str = "as_loaded"
+    prefill: int = 0
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise UserError(f"engine.weights must be one of {', '.join(WEIGHTS)}, found {self.weights!r}")
+        if self.prefill < 0:
+            raise UserError(f"engine.prefill must be 0 or a number of codes, found {self.prefill}")
+
+    def decoder(self, prior: Prior) -> Decoder:
+        """Keep it: its memory and its graphs serve every window of a prior."""
+        return Decoder(prior, self)

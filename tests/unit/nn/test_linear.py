@@ -60,9 +60,10 @@ def test_many_rows_and_machines_without_a_compiler_get_the_same(dtype, monkeypat
     torch.testing.assert_close(plain(x), few, rtol=1e-5, atol=1e-4)
 
 
-def test_weights_of_the_right_type_are_shared():
-    linear = layer()
-    assert StreamedLinear(linear.weight.detach()).weight.data_ptr() == linear.weight.data_ptr()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_of_the_right_type_are_shared(dtype):
+    weight = layer().weight.detach().to(dtype)
+    assert StreamedLinear(weight).weight.data_ptr() == weight.data_ptr()
 
 
 def test_every_linear_layer_is_replaced():
