@@ -1,7 +1,7 @@
 """The tables of docs/performance.md out of benchmarks/sampling.json.
 
 Command:  python benchmarks/performance_table.py
-Result:   prints a table for decoding, prefill, narrow weights and the VQ-VAE
+Result:   prints a table for decoding, prefill, narrow weights (random and trained) and the VQ-VAE
 """
 
 from __future__ import annotations
@@ -13,36 +13,45 @@ from typing import Any
 
 FIGURES = Path(__file__).with_name("sampling.json")
 Row = dict[str, Any]
-COLUMNS: dict[str, dict[str, Callable[[Row], str]]] = {
+Columns = dict[str, Callable[[Row], str]]
+MODEL: Columns = {"model": lambda row: row["model"]}
+WEIGHTS: Columns = {"weights": lambda row: row["weights"]}
+RATIO: Columns = {"ratio": lambda row: f"{row['ratio']:.2f}"}
+RATES: Columns = {
+    "codes/s": lambda row: rate(row["per_cpu_s"]),
+    "the port": lambda row: rate(row["port_per_cpu_s"]),
+    **RATIO,
+}
+DIVERGENCE: Columns = {"KL in nats": lambda row: f"{row['kl_nats']:.1e}"}
+COLUMNS: dict[str, Columns] = {
     "decode": {
-        "model": lambda row: row["model"],
+        **MODEL,
         "batch": lambda row: str(row["batch"]),
         "window": lambda row: row["where"],
-        "weights": lambda row: row["weights"],
-        "codes/s": lambda row: f"{row['per_cpu_s']:.0f}",
-        "the port": lambda row: f"{row['port_per_cpu_s']:.0f}",
-        "ratio": lambda row: f"{row['ratio']:.2f}",
+        **WEIGHTS,
+        **RATES,
         "of the floor": lambda row: f"{row['of_floor']:.0%}",
     },
-    "prefill": {
-        "model": lambda row: row["model"],
-        "against": lambda row: row["where"],
-        "weights": lambda row: row["weights"],
-        "codes/s": lambda row: f"{row['per_cpu_s']:.0f}",
-        "the port": lambda row: f"{row['port_per_cpu_s']:.0f}",
-        "ratio": lambda row: f"{row['ratio']:.2f}",
-    },
+    "prefill": {**MODEL, "against": lambda row: row["where"], **WEIGHTS, **RATES},
     "quality": {
-        "model": lambda row: row["model"],
-        "weights": lambda row: row["weights"],
+        **MODEL,
+        **WEIGHTS,
         "logits off the port's by": lambda row: f"{row['logits_off_port']:.1e}",
-        "KL in nats": lambda row: f"{row['kl_nats']:.1e}",
+        **DIVERGENCE,
+    },
+    "trained": {
+        **MODEL,
+        **WEIGHTS,
+        "codes": lambda row: str(row["codes"]),
+        **DIVERGENCE,
+        "bits a code": lambda row: f"{row['bits']:.4f}",
+        "more than exact": lambda row: f"{row['bits_more']:+.5f}",
     },
     "vqvae": {
         "what": lambda row: row["where"],
-        "s of sound/s": lambda row: f"{row['per_cpu_s']:.1f}",
-        "the port": lambda row: f"{row['port_per_cpu_s']:.1f}",
-        "ratio": lambda row: f"{row['ratio']:.2f}",
+        "s of sound/s": lambda row: rate(row["per_cpu_s"]),
+        "the port": lambda row: rate(row["port_per_cpu_s"]),
+        **RATIO,
         "same codes": lambda row: "yes" if row["same_codes"] else "no",
     },
 }
@@ -55,11 +64,15 @@ def main() -> None:
         print(*lines(columns, [row for row in rows if row["what"] == what]), "", sep="\n")
 
 
-def lines(columns: dict[str, Callable[[Row], str]], rows: Iterable[Row]) -> Iterable[str]:
+def lines(columns: Columns, rows: Iterable[Row]) -> Iterable[str]:
     yield f"| {' | '.join(columns)} |"
     yield f"|{'---|' * len(columns)}"
     for row in rows:
         yield f"| {' | '.join(cell(row) for cell in columns.values())} |"
+
+
+def rate(number: float) -> str:
+    return f"{number:.1f}" if number < 20 else f"{number:.0f}"
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """How fast are codes drawn, prompts read and sound coded, beside Hugging Face's port with the same weights?
 
 Command:  python benchmarks/sampling.py [--what decode,prefill,vqvae] [--models 512x12] [--batches 1] [--weights int8]
+          python benchmarks/sampling.py --what trained --run RUN --songs SHARDS
           in an environment with `pip install -e ".[oracle]"`
 Cost:     3 minutes for one model and one batch size on one core; every figure of docs/performance.md about an hour
 Result:   a line a figure; they are merged into benchmarks/sampling.json, of which performance_table.py makes tables
 
 One thread. Rates are per second of processor time, which neighbours disturb least; all contestants live in one process
 and take turns, some codes each, and a ratio is the median over turns. The floor is the time that memory takes to hand
-over the weights of a step once, measured in the same turns. Models are upsamplers (rows, columns, previous rows) with
-random weights: width x depth, 2048 codes, rows of 64.
+over the weights of a step once, measured in the same turns on 256 MB: the faster of torch.sum and our own operator.
+Models are upsamplers (rows, columns, previous rows) with random weights: width x depth, 2048 codes, rows of 64.
 """
 
 from __future__ import annotations
@@ -28,14 +29,20 @@ from typing import Any, NamedTuple
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.evaluation import held_out_sounds, song_windows
+from jukebox_pl.models.conditioners import Conditioning
+from jukebox_pl.models.losses import bits
 from jukebox_pl.models.prior import Prior
+from jukebox_pl.nn.linear import StreamedLinear
 from jukebox_pl.released.configs import prior_config, vqvae_config
 from jukebox_pl.released.hparams import PRIORS, VQVAES
 from jukebox_pl.sampling.decoding import WEIGHTS, Engine, streamed
 from jukebox_pl.types import Labels, SamplingParams
-from jukebox_pl.weights import build
+from jukebox_pl.weights import build, load_bundle
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
@@ -45,6 +52,7 @@ from hf_port import jukebox, port_prior, port_vqvae  # noqa: E402
 FIGURES = ROOT / "benchmarks" / "sampling.json"
 PARAMS = SamplingParams(temperature=0.99).at(0)
 RATE, ROW, CHUNK = 44_100, 64, 32  # CHUNK: what the original reads of a prompt at once
+WINDOWS = 16  # of a song, to score what narrow weights change
 WARM, TURN = 2, 14  # codes of a turn, the first ones not timed: the others have emptied the processor's caches
 Clock = tuple[float, float]  # processor and wall seconds
 
@@ -198,13 +206,12 @@ def race(
 ) -> Iterator[dict[str, Any]]:
     for contestant in contestants.values():
         contestant.start()
+    layer, inputs = StreamedLinear(memory.view(-1, 4096)), torch.ones(1, 4096)
     times: dict[str, list[Clock]] = {name: [] for name in [*contestants, "memory"]}
     for turn in range(turns):
         for name, contestant in contestants.items():
             times[name].append(contestant.turn())
-        start = now()
-        memory.sum()
-        times["memory"].append(since(start))
+        times["memory"].append(min(read(memory.sum), read(lambda: layer(inputs))))
         if turn == 0:  # the first holds the prefill and the compiler
             times = {name: [] for name in times}
     for contestant in contestants.values():
@@ -220,6 +227,13 @@ def race(
             "floor": floor,
             "of_floor": pair.batch / medians(times[kind])[0] / floor,
         }
+
+
+@torch.inference_mode()
+def read(work: Callable[[], Any]) -> Clock:
+    start = now()
+    work()
+    return since(start)
 
 
 def figure(
@@ -284,7 +298,6 @@ def quality(pair: Pair, kinds: list[str]) -> Iterator[dict[str, Any]]:
     port = pair.port.prior(padded, positions, start, get_preds=True)[1][:, :256]
     for kind in kinds:
         logits = streamed(pair.ours, WEIGHTS[kind])(codes[:, :-1], cond)
-        kl = (exact.softmax(-1) * (exact.log_softmax(-1) - logits.log_softmax(-1))).sum(-1)
         yield {
             "what": "quality",
             "model": pair.name,
@@ -292,8 +305,43 @@ def quality(pair: Pair, kinds: list[str]) -> Iterator[dict[str, Any]]:
             "where": "random weights",
             "weights": kind,
             "logits_off_port": (logits - port).abs().max().item(),
-            "kl_nats": kl.mean().item(),
+            "kl_nats": divergence(exact, logits),
         }
+
+
+def divergence(exact: Tensor, logits: Tensor) -> float:
+    """Of the distributions that logits stand for, in nats a code."""
+    exact, logits = exact.double().log_softmax(-1), logits.double().log_softmax(-1)
+    return (exact.exp() * (exact - logits)).sum(-1).mean().item()
+
+
+@torch.no_grad()
+def trained_quality(run: str, songs: str, kinds: list[str]) -> Iterator[dict[str, Any]]:
+    """What narrow weights change in a run's priors, teacher-forced over windows of held-out songs."""
+    bundle = load_bundle(run)
+    sounds = list(held_out_sounds(Catalog.load(songs), bundle.vqvae.hops[-1]))
+    for level, prior in sorted(bundle.priors.items()):
+        windows = [window for sound in sounds for window in song_windows(bundle, level, sound, WINDOWS)]
+        exact = [prior(codes[:, :-1], cond) for codes, cond in windows]
+        for kind in kinds:
+            twin = streamed(prior, WEIGHTS[kind])
+            narrow = [twin(codes[:, :-1], cond) for codes, cond in windows]
+            yield {
+                "what": "trained",
+                "model": f"level {level}",
+                "batch": 1,
+                "where": "held-out songs",
+                "weights": kind,
+                "codes": sum(codes.numel() for codes, _ in windows),
+                "kl_nats": statistics.mean(map(divergence, exact, narrow)),
+                "bits": bits_a_code(narrow, windows),
+                "bits_more": bits_a_code(narrow, windows) - bits_a_code(exact, windows),
+            }
+
+
+def bits_a_code(logits: list[Tensor], windows: list[tuple[Tensor, Conditioning]]) -> float:
+    losses = [F.cross_entropy(row[0], codes[0]) for row, (codes, _) in zip(logits, windows, strict=True)]
+    return bits(torch.stack(losses).mean()).item()
 
 
 @torch.no_grad()
@@ -336,6 +384,8 @@ def vqvae_figures(turns: int, seconds: float) -> Iterator[dict[str, Any]]:
 
 def figures(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     kinds = options.weights
+    if "trained" in options.what:
+        yield from trained_quality(options.run, options.songs, kinds)
     if "vqvae" in options.what:
         yield from vqvae_figures(options.turns, options.seconds)
     if not {"decode", "prefill", "quality"} & set(options.what):
@@ -356,7 +406,7 @@ KEY = ("what", "model", "batch", "where", "weights")
 def merge(fresh: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
     known = json.loads(path.read_text()) if path.exists() else []
     rows = {tuple(row[k] for k in KEY): row for row in [*known, *fresh]}
-    merged = [rows[key] for key in sorted(rows, key=str)]
+    merged = [rows[key] for key in sorted(rows, key=lambda key: (key[0], len(key[1]), *key))]  # 512x12 before 1024x24
     path.write_text(json.dumps(merged, indent=1) + "\n")
     return merged
 
@@ -374,6 +424,8 @@ def main() -> None:
     parser.add_argument("--positions", type=words, default=["early", "late"])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0, help="of audio, for the VQ-VAE")
+    parser.add_argument("--run", help="for --what trained: what narrow weights change in the priors of a finished run")
+    parser.add_argument("--songs", help="for --what trained: a folder of shards; its held-out songs are read")
     parser.add_argument("--figures", type=Path, default=FIGURES)
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -14,6 +14,7 @@ from jukebox_pl import audio
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
 from jukebox_pl.errors import UserError
 from jukebox_pl.metrics.reconstruction import report_levels
+from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.losses import bits
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.types import Labels, Song
@@ -88,7 +89,13 @@ def bits_per_dim(bundle: Bundle, level: int, sounds: list[Sound], count: int) ->
 
 
 def window_losses(bundle: Bundle, level: int, sound: Sound, count: int) -> Iterator[Tensor]:
-    """The prior's loss on `count` windows spread evenly over one song, each cut where a top code begins."""
+    """The prior's loss on `count` windows spread evenly over one song."""
+    for codes, cond in song_windows(bundle, level, sound, count):
+        yield bundle.priors[level].losses(codes, cond).codes
+
+
+def song_windows(bundle: Bundle, level: int, sound: Sound, count: int) -> Iterator[tuple[Tensor, Conditioning]]:
+    """`count` windows of codes [1, ctx] spread evenly over a song, cut where a top code begins, and what a prior is told."""
     prior: Prior = bundle.priors[level]
     hops = bundle.vqvae.hops
     span, top = prior.ctx * hops[level], hops[-1]
@@ -101,4 +108,4 @@ def window_losses(bundle: Bundle, level: int, sound: Sound, count: int) -> Itera
         here = [level_codes[:, offset // hop : (offset + span) // hop] for level_codes, hop in zip(codes, hops, strict=True)]
         labels = Labels.stack([bundle.labellers[level].labels(sound.song, offset, span)])
         upper = here[level + 1] if level + 1 < len(hops) else None
-        yield prior.losses(here[level], prior.condition(labels, upper)).codes
+        yield here[level], prior.condition(labels, upper)
