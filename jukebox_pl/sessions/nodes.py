@@ -181,6 +181,8 @@ class Session:
     def finish(self, name: str) -> None:
         """The last word on a node: its codes are all there, and so is what was made of them."""
         hashes = {level: codes_file.fingerprint(array) for level, array in self.codes(name).items()}
+        for torn in self.place(name).glob(".*.part"):  # by a process that was killed while it wrote
+            torn.unlink(missing_ok=True)
         write_json(self.place(name) / NODE, replace(self.node(name), hashes=hashes).to_json())
 
     def chain(self, name: str) -> list[str]:

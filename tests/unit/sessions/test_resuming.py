@@ -81,6 +81,15 @@ def test_killed_again_and_again_a_song_is_what_it_would_have_been(desk, songs, m
     assert not (desk.session.place("killed") / PARTIAL).exists()
 
 
+def test_what_a_killed_process_has_half_written_is_gone_with_the_next(desk):
+    sing(desk, name="song")
+    place = desk.session.place("song")
+    (place / "song.wav").unlink()
+    (place / ".codes.npz.1234.part").write_bytes(b"half")
+    sing(desk, name="song")
+    assert not [file for file in place.iterdir() if file.name.startswith(".")]
+
+
 def test_candidates_killed_while_some_are_saved_are_the_songs_they_would_be_alone(desk, mortal, monkeypatch):
     mortal(desk, candidates=2)
     monkeypatch.undo()
