@@ -20,7 +20,6 @@ import os
 import statistics
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -48,82 +47,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
 from golden_data import pack  # noqa: E402
 from hf_port import jukebox, port_prior, port_vqvae  # noqa: E402
+from turns import TURN, WARM, Clock, Contestant, Paced, alternate, medians, read  # noqa: E402
 
 FIGURES = ROOT / "benchmarks" / "sampling.json"
 PARAMS = SamplingParams(temperature=0.99).at(0)
 RATE, ROW, CHUNK = 44_100, 64, 32  # CHUNK: what the original reads of a prompt at once
 WINDOWS = 16  # of a song, to score what narrow weights change
-WARM, TURN = 2, 14  # codes of a turn, the first ones not timed: the others have emptied the processor's caches
-Clock = tuple[float, float]  # processor and wall seconds
-
-
-def now() -> Clock:
-    return time.process_time(), time.perf_counter()
-
-
-def since(start: Clock) -> Clock:
-    end = now()
-    return end[0] - start[0], end[1] - start[1]
-
-
-def medians(times: list[Clock]) -> Clock:
-    return statistics.median(t[0] for t in times), statistics.median(t[1] for t in times)
-
-
-class Contestant(threading.Thread):
-    """Runs in a thread of its own and waits in `code_done` until it is its turn again."""
-
-    def __init__(self, work: Callable[[], Any]):
-        super().__init__(daemon=True)
-        self.work, self.left, self.times = work, 1, []
-        self.go, self.stopped = threading.Semaphore(0), threading.Semaphore(0)
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        self.go.acquire()
-        try:
-            self.work()
-        except BaseException as error:
-            self.error, self.left = error, 0
-        self.stopped.release()
-
-    def finish(self) -> None:
-        self.left = -1
-        self.go.release()
-        self.join()
-
-    def code_done(self) -> None:
-        self.times.append(since(self.started))
-        self.left -= 1
-        if self.left == 0:
-            self.stopped.release()
-            self.go.acquire()
-        self.started = now()
-
-    def turn(self, codes: int = WARM + TURN) -> Clock:
-        """Seconds a code."""
-        self.left, self.times, self.started = codes, [], now()
-        self.go.release()
-        self.stopped.acquire()
-        if self.error:
-            raise self.error
-        return medians(self.times[WARM:] or self.times)
-
-
-class Paced:
-    """Stands in for the bar of the port's loops and waits for its turn after every code."""
-
-    def __init__(self, iterable: Any = None, desc: str = "", **options: Any):
-        self.iterable, self.prefill = iterable, desc.startswith("Preparing")
-
-    def __iter__(self) -> Iterator[Any]:
-        for item in self.iterable:
-            yield item
-            if not self.prefill and isinstance(threading.current_thread(), Contestant):
-                threading.current_thread().code_done()
-
-    def set_description(self, *args: Any, **options: Any) -> None:
-        pass
 
 
 jukebox.tqdm = Paced
@@ -229,13 +158,6 @@ def race(
         }
 
 
-@torch.inference_mode()
-def read(work: Callable[[], Any]) -> Clock:
-    start = now()
-    work()
-    return since(start)
-
-
 def figure(
     what: str, pair: Pair, where: str, kind: str, ours: list[Clock], port: list[Clock], ratios: list[float], amount: int = 1
 ) -> dict[str, Any]:
@@ -275,17 +197,6 @@ def prefill_figures(pair: Pair, kinds: list[str], turns: int) -> Iterator[dict[s
         for piece in ("pieces of 32", "one piece"):
             ratios = [port[0] / ours[0] for port, ours in zip(times[piece], times[kind], strict=True)]
             yield figure("prefill", pair, f"port: {piece}", kind, times[kind], times[piece], ratios, length)
-
-
-def alternate(works: dict[str, Callable[[], Any]], turns: int) -> dict[str, list[Clock]]:
-    times: dict[str, list[Clock]] = {name: [] for name in works}
-    for turn in range(turns + 1):
-        for name, work in works.items():
-            start = now()
-            work()
-            if turn:
-                times[name].append(since(start))
-    return times
 
 
 @torch.no_grad()
