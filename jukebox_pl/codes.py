@@ -15,6 +15,7 @@ import numpy as np
 Codes = dict[int, np.ndarray]
 
 NAME = re.compile(r"level_(\d)")
+# What np.load raises on bytes that are no npz, cut short or damaged.
 UNREADABLE = (ValueError, OSError, EOFError, KeyError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 

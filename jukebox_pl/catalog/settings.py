@@ -67,7 +67,11 @@ class PrepareSettings:
 
     def spelling(self) -> Characters:
         """The vocabulary of lyrics, yet without a character. Raises UserError when it is of phonemes that cannot be had."""
-        return Phonemes("", self.phonemes).including("a").of("") if self.phonemes else Characters("")
+        if not self.phonemes:
+            return Characters("")
+        spelling = Phonemes("", self.phonemes)
+        spelling.normalize("a")  # asks espeak-ng now, not when all songs are decoded
+        return spelling
 
     def of_a_song(self) -> dict[str, Any]:
         """The settings that decide the sound of one prepared song."""

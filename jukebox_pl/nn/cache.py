@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class LayerCache:
     """Keys and values of one layer [B, H, slots, D], only those that its pattern reads.
 
-    Memory is taken at the first start; a window of the same shape writes over the one before.
+    Memory is taken at the first start; a window of the same shape, type and device writes over the one before.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,8 @@ class LayerCache:
         self.values.copy_(v)
 
     def _allocate(self, shape: tuple[int, ...], like: Tensor) -> None:
-        if self.keys.shape != shape:
+        held = self.keys.shape, self.keys.dtype, self.keys.device
+        if held != (shape, like.dtype, like.device):
             self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
 
 

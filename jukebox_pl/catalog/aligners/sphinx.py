@@ -32,8 +32,8 @@ class SphinxAligner:
     is found, as on most singing: put it into a `Chain` before an aligner that always answers.
 
     Words that are not in its dictionary are sounded by espeak-ng where that is installed. Those not found fit between
-    their neighbours. `beam` is how unlikely a path may become: a wider one, as 1e-64, takes
-    minutes a song of real music.
+    their neighbours. `beam` is how unlikely a path may become: a wider one, as 1e-64, takes minutes a
+    song of real music.
     """
 
     coverage: float = 0.8
