@@ -43,7 +43,10 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["jukebox_pl*", "datamodules*"]), "jukebox_pl.recipes"],
     package_dir={"jukebox_pl.recipes": "recipes"},
-    package_data={"jukebox_pl": ["templates/*.html", "nn/*.cpp"], "jukebox_pl.recipes": ["*.yaml", "**/*.yaml"]},
+    package_data={
+        "jukebox_pl": ["report/templates/*.html", "inference/*.cpp"],
+        "jukebox_pl.recipes": ["*.yaml", "**/*.yaml"],
+    },
     install_requires=CORE,
     extras_require={
         "app": APP,

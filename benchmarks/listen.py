@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from jukebox_pl import audio
-from jukebox_pl.metrics.seams import click_ratio
+from jukebox_pl.checkpoints import load_bundle
+from jukebox_pl.evaluation.seams import click_ratio
 from jukebox_pl.sampling.windows import windows
 from jukebox_pl.types import SamplingParams
-from jukebox_pl.weights import load_bundle
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from datamodules.loading import ShardDataModule
-from jukebox_pl import fit, weights
+from jukebox_pl import checkpoints, fit
 from jukebox_pl.catalog.shards import SPLITS, TRAIN, Catalog, ShardSample, read_shard, write_shard
-from jukebox_pl.cli import compose_config
+from jukebox_pl.cli.command import compose_config
 from jukebox_pl.models.losses import VQVAELoss, measure_bandwidth
 
 MEGABYTE = 1e6
@@ -93,7 +93,7 @@ def report_stage(stage: DictConfig, loss: Callable[[Any, Any], torch.Tensor], st
     module.setup("fit")
     batches, seconds = one_pass(module)
     print(f"| {type(module).__name__}, {batches} batches of {module.batch_size} | {1000 * seconds:.1f} ms a batch |", end="")
-    model = weights.build(OmegaConf.to_container(stage.model, resolve=True)).train()
+    model = checkpoints.build(OmegaConf.to_container(stage.model, resolve=True)).train()
     single = instantiate(stage.data, seed=0, batch_size=1)
     single.setup("fit")
     example = next(iter(single.train_dataloader()))
@@ -116,7 +116,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as run_dir:
         words = ["recipe=hierarchy", f"size={options.size}", f"data.path={options.shards}", f"run_dir={run_dir}"]
         stages = compose_config("fit", words).stages
-        vqvae = weights.build(OmegaConf.to_container(stages.vqvae.model, resolve=True))
+        vqvae = checkpoints.build(OmegaConf.to_container(stages.vqvae.model, resolve=True))
         write_codes(catalog, Path(run_dir) / "codes/shards", list(vqvae.hops), vqvae.bins)
         report_stage(stages.vqvae, vqvae_loss, options.steps)
         report_stage(stages.top_prior, prior_loss, options.steps)

@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jukebox_pl.metrics.seams import flux_ratio
+from jukebox_pl.checkpoints import load_bundle
+from jukebox_pl.evaluation.seams import flux_ratio
 from jukebox_pl.models.losses import bits
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.sampling.voices import condition, script
 from jukebox_pl.sampling.windows import segments
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
-from jukebox_pl.weights import load_bundle
 
 SCORED = 32  # codes after a seam
 

@@ -29,7 +29,7 @@ from jukebox_pl.catalog.shards import ShardSample, write_shard
 from jukebox_pl.catalog.songs import decode, read_text
 from jukebox_pl.catalog.sources import Source, discover
 from jukebox_pl.catalog.work import store
-from jukebox_pl.cli import recipes_folder
+from jukebox_pl.cli.command import recipes_folder
 from jukebox_pl.types import Song
 
 LYRICS = "la la la la\n" * 50

@@ -32,16 +32,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jukebox_pl.catalog.shards import Catalog
-from jukebox_pl.evaluation import held_out_sounds, song_windows
+from jukebox_pl.checkpoints import build, load_bundle
+from jukebox_pl.evaluation.suite import held_out_sounds, song_windows
+from jukebox_pl.inference.linear import StreamedLinear
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.losses import bits
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.nn.linear import StreamedLinear
-from jukebox_pl.released.configs import prior_config, vqvae_config
-from jukebox_pl.released.hparams import PRIORS, VQVAES
+from jukebox_pl.openai.configs import prior_config, vqvae_config
+from jukebox_pl.openai.hparams import PRIORS, VQVAES
 from jukebox_pl.sampling.decoding import WEIGHTS, Engine, streamed
 from jukebox_pl.types import Labels, SamplingParams
-from jukebox_pl.weights import build, load_bundle
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "parity"))

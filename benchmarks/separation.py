@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
 
-from datamodules.demo import ARTISTS, GENRES, make_song
+from datamodules.demo import make_song
+from datamodules.demo.synth import ARTISTS, GENRES
 from jukebox_pl import audio
 from jukebox_pl.catalog.separators.demucs import Demucs
 from jukebox_pl.catalog.separators.hpss import HPSS

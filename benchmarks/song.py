@@ -21,11 +21,11 @@ os.environ["OMP_NUM_THREADS"] = os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1
 
 import torch
 
+from jukebox_pl.checkpoints import load_bundle
 from jukebox_pl.sampling.decoding import Engine
 from jukebox_pl.sampling.levels import Progress
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.types import SongRequest
-from jukebox_pl.weights import load_bundle
 
 ENGINES = {
     "plain": Engine(),

@@ -13,7 +13,7 @@ from datamodules.crops import Crop
 from datamodules.loading import ShardDataModule
 from jukebox_pl.catalog.shards import CodesInfo, SongEntry
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Labeller, Vocabulary, characters_from
+from jukebox_pl.text.labels import Labeller, Vocabulary, characters_from
 from jukebox_pl.types import CodesBatch, Labels, Song
 
 

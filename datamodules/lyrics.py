@@ -14,7 +14,7 @@ from datamodules.crops import Crop, require_split
 from datamodules.loading import ShardDataModule
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, SongEntry
 from jukebox_pl.errors import UserError
-from jukebox_pl.text import letters
+from jukebox_pl.text.characters import letters
 from jukebox_pl.types import SungBatch
 
 

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jukebox_pl.checkpoints import load_bundle as load_bundle
     from jukebox_pl.models.prior import Prior as Prior
     from jukebox_pl.models.vqvae import VQVAE as VQVAE
     from jukebox_pl.sampling.sampler import Sampler as Sampler
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from jukebox_pl.types import SamplingParams as SamplingParams
     from jukebox_pl.types import Section as Section
     from jukebox_pl.types import SongRequest as SongRequest
-    from jukebox_pl.weights import load_bundle as load_bundle
 
 HOMES = {
     "AudioChunk": "sampling.streaming",
@@ -21,7 +21,7 @@ HOMES = {
     "SamplingParams": "types",
     "Section": "types",
     "SongRequest": "types",
-    "load_bundle": "weights",
+    "load_bundle": "checkpoints",
 }
 __all__ = list(HOMES)
 

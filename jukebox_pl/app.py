@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from jukebox_pl import cli
+from jukebox_pl.cli import command
+from jukebox_pl.cli.sample_arguments import computing_of, listed, params_of, read_lyrics, require_device, require_format
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.models import Ensemble
 from jukebox_pl.sessions.nodes import Session
-from jukebox_pl.settings import computing_of, listed, params_of, read_lyrics, require_device, require_format
 from jukebox_pl.studio.form import SEED, request_of
 from jukebox_pl.types import SongRequest
 
@@ -58,4 +58,4 @@ def request_in(config: DictConfig) -> SongRequest:
 
 
 if __name__ == "__main__":
-    cli.run(main, "app")
+    command.run(main, "app")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, ListConfig
 
-from jukebox_pl.cli import run
-from jukebox_pl.weights import from_openai
+from jukebox_pl.cli.command import run
+from jukebox_pl.openai.convert import from_openai
 
 
 def main(config: DictConfig) -> None:

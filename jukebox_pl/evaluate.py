@@ -9,19 +9,21 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from jukebox_pl import cli, weights
+from jukebox_pl import checkpoints
 from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
-from jukebox_pl.evaluation import LevelScore, evaluate
+from jukebox_pl.evaluation.suite import LevelScore, evaluate
+from jukebox_pl.utils.files import write_json
 
 
 def main(config: DictConfig) -> None:
     for name, value in (("run_dir", config.run_dir), ("data.path", config.data.path)):
         if value is None:
             raise UserError(f"{name} is missing, as in run_dir=runs/demo data.path=runs/demo/shards")
-    bundle, catalog = weights.load_bundle(config.run_dir), Catalog.load(config.data.path)
+    bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
     scores = evaluate(bundle, catalog, config.windows, lambda line: print(line, file=sys.stderr, flush=True))
-    weights.write_json(Path(config.out or Path(config.run_dir) / "evaluation.json"), [score.to_json() for score in scores])
+    write_json(Path(config.out or Path(config.run_dir) / "evaluation.json"), [score.to_json() for score in scores])
     Console().print(table_of(scores))
 
 
@@ -34,4 +36,4 @@ def table_of(scores: list[LevelScore]) -> Table:
 
 
 if __name__ == "__main__":
-    cli.run(main, "evaluate")
+    command.run(main, "evaluate")

@@ -11,12 +11,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from jukebox_pl import cli
 from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.checkpoints import BUNDLE
+from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Vocabulary, characters_from
-from jukebox_pl.text import alphabet
-from jukebox_pl.weights import BUNDLE
+from jukebox_pl.text.characters import alphabet
+from jukebox_pl.text.labels import Vocabulary, characters_from
 
 CATALOG_FACTS = {
     "artists": lambda catalog: len(Vocabulary(catalog.artists)),
@@ -49,7 +49,7 @@ def first(*values: Any) -> Any:
 
 
 def main(config: DictConfig) -> None:
-    from jukebox_pl.stages.run import say, walk  # imports Lightning: --help and mistakes answer at once without it
+    from jukebox_pl.pipeline.run import say, walk  # imports Lightning: --help and mistakes answer at once without it
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchdata|torch.distributed")
@@ -81,7 +81,7 @@ def sample_command(run_dir: Path, catalog: Catalog) -> str:
 def cli_main(argv: list[str] | None = None) -> None:
     OmegaConf.register_new_resolver("catalog", catalog_fact, replace=True)
     OmegaConf.register_new_resolver("first", first, replace=True)
-    cli.run(main, "fit", argv)
+    command.run(main, "fit", argv)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from jukebox_pl.catalog.engines import Engine
 from jukebox_pl.catalog.prepare import examine_all, prepare
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import CATALOG_FILE
-from jukebox_pl.cli import run
-from jukebox_pl.console import print_catalog, print_tables, showing_progress
+from jukebox_pl.cli.command import run
 from jukebox_pl.errors import UserError
+from jukebox_pl.report.terminal import print_catalog, print_tables, showing_progress
 
 DOCTOR = ALSO, ONLY, NEVER = "also", "only", "never"
 NOT_OF_THE_CATALOG = ("engine", "doctor")
@@ -69,7 +69,7 @@ def prepare_and_tell(console: Console, settings: PrepareSettings, engine: Engine
 
 
 def write_page(console: Console, settings: PrepareSettings, report: Report) -> None:
-    from jukebox_pl.doctor_page import write_doctor_page  # imports matplotlib: mistakes answer at once without it
+    from jukebox_pl.report.catalog_page import write_doctor_page  # imports matplotlib: mistakes answer at once without it
 
     console.out(f"the doctor's report: {write_doctor_page(settings.out, report)}")
 

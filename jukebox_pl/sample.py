@@ -9,16 +9,16 @@ from functools import partial
 
 from omegaconf import DictConfig
 
-from jukebox_pl import cli
+from jukebox_pl.cli import command
+from jukebox_pl.cli.sample_arguments import order_of, place_of, require_device
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.models import Ensemble
 from jukebox_pl.sessions.nodes import Session
-from jukebox_pl.settings import order_of, place_of, require_device
 
 
 def cli_main(argv: list[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else argv
-    cli.run(partial(main, given={word.partition("=")[0].lstrip("+") for word in words}), "sample", argv)
+    command.run(partial(main, given={word.partition("=")[0].lstrip("+") for word in words}), "sample", argv)
 
 
 def main(config: DictConfig, given: Collection[str]) -> None:

@@ -19,10 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads are slower at thes
 
 from datamodules.demo import write_demo_catalog
 from jukebox_pl import fit as fit_command
-from jukebox_pl import phonemes
 from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import SPLITS, Catalog, ShardSample, read_shard, write_shard
+from jukebox_pl.text import phonemes
 
 # What makes size=tiny small enough for a test: seconds for a whole hierarchy.
 MINUSCULE = [

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from jukebox_pl import weights
-from jukebox_pl.codes import Codes
-from jukebox_pl.labels import Labeller, Vocabulary
+from jukebox_pl import checkpoints
 from jukebox_pl.sessions.modes import MODES
 from jukebox_pl.sessions.orders import Order, Wish
 from jukebox_pl.sessions.work import Desk
-from jukebox_pl.text import Characters
+from jukebox_pl.text.characters import Characters
+from jukebox_pl.text.labels import Labeller, Vocabulary
 from jukebox_pl.types import SamplingParams, SongRequest
+from jukebox_pl.utils.codes import Codes
 
 RATE, HOPS, BINS, WIDTH, CTX, LYRICS = 80, (4, 8, 16), 16, 8, 4, 4
 MODELS = "jukebox_pl.models"
@@ -35,11 +35,11 @@ def prior(**conditioners: Any) -> dict[str, Any]:
 
 def save_random(folder: Path, config: dict[str, Any], seed: int) -> None:
     torch.manual_seed(seed)
-    model = weights.build(config)
+    model = checkpoints.build(config)
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point():
             torch.nn.init.normal_(tensor, std=0.3)
-    weights.save_model(folder, model, config, LABELLER)
+    checkpoints.save_model(folder, model, config, LABELLER)
 
 
 def save_run(folder: Path, seed: int = 0) -> Path:
@@ -47,7 +47,7 @@ def save_run(folder: Path, seed: int = 0) -> Path:
     save_random(folder / "vqvae", VQVAE, seed)
     for level, told in enumerate([UPPER, UPPER, TIMES]):
         save_random(folder / f"prior_{level}", prior(names=NAMES, told=told), seed)
-    weights.save_bundle(folder, RATE, "vqvae", {level: f"prior_{level}" for level in range(3)})
+    checkpoints.save_bundle(folder, RATE, "vqvae", {level: f"prior_{level}" for level in range(3)})
     return folder
 
 

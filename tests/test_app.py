@@ -8,16 +8,16 @@ import sys
 
 import pytest
 
-from jukebox_pl import cli
 from jukebox_pl.app import main, page_of
+from jukebox_pl.cli import command
 
 
 def open_page(run_dir, *words):
-    return page_of(cli.compose_config("app", [f"run_dir={run_dir}", *map(str, words)]))
+    return page_of(command.compose_config("app", [f"run_dir={run_dir}", *map(str, words)]))
 
 
 def test_the_page_starts_where_sample_starts():
-    app, sample = (cli.settings(cli.compose_config(name, [])) for name in ("app", "sample"))
+    app, sample = (command.settings(command.compose_config(name, [])) for name in ("app", "sample"))
     shared = app.keys() & sample.keys()
     assert {name: app[name] for name in shared} == {name: sample[name] for name in shared}
     assert app.keys() - shared == {"host", "port", "open_browser"}
@@ -56,7 +56,7 @@ def test_a_port_that_is_taken_is_named(finished, capsys):
 
 def refused(words, capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.run(main, "app", words)
+        command.run(main, "app", words)
     line = capsys.readouterr().err
     assert stopped.value.code == 2
     assert line.startswith("error: ")

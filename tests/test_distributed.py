@@ -11,9 +11,9 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from jukebox_pl import weights
+from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
-from jukebox_pl.stages import folders
+from jukebox_pl.pipeline import stage_folder
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def ddp(finished, start_fit, tmp_path_factory) -> Run:
 
 
 def shapes(stage: Path) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in weights.load(stage / "model").model.state_dict().items()}
+    return {name: tensor.shape for name, tensor in checkpoints.load(stage / "model").model.state_dict().items()}
 
 
 def test_two_processes_train_and_tell_of_every_stage_once(finished, ddp):
@@ -64,9 +64,9 @@ def test_two_processes_see_twice_as_much(finished, ddp):
 
 def test_a_rank_that_waits_ends_with_the_first_one(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getppid", iter([1, 2]).__next__)
-    monkeypatch.setattr(folders, "SECONDS_BETWEEN_LOOKS", 0)
+    monkeypatch.setattr(stage_folder, "SECONDS_BETWEEN_LOOKS", 0)
     with pytest.raises(UserError, match="stage codes was stopped"):
-        folders.StageFolder(tmp_path, "codes").wait()
+        stage_folder.StageFolder(tmp_path, "codes").wait()
 
 
 def test_a_network_spread_over_processes_trains_as_a_whole_one(finished, ddp, start_fit, tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from jukebox_pl.catalog.shards import Catalog
-from jukebox_pl.stages import encode
+from jukebox_pl.pipeline import encode
 
 TRAINED = ("vqvae", "top_prior", "lyrics_prior", "upsampler_1", "upsampler_0")
 DEMO = ("data=demo", "data.source.songs=6", "data.source.seconds=4")

@@ -18,21 +18,22 @@ import soundfile
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from jukebox_pl import audio, cli
+from jukebox_pl import audio
 from jukebox_pl.catalog.alignment import parts_of
 from jukebox_pl.catalog.shards import SPLITS, Catalog, read_shard
+from jukebox_pl.cli import command
 from jukebox_pl.prepare import main, to_settings
 
 ROOT = Path(__file__).parents[1]
 REAL = Path(os.environ.get("JUKEBOX_CATALOG", ROOT.parent / "shared/catalog"))
 
 
-def command(*words: object) -> list[str]:
+def command_line(*words: object) -> list[str]:
     return [sys.executable, "-m", "jukebox_pl.prepare", *map(str, words)]
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
+    return subprocess.run(command_line(*words), capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
 
 
 def make_songs(folder: Path, count: int, seconds: float) -> None:
@@ -66,7 +67,7 @@ def test_the_doctor_alone_reports_and_prepares_nothing(tmp_path, capsys):
     make_songs(tmp_path / "songs", count=3, seconds=1.5)
     (tmp_path / "songs/bad.mp3").write_text("no music")
     words = f"catalog={tmp_path / 'songs'}", f"out={tmp_path / 'out'}", "sample_rate=8000", "workers=0"
-    cli.run(main, "prepare", [*words, "doctor=only"])
+    command.run(main, "prepare", [*words, "doctor=only"])
     printed = capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".work", "doctor.json", "doctor.html"}
     assert "3 kept" in printed
@@ -76,7 +77,7 @@ def test_the_doctor_alone_reports_and_prepares_nothing(tmp_path, capsys):
     assert {chart["path"]: chart["verdict"] for chart in report["charts"]}.keys() == {
         "Artist 0/0.flac", "Artist 0/2.flac", "Artist 1/1.flac",
     }  # fmt: skip
-    cli.run(main, "prepare", list(words))
+    command.run(main, "prepare", list(words))
     assert (tmp_path / "out/catalog.json").exists()
     assert json.loads((tmp_path / "out/doctor.json").read_text()) == report
 
@@ -87,7 +88,7 @@ SEPARATORS = sorted(path.stem for path in (ROOT / "recipes/separator").glob("*.y
 
 @pytest.mark.parametrize("choice", [*(f"aligner={n}" for n in ALIGNERS), *(f"separator={n}" for n in SEPARATORS)])
 def test_every_aligner_and_separator_takes_what_its_recipe_says(tmp_path, choice):
-    config = cli.compose_config("prepare", [choice, "catalog=x", "out=y"])
+    config = command.compose_config("prepare", [choice, "catalog=x", "out=y"])
     part = OmegaConf.to_container(config[choice.partition("=")[0]])
     for settings in (part, *part.get("aligners", ())):
         target = get_object(settings["_target_"])
@@ -96,10 +97,10 @@ def test_every_aligner_and_separator_takes_what_its_recipe_says(tmp_path, choice
 
 def test_a_choice_and_its_settings_reach_the_aligner():
     words = ["catalog=x", "out=y", "aligner=activity", "aligner.pause=2", "separator=hpss"]
-    settings = to_settings(cli.compose_config("prepare", words))
+    settings = to_settings(command.compose_config("prepare", words))
     parts = parts_of(settings)
     assert (type(parts.separator).__name__, parts.aligner.pause) == ("HPSS", 2)
-    assert to_settings(cli.compose_config("prepare", words[:2])).aligner is None
+    assert to_settings(command.compose_config("prepare", words[:2])).aligner is None
 
 
 MISTAKES = {
@@ -124,7 +125,7 @@ MISTAKES = {
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, words, told):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
-        cli.run(main, "prepare", [*words, "out=../out"])
+        command.run(main, "prepare", [*words, "out=../out"])
     printed = capsys.readouterr()
     assert stopped.value.code == 2
     assert told in printed.err
@@ -139,7 +140,7 @@ def test_killed_ten_times_is_never_killed(tmp_path):
     rng, out = random.Random(0), tmp_path / "out"
     kills = 0
     for finished in sorted(rng.choices(range(24 + 12 + 6), k=10)):  # songs that are decoded, aligned, shards that are packed
-        process = subprocess.Popen(command(*words, f"out={out}", "workers=2"), cwd=ROOT, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command_line(*words, f"out={out}", "workers=2"), cwd=ROOT, stdout=subprocess.DEVNULL)
         while process.poll() is None and len([*out.glob(".work/*/*.json"), *out.glob("*/*.tar")]) < finished:
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 0.02))

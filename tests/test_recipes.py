@@ -9,15 +9,16 @@ import pytest
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 
-from jukebox_pl import cli, fit, weights
+from jukebox_pl import checkpoints, fit
+from jukebox_pl.cli import command
+from jukebox_pl.cli.sample_arguments import computing_of
 from jukebox_pl.errors import UserError
-from jukebox_pl.released.configs import released_config
-from jukebox_pl.released.hparams import PRIORS
+from jukebox_pl.openai.configs import released_config
+from jukebox_pl.openai.hparams import PRIORS
+from jukebox_pl.pipeline.run import WALK
 from jukebox_pl.sessions.models import DTYPES
-from jukebox_pl.settings import computing_of
-from jukebox_pl.stages.run import WALK
 
-FOLDER = cli.recipes_folder()
+FOLDER = command.recipes_folder()
 RECIPES, SIZES = (sorted(path.stem for path in (FOLDER / group).glob("*.yaml")) for group in ("recipe", "size"))
 HEADED = [*FOLDER.glob("*.yaml"), *FOLDER.glob("recipe/*.yaml"), *FOLDER.glob("size/*.yaml")]
 FACTS = {"artists": 5, "genres": 4, "characters": 30, "has_lyrics": True, "max_duration": 1_000_000}
@@ -50,7 +51,7 @@ def catalog(monkeypatch):
 @cache
 def composed(recipe, size, *overrides):
     """The config, with some word for what a user has to give."""
-    config = cli.compose_config("fit", [f"recipe={recipe}", f"size={size}", *overrides])
+    config = command.compose_config("fit", [f"recipe={recipe}", f"size={size}", *overrides])
     for branch in (config, config.data):
         branch.update({name: "GIVEN" for name in branch if OmegaConf.is_missing(branch, name)})
     return config
@@ -68,7 +69,7 @@ def network(config):
 
 @cache
 def built(text):
-    return weights.on_meta(json.loads(text))
+    return checkpoints.on_meta(json.loads(text))
 
 
 def refused(tree, path=""):
@@ -123,7 +124,7 @@ def test_a_setting_that_nothing_takes_is_found(setting, place, catalog):
 
 def test_a_misspelt_setting_is_refused_with_the_nearest():
     with pytest.raises(UserError, match=r"did you mean .*max_steps"):
-        cli.compose_config("fit", ["recipe=hierarchy", "stages.vqvae.max_step=1"])
+        command.compose_config("fit", ["recipe=hierarchy", "stages.vqvae.max_step=1"])
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_every_yaml_begins_with_what_it_is(path):
 
 
 def test_sample_computes_in_what_it_is_told():
-    assert cli.compose_config("sample", []).dtype is None
-    assert [computing_of(cli.compose_config("sample", [f"dtype={name}"])).dtype for name in DTYPES] == list(DTYPES)
+    assert command.compose_config("sample", []).dtype is None
+    assert [computing_of(command.compose_config("sample", [f"dtype={name}"])).dtype for name in DTYPES] == list(DTYPES)
     with pytest.raises(UserError, match="dtype 'int8' is not supported; known are float32, bfloat16, float16"):
-        computing_of(cli.compose_config("sample", ["dtype=int8"]))
+        computing_of(command.compose_config("sample", ["dtype=int8"]))

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukebox_pl import cli
 from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.cli import command
+from jukebox_pl.cli.sample_arguments import request_of
 from jukebox_pl.fit import sample_command
 from jukebox_pl.sample import cli_main
-from jukebox_pl.settings import request_of
 from jukebox_pl.types import Section, SongRequest
 
 HOPS = (8, 32, 128)
@@ -59,7 +59,7 @@ def test_formats_and_a_page_come_beside_the_wav(finished, tmp_path, capsys):
 @pytest.mark.parametrize("lyrics", ["la na, mi to (su)", "la na\\nmi to", "la na\nmi to", "la 'na", "la = na"])
 def test_lyrics_are_given_as_they_are(lyrics):
     asked = request_of(
-        cli.compose_config("sample", [f"lyrics={lyrics}", "artist=Crosby, Stills (live)", "genre=[Folk,Waltz]"])
+        command.compose_config("sample", [f"lyrics={lyrics}", "artist=Crosby, Stills (live)", "genre=[Folk,Waltz]"])
     )
     assert (asked.artist, asked.genres) == ("Crosby, Stills (live)", ("Folk", "Waltz"))
     assert asked.lyrics == lyrics.replace("\\n", "\n")
@@ -67,7 +67,7 @@ def test_lyrics_are_given_as_they_are(lyrics):
 
 def test_the_command_that_fit_ends_with_names_what_the_run_knows(finished):
     words = shlex.split(sample_command(finished, Catalog.load(finished / "shards")))
-    asked = request_of(cli.compose_config("sample", words[3:]))
+    asked = request_of(command.compose_config("sample", words[3:]))
     assert words[:3] == ["python", "-m", "jukebox_pl.sample"]
     assert (asked.artist, asked.genres, asked.seconds) == ("Ada Bell", ("Drone",), 10.0)
 
@@ -87,7 +87,7 @@ def test_letters_that_were_never_sung_are_left_out_with_a_warning(finished, tmp_
 
 
 def asked(*words: str) -> SongRequest:
-    return request_of(cli.compose_config("sample", list(words)))
+    return request_of(command.compose_config("sample", list(words)))
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,8 @@ def test_a_process_that_is_told_half_of_its_place_says_so(finished, tmp_path, ca
 
 def test_a_warning_is_one_line(monkeypatch):
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
-    cli.run(lambda config: None, "sample", [])
-    ours, theirs = ((UserWarning("a long song"), UserWarning, module.__file__, 3) for module in (cli, re))
+    command.run(lambda config: None, "sample", [])
+    ours, theirs = ((UserWarning("a long song"), UserWarning, module.__file__, 3) for module in (command, re))
     assert warnings.formatwarning(*ours) == "warning: a long song\n"
     assert warnings.formatwarning(*theirs) == "__init__.py:3: UserWarning: a long song\n"
 

@@ -12,8 +12,8 @@ from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import SPLITS, Catalog, Skipped, SongEntry, Split, shard_file, write_shard
 from jukebox_pl.catalog.work import WORK_FOLDER, Job, digest, store
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import frequent
-from jukebox_pl.text import Characters
+from jukebox_pl.text.characters import Characters
+from jukebox_pl.text.labels import frequent
 from jukebox_pl.types import Song
 
 

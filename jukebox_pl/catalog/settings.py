@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jukebox_pl.audio import SAMPLE_RATE
+from jukebox_pl.audio.files import SAMPLE_RATE
 from jukebox_pl.catalog.engines import STEP_SECONDS
 from jukebox_pl.errors import UserError
-from jukebox_pl.phonemes import Phonemes
-from jukebox_pl.text import Characters
+from jukebox_pl.text.characters import Characters
+from jukebox_pl.text.phonemes import Phonemes
 
 OF_A_SONG = ("sample_rate", "channels", "min_seconds", "max_seconds")
 OF_THE_WORDS = ("separator", "aligner")

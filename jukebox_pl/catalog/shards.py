@@ -22,12 +22,12 @@ from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
-from jukebox_pl import audio
 from jukebox_pl.catalog.urls import Place, Url, to_place
-from jukebox_pl.codes import from_npz, to_npz
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import characters_from
+from jukebox_pl.text.labels import characters_from
 from jukebox_pl.types import Song
+from jukebox_pl.utils.codes import from_npz, to_npz
+from jukebox_pl.utils.files import write_atomic
 
 os.environ["WDS_SECURE"] = "1"  # webdataset reads it on import: no pickles, no `pipe:` commands
 
@@ -145,7 +145,7 @@ class Catalog:
         record = {"schema": SCHEMA} | vars(self)
         del record["folder"]
         with writing(path):
-            audio.write_atomic(path, _to_json(record))
+            write_atomic(path, _to_json(record))
 
     def shards(self, split: str) -> list[Place]:
         return [self.folder / shard["file"] for shard in self.splits[split]["shards"]]

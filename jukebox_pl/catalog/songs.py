@@ -27,9 +27,9 @@ from mutagen.wave import WaveStreamInfo
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.doctor.examine import Checkup, examine
-from jukebox_pl.catalog.lrc import read_lrc
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.sources import Source, inside
+from jukebox_pl.catalog.word_times.lrc import read_lrc
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Song, Word
 

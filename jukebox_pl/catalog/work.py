@@ -14,13 +14,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jukebox_pl import audio
 from jukebox_pl.catalog.doctor.examine import Checkup
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import ShardSample, writing
 from jukebox_pl.catalog.songs import FFMPEG_DEMUXERS, find_ffmpeg
 from jukebox_pl.catalog.sources import Source
 from jukebox_pl.types import Song, Word
+from jukebox_pl.utils.files import write_atomic
 
 WORK_FOLDER = ".work"
 
@@ -121,7 +121,7 @@ class Job:
 
 def store(path: Path, data: bytes) -> None:
     with writing(path):
-        audio.write_atomic(path, data)
+        write_atomic(path, data)
 
 
 def store_record(path: Path, record: Any) -> None:

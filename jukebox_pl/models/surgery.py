@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from jukebox_pl.labels import Labeller, Vocabulary
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import CROSS
-from jukebox_pl.text import PADDING
+from jukebox_pl.text.characters import PADDING
+from jukebox_pl.text.labels import Labeller, Vocabulary
 
 Rows = Sequence[Sequence[int]]  # for every new row the old rows that it is the sum of
 UNKNOWN_ROW = 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jukebox_pl.labels import Labeller
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.sampling.windows import windows
+from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import Labels, Song
 
 

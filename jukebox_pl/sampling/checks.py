@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from torch import Tensor
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Labeller
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.sampling.levels import UNDRAWN, Level
 from jukebox_pl.sampling.voices import Script
+from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SongRequest, is_number
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.inference import native
+from jukebox_pl.inference.linear import StreamedLinear, stream_linears
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.nn import native
-from jukebox_pl.nn.linear import StreamedLinear, stream_linears
 from jukebox_pl.sampling.logits import draw
 from jukebox_pl.sampling.steps import Window
 from jukebox_pl.types import LevelParams

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Labeller
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.sampling.decoding import Decoder, Engine
 from jukebox_pl.sampling.logits import uniforms
 from jukebox_pl.sampling.voices import Script, condition
 from jukebox_pl.sampling.windows import Stretch, segments, stretches
+from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import LevelParams
 
 UNDRAWN = -1  # stands where a code is still to be drawn

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Labeller
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling import checks
@@ -17,6 +16,7 @@ from jukebox_pl.sampling.decoding import Engine
 from jukebox_pl.sampling.levels import UNDRAWN, Level, LevelLoop, OnStep, Progress, Singer
 from jukebox_pl.sampling.streaming import AudioChunk, ChunkDecoder
 from jukebox_pl.sampling.voices import Script, script
+from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import LevelParams, SampledSong, SamplingParams, SongRequest
 
 DEFAULTS = SamplingParams()

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Labeller
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
+from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import Blend, Labels, Section, Song, SongRequest, is_number
 
 

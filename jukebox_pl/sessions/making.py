@@ -6,9 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from jukebox_pl.codes import Codes
 from jukebox_pl.errors import UserError
-from jukebox_pl.page import PAGE
+from jukebox_pl.report.song_page import PAGE
 from jukebox_pl.sampling.checks import require_names
 from jukebox_pl.sampling.sharing import share
 from jukebox_pl.sampling.voices import script
@@ -16,9 +15,10 @@ from jukebox_pl.sessions.models import Ready
 from jukebox_pl.sessions.nodes import Node, Session
 from jukebox_pl.sessions.operations import OPERATIONS, operation_of
 from jukebox_pl.sessions.orders import Order
+from jukebox_pl.sessions.song_files import check_lyrics, write_song
 from jukebox_pl.sessions.work import PARTIAL, Desk, Work
-from jukebox_pl.singing import check_lyrics, write_song
 from jukebox_pl.types import SongRequest
+from jukebox_pl.utils.codes import Codes
 
 COMMAND = "python -m jukebox_pl.sample run_dir=… artist=… genre=… lyrics=FILE_OR_TEXT seconds=10 seed=1"
 

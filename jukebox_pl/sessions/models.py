@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from jukebox_pl import memory, weights
+from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
+from jukebox_pl.inference import memory
 from jukebox_pl.sampling.decoding import WEIGHTS, Engine
 from jukebox_pl.sampling.sampler import Sampler
+from jukebox_pl.utils.files import read_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -56,11 +58,11 @@ class Models:
     @classmethod
     def of(cls, run_dir: Path) -> Models:
         """Reads a bundle's records, not its weights. Raises UserError where there is none."""
-        bundle = weights.read_json(run_dir / weights.BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
+        bundle = read_json(run_dir / checkpoints.BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
         places = {"vqvae": bundle["vqvae"], **{f"prior {level}": path for level, path in bundle["priors"].items()}}
-        names = {what: weights.fingerprint(weights.inside(run_dir, path)) for what, path in places.items()}
-        config = weights.read_json(weights.inside(run_dir, bundle["vqvae"]) / weights.CONFIG, "a trained model")
-        vqvae = weights.build(config["model"])  # small; on the meta device torch first loads its compiler
+        names = {what: checkpoints.fingerprint(checkpoints.inside(run_dir, path)) for what, path in places.items()}
+        config = read_json(checkpoints.inside(run_dir, bundle["vqvae"]) / checkpoints.CONFIG, "a trained model")
+        vqvae = checkpoints.build(config["model"])  # small; on the meta device torch first loads its compiler
         return cls(names, bundle["sample_rate"], vqvae.hops, vqvae.bins)
 
 
@@ -81,7 +83,7 @@ class Computing:
 class Ready(NamedTuple):
     """A run's models in memory."""
 
-    bundle: weights.Bundle
+    bundle: checkpoints.Bundle
     sampler: Sampler
 
 
@@ -116,7 +118,7 @@ class Ensemble:
         plan = memory.predict(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes)
         memory.require_room(plan, self.device, self.together)
         as_codes = computing.lyrics_as_codes
-        bundle = weights.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=self.together)
+        bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=self.together)
         engine = Engine(self.compile, computing.weights)
         networks = bundle.vqvae, bundle.priors, bundle.labellers
         return Ready(bundle, Sampler(*networks, bundle.sample_rate, self.device, engine, keep=self.together))

@@ -19,15 +19,14 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from jukebox_pl import codes as codes_file
-from jukebox_pl.audio import write_atomic
-from jukebox_pl.codes import Codes
-from jukebox_pl.differences import differences
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.levels import UNDRAWN
 from jukebox_pl.sessions.models import Computing, Models
 from jukebox_pl.types import SamplingParams, Section, SongRequest
-from jukebox_pl.weights import read_json, write_json
+from jukebox_pl.utils import codes as codes_file
+from jukebox_pl.utils.codes import Codes
+from jukebox_pl.utils.differences import differences
+from jukebox_pl.utils.files import read_json, write_atomic, write_json
 
 SCHEMA = 1
 SESSION, NODE, CODES, PROMPT = "session.json", "node.json", "codes.npz", "prompt.npz"

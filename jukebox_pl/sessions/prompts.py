@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from jukebox_pl import audio
-from jukebox_pl import codes as codes_file
 from jukebox_pl.catalog.songs import decode
-from jukebox_pl.codes import Codes
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.sessions.models import Models
+from jukebox_pl.utils import codes as codes_file
+from jukebox_pl.utils.codes import Codes
 
 QUIETEST = 1e-3  # the loudest sample of what is no silence: -60 dB
 

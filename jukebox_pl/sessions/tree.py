@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from jukebox_pl.codes import Codes
 from jukebox_pl.errors import UserError
-from jukebox_pl.page import plain
+from jukebox_pl.report.song_page import plain
 from jukebox_pl.sampling.levels import UNDRAWN
 from jukebox_pl.sessions.nodes import Node, Session, printable
-from jukebox_pl.singing import warn
+from jukebox_pl.sessions.song_files import warn
+from jukebox_pl.utils.codes import Codes
 
 LINE = 1000  # characters, for other programs to read
 NOTHING = np.zeros(0)

@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from jukebox_pl import audio
-from jukebox_pl.codes import Codes
-from jukebox_pl.differences import differences
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.levels import UNDRAWN
 from jukebox_pl.sampling.sampler import OnWindow, Progress, Sampler
 from jukebox_pl.sessions.models import Ensemble
 from jukebox_pl.sessions.nodes import Node, Session
 from jukebox_pl.sessions.operations import Tensors, operation_of
-from jukebox_pl.singing import Shown, show_progress
+from jukebox_pl.sessions.song_files import Shown, show_progress
 from jukebox_pl.types import SampledSong
+from jukebox_pl.utils.codes import Codes
+from jukebox_pl.utils.differences import differences
 
 PARTIAL = "song.partial.wav"
 

@@ -11,12 +11,13 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from jukebox_pl import cli, page, pictures
+from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import UNKNOWN, Vocabulary
-from jukebox_pl.singing import note_on_lyrics
+from jukebox_pl.report import plots, song_page
+from jukebox_pl.sessions.song_files import note_on_lyrics
 from jukebox_pl.studio.form import LEVEL_FIELDS, OFFSET, SECONDS, SEED, TOTAL, Field, params_of, request_of
 from jukebox_pl.studio.takes import Step, Studio, Take
+from jukebox_pl.text.labels import UNKNOWN, Vocabulary
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
 
 Updates = dict[Any, Any]
@@ -156,7 +157,7 @@ class Page:
                     yield {self.status: self.progress(take)}
             yield self.finish(take, take.song) if take.song else self.end(STOPPED)
         except Exception as error:
-            mistake = cli.mistake_in(error)
+            mistake = command.mistake_in(error)
             yield self.end(mistake or BROKEN, "mistake") | {self.hear_button: gr.update(interactive=False)}
             if mistake is None:
                 raise
@@ -180,15 +181,15 @@ class Page:
 
     def finish(self, take: Take, song: SampledSong) -> Updates:
         gr.set_static_paths(take.files())  # served from where they lie, and nothing beside them
-        spectrogram = pictures.spectrogram(page.mono(page.samples(song.audio)), song.sample_rate)
-        codes = page.codes_of(song, dict(enumerate(self.studio.models.hops)))
+        spectrogram = plots.spectrogram(song_page.mono(song_page.samples(song.audio)), song.sample_rate)
+        codes = song_page.codes_of(song, dict(enumerate(self.studio.models.hops)))
         return self.end(f"Sung into {take.folder}") | {
             self.heard: "",
             self.hear_button: gr.update(interactive=False),
             self.result: gr.update(visible=True),
             self.song: str(take.folder / "song.wav"),
-            self.pictures: PICTURE.format(page.png_uri(spectrogram), "Mel spectrogram of the song")
-            + PICTURE.format(page.png_uri(codes), "Codes of each level over time"),
+            self.pictures: PICTURE.format(song_page.png_uri(spectrogram), "Mel spectrogram of the song")
+            + PICTURE.format(song_page.png_uri(codes), "Codes of each level over time"),
             self.files: [str(path) for path in take.files()],
         }
 
@@ -201,7 +202,7 @@ class Page:
         """What there is of every level, as far as it is finished."""
         sounds = take.so_far() if take else {}
         rate = self.studio.models.sample_rate
-        players = [SOUND.format(level, page.audio_uri(sound, rate)) for level, sound in sounds.items()]
+        players = [SOUND.format(level, song_page.audio_uri(sound, rate)) for level, sound in sounds.items()]
         return Markup("").join(players) or LINE.format("quiet", NOT_YET)
 
     def narrow(self, typed: gr.KeyUpData) -> Any:

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.page import PAGE
+from jukebox_pl.report.song_page import PAGE
 from jukebox_pl.sampling.levels import UNDRAWN
 from jukebox_pl.sampling.sampler import Progress
 from jukebox_pl.sessions.making import require_singable
 from jukebox_pl.sessions.models import Computing, Ensemble, Ready
 from jukebox_pl.sessions.nodes import CODES, Node, Session
+from jukebox_pl.sessions.song_files import write_song
 from jukebox_pl.sessions.work import arrays, codes_so_far
-from jukebox_pl.singing import write_song
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
 
 SECONDS_BETWEEN_STEPS = 0.3

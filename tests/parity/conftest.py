@@ -14,7 +14,7 @@ MISSING = f"PARITY NOT CHECKED: no golden data in {GOLDEN}; set JUKEBOX_GOLDEN"
 TABLE = os.environ.get("JUKEBOX_PARITY_TABLE")
 HEAD = """# Parity with the original
 
-Small models of the original code with random weights, in the released file format, read by `jukebox_pl.released` and
+Small models of the original code with random weights, in the released file format, read by `jukebox_pl.openai` and
 run beside the inputs and outputs recorded from the original, in float32 on a CPU. (A second oracle, Hugging Face's port
 with random weights, stands in `tests/parity/test_parity_hf.py`: codes and tokens equal, logits within 1e-5, where the port
 is not itself wrong.) The tests write this table:

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from jukebox_pl.released.configs import complete
-from jukebox_pl.released.files import load_released
-from jukebox_pl.released.keys import sources
-from jukebox_pl.released.labels import IdFile, released_labeller
+from jukebox_pl.openai.configs import complete
+from jukebox_pl.openai.files import load_released
+from jukebox_pl.openai.keys import sources
+from jukebox_pl.openai.labels import IdFile, released_labeller
 from jukebox_pl.types import Labels, Song
 
 GOLDEN = Path(os.environ.get("JUKEBOX_GOLDEN", Path(__file__).parents[2] / "../shared/golden"))

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from jukebox_pl.released.configs import complete
-from jukebox_pl.released.keys import EMBEDDING, TIED_OUTPUT, sources
+from jukebox_pl.openai.configs import complete
+from jukebox_pl.openai.keys import EMBEDDING, TIED_OUTPUT, sources
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 jukebox = pytest.importorskip(

@@ -11,14 +11,14 @@ import torch
 from golden_data import pack
 from hf_port import as_port, jukebox, port_prior, port_vqvae
 
+from jukebox_pl.checkpoints import build
 from jukebox_pl.models.losses import bits
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.released.configs import prior_config, vqvae_config
-from jukebox_pl.released.hparams import PRIORS, VQVAES
+from jukebox_pl.openai.configs import prior_config, vqvae_config
+from jukebox_pl.openai.hparams import PRIORS, VQVAES
 from jukebox_pl.sampling.logits import keep_top_k, keep_top_p
 from jukebox_pl.sampling.windows import windows
 from jukebox_pl.types import Labels
-from jukebox_pl.weights import build
 
 SMALL_VQVAE = {"width": 8, "depth": 2, "emb_width": 16, "l_bins": 32}
 SMALL = {"n_ctx": 64, "blocks": 8, "prior_width": 64, "heads": 2, "l_bins": 32, "y_bins": (5, 7), "n_vocab": 11, "t_bins": 8}

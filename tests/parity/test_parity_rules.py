@@ -5,16 +5,16 @@ import torch
 from golden_data import arrays_of
 from hydra.utils import instantiate
 
-from jukebox_pl.audio import to_channels
-from jukebox_pl.cli import compose_config
-from jukebox_pl.labels import Labeller, ReleasedVocabulary, Vocabulary
+from jukebox_pl.audio.files import to_channels
+from jukebox_pl.cli.command import compose_config
 from jukebox_pl.models.conditioners import TimingConditioner
 from jukebox_pl.models.losses import measure_bandwidth
 from jukebox_pl.nn.attention import CrossAttention, SelfAttention
-from jukebox_pl.optim import ReleasedAdam, released_rate
 from jukebox_pl.sampling.logits import keep_top_k, keep_top_p
 from jukebox_pl.sampling.windows import windows
-from jukebox_pl.text import Characters, ReleasedCharacters
+from jukebox_pl.text.characters import Characters, ReleasedCharacters
+from jukebox_pl.text.labels import Labeller, ReleasedVocabulary, Vocabulary
+from jukebox_pl.training.released_optim import ReleasedAdam, released_rate
 from jukebox_pl.types import Song
 
 FUNCTIONS = {0: "D", 1: "R", 2: "C", 3: "P", 6: "X", 7: "L"}

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.text import letters
+from jukebox_pl.text.characters import letters
 from jukebox_pl.types import Word
 
 Span = tuple[float, float]  # start and end in seconds

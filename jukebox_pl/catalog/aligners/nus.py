@@ -16,9 +16,9 @@ import numpy as np
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.aligners.aligner import complete, match, require_alignment, seconds_of
-from jukebox_pl.catalog.programs import run_limited
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Word
+from jukebox_pl.utils.subprocesses import run_limited
 
 PLACES = ("{wav}", "{txt}", "{out}")
 BRACKETS = str.maketrans("", "", "()[]{}")  # it leaves out words in them

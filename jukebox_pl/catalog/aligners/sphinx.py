@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from jukebox_pl import audio, phonemes
+from jukebox_pl import audio
 from jukebox_pl.catalog.aligners.aligner import complete, match, require_alignment, seconds_of
 from jukebox_pl.errors import UserError
+from jukebox_pl.text import phonemes
 from jukebox_pl.types import Word
 
 RATE, FRAMES = 16_000, 100  # a second

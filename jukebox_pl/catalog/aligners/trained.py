@@ -12,7 +12,7 @@ import numpy as np
 from jukebox_pl import audio
 from jukebox_pl.catalog.aligners.ctc import CTCAligner, Emissions
 from jukebox_pl.errors import UserError
-from jukebox_pl.text import letters
+from jukebox_pl.text.characters import letters
 
 if TYPE_CHECKING:  # torch is loaded at the first call, in the process that aligns
     from jukebox_pl.models.aligner import AcousticModel
@@ -33,9 +33,9 @@ class TrainedAligner(CTCAligner):
 
     @cached_property
     def model(self) -> AcousticModel:
-        from jukebox_pl import weights
+        from jukebox_pl import checkpoints
 
-        return cast("AcousticModel", weights.load(self.path).model)
+        return cast("AcousticModel", checkpoints.load(self.path).model)
 
     def listen(self, vocals: np.ndarray, sample_rate: int) -> Emissions:
         import torch

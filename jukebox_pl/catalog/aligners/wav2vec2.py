@@ -14,7 +14,7 @@ from jukebox_pl import audio
 from jukebox_pl.catalog.aligners.ctc import CTCAligner, Emissions
 from jukebox_pl.catalog.separators.separator import cut
 from jukebox_pl.errors import UserError
-from jukebox_pl.text import letters
+from jukebox_pl.text.characters import letters
 
 PIECE_SECONDS, MARGIN_SECONDS = 30, 2
 

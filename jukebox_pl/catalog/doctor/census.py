@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from jukebox_pl.catalog.doctor.report import Chart, Letter, Share, Spellings
-from jukebox_pl.labels import UNKNOWN, fold
-from jukebox_pl.text import normalize
+from jukebox_pl.text.characters import normalize
+from jukebox_pl.text.labels import UNKNOWN, fold
 
 LABELS: dict[str, Callable[[Chart], Sequence[str]]] = {
     "artist": lambda chart: (chart.artist,),

@@ -14,7 +14,7 @@ from jukebox_pl.catalog.doctor.duplicates import Duplicate, find_duplicates, gro
 from jukebox_pl.catalog.doctor.report import Chart, Report
 from jukebox_pl.catalog.doctor.standards import Standards
 from jukebox_pl.catalog.shards import Skipped
-from jukebox_pl.text import RELEASED
+from jukebox_pl.text.characters import RELEASED
 
 ALPHABETS = {"released v3": RELEASED["v3"]}
 SHORTEST_TEXT = 40  # letters and digits; shorter texts are alike by chance

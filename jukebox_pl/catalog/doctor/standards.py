@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jukebox_pl.audio import SAMPLE_RATE
+from jukebox_pl.audio.files import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

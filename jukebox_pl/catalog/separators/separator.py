@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from jukebox_pl.audio import resample, to_channels
+from jukebox_pl.audio.files import resample, to_channels
 from jukebox_pl.errors import UserError
 
 MODEL_RATE = 44_100

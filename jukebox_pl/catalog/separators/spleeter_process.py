@@ -13,11 +13,11 @@ import numpy as np
 import soundfile
 
 from jukebox_pl import audio as sound
-from jukebox_pl.catalog.programs import run_limited
 from jukebox_pl.catalog.separators.install_spleeter import COMMAND
 from jukebox_pl.catalog.separators.separator import MODEL_RATE, Piece, at_model_rate, cut, require_vocals
 from jukebox_pl.catalog.separators.spleeter_files import model_folder
 from jukebox_pl.errors import UserError
+from jukebox_pl.utils.subprocesses import run_limited
 
 PYTHON = "JUKEBOX_SPLEETER_PYTHON"
 HAS_SPLEETER = "import importlib.util, sys; sys.exit(importlib.util.find_spec('spleeter') is None)"

@@ -12,7 +12,7 @@ from datamodules.crops import Crop
 from datamodules.lyrics import LyricsDataModule
 from jukebox_pl.catalog.shards import Catalog, ShardSample, read_shard
 from jukebox_pl.errors import UserError
-from jukebox_pl.text import alphabet
+from jukebox_pl.text.characters import alphabet
 from jukebox_pl.types import Word
 
 SECONDS = 2.0

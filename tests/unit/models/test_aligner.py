@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from jukebox_pl import weights
+from jukebox_pl import checkpoints
 from jukebox_pl.models.aligner import SILENCE, AcousticModel, LogMel, alignment_loss, hide, sung_frames
 from jukebox_pl.types import SungBatch
 
@@ -23,7 +23,7 @@ CONFIG = {
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return weights.build(CONFIG).eval()
+    return checkpoints.build(CONFIG).eval()
 
 
 class Says(torch.nn.Module):
@@ -132,7 +132,7 @@ def test_one_stretch_is_hidden_in_training_only(model):
 
 
 def test_a_saved_network_hears_the_same(model, tmp_path):
-    weights.save_model(tmp_path, model, CONFIG)
+    checkpoints.save_model(tmp_path, model, CONFIG)
     sound = torch.randn(1, 50 * HOP)
-    torch.testing.assert_close(weights.load(tmp_path).model(sound), model(sound))
-    assert isinstance(weights.load(tmp_path).model, AcousticModel)
+    torch.testing.assert_close(checkpoints.load(tmp_path).model(sound), model(sound))
+    assert isinstance(checkpoints.load(tmp_path).model, AcousticModel)

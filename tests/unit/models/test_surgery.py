@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from jukebox_pl.labels import Labeller, ReleasedVocabulary, Vocabulary
 from jukebox_pl.models.conditioners import LabelConditioner, LyricsEncoder
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.surgery import grow_labels
 from jukebox_pl.nn.transformer import Transformer
-from jukebox_pl.text import Characters
+from jukebox_pl.text.characters import Characters
+from jukebox_pl.text.labels import Labeller, ReleasedVocabulary, Vocabulary
 from jukebox_pl.types import Labels, Song
 
 WIDTH, CTX, BINS, LYRICS = 16, 24, 11, 8

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from jukebox_pl.labels import Labeller, Vocabulary
 from jukebox_pl.models.conditioners import (
     Conditioning,
     LabelConditioner,
@@ -17,7 +16,8 @@ from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.sampling.sampler import Sampler
-from jukebox_pl.text import Characters
+from jukebox_pl.text.characters import Characters
+from jukebox_pl.text.labels import Labeller, Vocabulary
 
 BINS, CTX, HOPS, RATE, WIDTH, LYRICS = 10, 16, (8, 32, 128), 1280, 16, 8
 LEVELS = range(3)

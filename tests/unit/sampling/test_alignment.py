@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from jukebox_pl.labels import Labeller, Vocabulary
 from jukebox_pl.models.conditioners import LyricsEncoder
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.sampling.alignment import align, lyric_attention
-from jukebox_pl.text import Characters
+from jukebox_pl.text.characters import Characters
+from jukebox_pl.text.labels import Labeller, Vocabulary
 from jukebox_pl.types import Labels, Song
 
 WIDTH, CTX, BINS, LYRICS = 16, 24, 11, 8

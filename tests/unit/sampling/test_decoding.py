@@ -5,9 +5,9 @@ import torch
 from torch._dynamo.utils import counters
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.inference import native
 from jukebox_pl.models.conditioners import LyricsEncoder, TimingConditioner, UpperCodesConditioner
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.nn import native
 from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.sampling import decoding, steps
 from jukebox_pl.sampling.decoding import Engine, sample_codes

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.labels import Labeller, Vocabulary
 from jukebox_pl.sampling.voices import condition, script
-from jukebox_pl.text import Characters
+from jukebox_pl.text.characters import Characters
+from jukebox_pl.text.labels import Labeller, Vocabulary
 from jukebox_pl.types import SamplingParams, Section, SongRequest
 
 RATE = 320

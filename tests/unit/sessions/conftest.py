@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from small_run import save_run, sing
 
-from jukebox_pl import singing
-from jukebox_pl.codes import Codes
+from jukebox_pl.sessions import song_files
 from jukebox_pl.sessions.models import Ensemble
 from jukebox_pl.sessions.nodes import Session
 from jukebox_pl.sessions.work import Desk
+from jukebox_pl.utils.codes import Codes
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,7 +26,7 @@ def _plain_pages() -> Iterator[None]:
         return folder / "index.html"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(singing, "write_song_page", write)
+        patch.setattr(song_files, "write_song_page", write)
         yield
 
 

@@ -3,8 +3,8 @@
 import pytest
 from small_run import sing
 
-from jukebox_pl import memory
 from jukebox_pl.errors import UserError
+from jukebox_pl.inference import memory
 from jukebox_pl.sessions.models import Computing
 
 

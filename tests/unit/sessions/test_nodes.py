@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from small_run import BINS, SECONDS, same, sing
 
-from jukebox_pl.codes import to_npz
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.nodes import Node
 from jukebox_pl.types import SamplingParams, Section, SongRequest
+from jukebox_pl.utils.codes import to_npz
 
 
 def test_a_node_is_read_as_written(desk, songs):

@@ -8,10 +8,10 @@ import soundfile
 import torch
 from small_run import BINS, HOPS, RATE, SECONDS, same, sing
 
-from jukebox_pl.codes import to_npz
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.models import Computing
 from jukebox_pl.sessions.prompts import Prompt
+from jukebox_pl.utils.codes import to_npz
 
 
 def write(path, seconds=1.0, rate=RATE, channels=1, loudness=0.5, **how):

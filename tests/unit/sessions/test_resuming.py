@@ -14,7 +14,7 @@ import torch
 from small_run import RATE, SECONDS, same, save_run, sing
 
 from jukebox_pl import audio
-from jukebox_pl.cli import mistake_in
+from jukebox_pl.cli.command import mistake_in
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.sessions.models import Ensemble

@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("gradio", reason="needs gradio, the extra `app`")
 
-from jukebox_pl import text
 from jukebox_pl.errors import UserError
 from jukebox_pl.studio.page import BROKEN, LISTED, NOT_YET, STOPPED, Page, stop
+from jukebox_pl.text import characters
 from jukebox_pl.types import SamplingParams, SongRequest
 
 FILES = ("song.wav", "song.flac", "index.html", "codes.npz", "request.json")
@@ -96,7 +96,7 @@ def test_lyrics_are_counted_as_they_are_typed(page):
 
 
 def test_lyrics_that_need_a_missing_package_say_so(page, monkeypatch):
-    monkeypatch.setattr(page.studio.labeller, "characters", text.ReleasedCharacters("v2"))
+    monkeypatch.setattr(page.studio.labeller, "characters", characters.ReleasedCharacters("v2"))
     monkeypatch.setitem(sys.modules, "unidecode", None)
     assert "pip install unidecode" in page.count("für")
 

@@ -1,0 +1,61 @@
+"""Sound in and out: numpy float32 [C, T] in [-1, 1], soundfile for files, soxr for rates."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from jukebox_pl.utils.files import write_atomic
+
+SAMPLE_RATE = 44_100
+FRAMES_AT_ONCE = 65_536
+FORMATS = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS"}
+
+
+def read(source: str | Path | bytes, start: int = 0, frames: int = -1) -> tuple[np.ndarray, int]:
+    """Reads `frames` samples from `start`: audio [C, T] and its rate. Raises soundfile.LibsndfileError."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    audio, rate = soundfile.read(file, frames=frames, start=start, dtype="float32", always_2d=True)
+    return np.ascontiguousarray(audio.T), rate
+
+
+def resample(audio: np.ndarray, rate: int, target: int) -> np.ndarray:
+    """[C, T] at `rate` to [C, T'] at `target` (soxr, high quality)."""
+    return audio if rate == target else np.ascontiguousarray(soxr.resample(audio.T, rate, target).T, dtype=np.float32)
+
+
+def to_channels(audio: np.ndarray, channels: int) -> np.ndarray:
+    """[C, T] to [channels, T]: mono is the mean, stereo from mono is a copy."""
+    if audio.shape[0] == channels:
+        return audio
+    mono = audio.mean(axis=0, keepdims=True)
+    return np.repeat(mono, channels, axis=0)
+
+
+def encode(audio: np.ndarray, rate: int, format: str = "flac") -> bytes:
+    """The bytes of a file holding audio [C, T], clipped to [-1, 1], 16 bits (Vorbis for ogg)."""
+    buffer = io.BytesIO()
+    frames = np.clip(audio, -1.0, 1.0).T
+    with soundfile.SoundFile(buffer, "w", rate, audio.shape[0], FORMATS[format], format=format.upper()) as file:
+        # libsndfile 1.2 overruns its stack on one long write of Vorbis.
+        for start in range(0, len(frames), FRAMES_AT_ONCE):
+            file.write(frames[start : start + FRAMES_AT_ONCE])
+    return buffer.getvalue()
+
+
+def write(path: str | Path, audio: np.ndarray, rate: int) -> Path:
+    """Writes audio [C, T] by the ending of `path`: wav, flac or ogg. Raises KeyError on another ending."""
+    path = Path(path)
+    write_atomic(path, encode(audio, rate, path.suffix.lstrip(".").lower()))
+    return path
+
+
+def append(path: str | Path, audio: np.ndarray) -> None:
+    """Adds audio [C, T] to a WAV file that is whole at any moment: the header that counts the samples is written last."""
+    with soundfile.SoundFile(path, "r+") as file:
+        file.seek(0, soundfile.SEEK_END)
+        file.write(np.clip(audio, -1.0, 1.0).T)

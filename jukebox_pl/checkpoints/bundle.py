@@ -1,0 +1,110 @@
+"""A bundle: what sings together, listed in bundle.json as folders of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from jukebox_pl.checkpoints.build import TRUSTED
+from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, require_fitting
+from jukebox_pl.errors import UserError
+from jukebox_pl.models.prior import Prior
+from jukebox_pl.models.vqvae import VQVAE
+from jukebox_pl.text.labels import Labeller
+from jukebox_pl.utils.files import read_json, write_json
+
+BUNDLE = "bundle.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that sings: the VQ-VAE, a prior and a labeller for every level, the rate of the sound."""
+
+    vqvae: VQVAE
+    priors: Mapping[int, Prior]
+    labellers: dict[int, Labeller]
+    sample_rate: int
+
+
+class Shelf(Mapping[int, Prior]):
+    """Priors on disk: whoever looks one up loads it, and nobody else holds it. See `load` for `dtype`.
+
+    `lyrics_as_codes` lets them draw lyric symbols as codes. Raises UserError at once where one could not be loaded.
+    """
+
+    def __init__(
+        self, folders: Mapping[int, Path], trusted: Sequence[str], dtype: torch.dtype, lyrics_as_codes: bool = False
+    ):
+        self.folders, self.trusted, self.dtype, self.lyrics_as_codes = folders, trusted, dtype, lyrics_as_codes
+        for folder in folders.values():
+            require_fitting(folder, trusted)
+
+    def __getitem__(self, level: int) -> Prior:
+        prior = cast(Prior, load(self.folders[level], self.trusted, self.dtype).model)
+        prior.lyrics_as_codes = self.lyrics_as_codes
+        return prior
+
+    def __contains__(self, level: object) -> bool:
+        return level in self.folders
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.folders)
+
+    def __len__(self) -> int:
+        return len(self.folders)
+
+
+def save_bundle(folder: str | Path, sample_rate: int, vqvae: str, priors: Mapping[int, str]) -> None:
+    """Lists the model folders (relative to `folder`) that make up a bundle, and the fingerprints they have now."""
+    folder = Path(folder)
+    record = {
+        "sample_rate": sample_rate,
+        "vqvae": vqvae,
+        "priors": {str(level): path for level, path in priors.items()},
+        "fingerprints": {path: fingerprint(folder / path) for path in (vqvae, *priors.values())},
+    }
+    write_json(folder / BUNDLE, record)
+
+
+def load_bundle(
+    folder: str | Path,
+    trusted: Sequence[str] = TRUSTED,
+    dtype: torch.dtype = torch.float32,
+    lyrics_as_codes: bool = False,
+    at_once: bool = True,
+) -> Bundle:
+    """Opens a run folder or a converted bundle, its transformers in `dtype`; `at_once`, or each prior when it is looked up.
+
+    Raises UserError naming what is missing.
+    """
+    folder = Path(folder)
+    record = read_json(folder / BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
+    for path, expected in record.get("fingerprints", {}).items():
+        require_unchanged(folder, path, expected)
+    vqvae = cast(VQVAE, load(inside(folder, record["vqvae"]), trusted).model)
+    folders = {int(level): inside(folder, path) for level, path in record["priors"].items()}
+    if missing := sorted(set(range(len(vqvae.hops))) - folders.keys()):
+        raise UserError(f"{folder} has no prior for level {missing}; train it with recipe=hierarchy run_dir={folder}")
+    priors = Shelf(folders, trusted, dtype, lyrics_as_codes)
+    labellers = {level: found for level, place in folders.items() if (found := load_labeller(place))}
+    return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record["sample_rate"])
+
+
+def require_unchanged(folder: Path, path: str, expected: str) -> None:
+    """Raises UserError when a model is not the one that the bundle was put together from: codes would not match."""
+    if (found := fingerprint(inside(folder, path))) != expected:
+        raise UserError(
+            f"{folder / path} was trained again since {folder / BUNDLE} was written ({expected} -> {found}); "
+            f"finish recipe=hierarchy run_dir={folder}"
+        )
+
+
+def inside(folder: Path, path: str) -> Path:
+    """`path` within `folder`; raises UserError when it leads out."""
+    if not (folder / path).resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{folder / BUNDLE} names {path!r}, which lies outside the bundle")
+    return folder / path

@@ -1,0 +1,117 @@
+"""From OpenAI's files to a bundle: one file in memory at a time, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jukebox_pl import checkpoints
+from jukebox_pl.errors import UserError
+from jukebox_pl.openai.files import PRIOR_FILE, VQVAE_FILE, describe, level_of, read_released
+from jukebox_pl.openai.hparams import Hparams
+from jukebox_pl.openai.labels import IdFile, released_labeller
+
+# What the parts of one hierarchy agree on.
+SHARED = ("sr", "levels", "downs_t", "strides_t", "l_bins")
+
+
+@dataclass(frozen=True)
+class ReleasedFiles:
+    """The files of one hierarchy, and the lists of artists and genres its labels are looked up in."""
+
+    vqvae: Path
+    priors: dict[int, Path]
+    artists: Sequence[IdFile] = ()
+    genres: Sequence[IdFile] = ()
+
+    @classmethod
+    def find(
+        cls, places: Iterable[str | Path], artists: Iterable[str | Path], genres: Iterable[str | Path]
+    ) -> ReleasedFiles:
+        """`places` are the files, or folders that hold them. Raises UserError when a part is there twice or not at all."""
+        parts: dict[int | None, Path] = {}
+        for path in files_in(places):
+            level = level_of(path)
+            if level in parts:
+                raise UserError(f"{parts[level]} and {path} are the same part: name the files, openai=[FILE,FILE,...]")
+            parts[level] = path
+        vqvae = parts.pop(None, None)
+        if vqvae is None:
+            raise UserError(f"no {VQVAE_FILE} in {', '.join(map(str, places))}: name it too, openai=[FILE,FILE,...]")
+        priors = {level: path for level, path in parts.items() if level is not None}
+        return cls(vqvae, priors, [*map(IdFile.read, artists)], [*map(IdFile.read, genres)])
+
+
+def files_in(places: Iterable[str | Path]) -> list[Path]:
+    found: list[Path] = []
+    for place in map(Path, places):
+        if not place.exists():
+            raise UserError(f"there is no {place}: openai=... names the released files or their folder")
+        inside = sorted(place.iterdir()) if place.is_dir() else []
+        named = [path for path in inside if path.name == VQVAE_FILE or PRIOR_FILE.fullmatch(path.name)]
+        found += named if place.is_dir() else [place]
+    return found
+
+
+def convert(files: ReleasedFiles, out: str | Path, note: Callable[[str], None] = print) -> Path:
+    """Writes the bundle `out`. Half weights stay half. Raises UserError when a file is not what it should be."""
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists: name another folder, or delete it first")
+    beside = out.with_name(f".{out.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        write_bundle(files, beside, note)
+        os.replace(beside, out)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return out
+
+
+def write_bundle(files: ReleasedFiles, folder: Path, note: Callable[[str], None]) -> None:
+    hps = write_part(files.vqvae, folder / "vqvae", files, note)
+    if missing := sorted(set(range(hps["levels"])) - set(files.priors)):
+        names = " and ".join(f"prior_level_{level}.pth.tar" for level in missing)
+        raise UserError(f"no {names} among the files: every level has a prior, name them all, openai=[FILE,FILE,...]")
+    folders = {level: f"prior_{level}" for level in sorted(files.priors)}
+    for level, name in folders.items():
+        path = files.priors[level]
+        refuse_strangers(path, write_part(path, folder / name, files, note), files.vqvae, hps)
+    checkpoints.save_bundle(folder, hps["sr"], "vqvae", folders)
+
+
+def write_part(path: Path, folder: Path, files: ReleasedFiles, note: Callable[[str], None]) -> Hparams:
+    """Converts one file and returns its hyper-parameters; nothing of its weights stays in memory."""
+    released = read_released(path)
+    labeller = None if path == files.vqvae else released_labeller(released.hps, files.artists, files.genres)
+    checkpoints.save_state(folder, released.state, released.config, labeller)
+    note(f"{path}: {sum(tensor.numel() for tensor in released.state.values()):,} numbers")
+    return released.hps
+
+
+def refuse_strangers(path: Path, hps: Hparams, vqvae: Path, shared: Hparams) -> None:
+    for name in SHARED:
+        if list_of(hps[name]) != list_of(shared[name]):
+            raise UserError(
+                f"{describe(path)}: expected {name} {shared[name]} as in {vqvae}, found {hps[name]}; "
+                "give the files of one hierarchy"
+            )
+
+
+def list_of(value: object) -> list[object]:
+    """A tuple of a table and a list of a file are the same."""
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def from_openai(
+    places: Sequence[str | Path], out: str | Path, artists: Sequence[str | Path] = (), genres: Sequence[str | Path] = ()
+) -> Path:
+    """Writes the bundle `out` from OpenAI's released files, or folders that hold them, and lists of `name;id` lines.
+
+    Raises UserError naming the file, what was expected and what was found.
+    """
+    return convert(ReleasedFiles.find(places, artists, genres), out)

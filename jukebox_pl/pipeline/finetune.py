@@ -1,0 +1,96 @@
+"""Training on from a bundle: its VQ-VAE as it is, its priors with tables for the names of this catalog."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from jukebox_pl import checkpoints
+from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.errors import UserError
+from jukebox_pl.models.prior import Prior
+from jukebox_pl.models.surgery import grow_labels
+from jukebox_pl.pipeline.stage_folder import StageResult
+from jukebox_pl.pipeline.train import MODEL, TrainStage
+from jukebox_pl.text.labels import Labeller
+from jukebox_pl.utils.files import read_json
+
+
+class CopyStage:
+    """The VQ-VAE of the bundle `init_from`, as it is, for the catalog at `path`."""
+
+    alone = True
+
+    def __init__(self, init_from: str, path: str):
+        self.init_from, self.path = Path(init_from), path
+
+    def complete(self, result: StageResult) -> bool:
+        return True
+
+    def run(self, folder: Path) -> StageResult:
+        """Raises UserError when the catalog has another sample rate."""
+        bundle, catalog = read_bundle(self.init_from), Catalog.load(self.path)
+        if catalog.sample_rate != bundle["sample_rate"]:
+            raise UserError(
+                f"{self.path} has {catalog.sample_rate} samples a second, {self.init_from} was trained on "
+                f"{bundle['sample_rate']}; prepare the songs again with sample_rate={bundle['sample_rate']}"
+            )
+        shutil.copytree(checkpoints.inside(self.init_from, bundle["vqvae"]), folder / MODEL, dirs_exist_ok=True)
+        return StageResult(checkpoints.fingerprint(folder / MODEL))
+
+
+class FinetuneStage(TrainStage):
+    """A TrainStage that goes on from the prior of the bundle `init_from` at the level of `data`.
+
+    The network is the bundle's and so are the windows it reads; only the tables of names and characters are this
+    catalog's.
+    """
+
+    def __init__(self, init_from: str, **training: Any):
+        super().__init__(**training)
+        self.init_from = Path(init_from)
+
+    def run(self, folder: Path) -> StageResult:
+        self.trained = checkpoints.load(self._folder())
+        windows = {"ctx": cast(Prior, self.trained.model).ctx, "lyric_tokens": self._labeller().lyric_tokens}
+        self.data = cast(DictConfig, OmegaConf.merge(self.data, windows))
+        return super().run(folder)
+
+    def network(self, data: Any) -> tuple[nn.Module, Any]:
+        config = resized(read_json(self._folder() / checkpoints.CONFIG, "a trained model")["model"], data.labeller)
+        model = checkpoints.build(config)
+        grow_labels(cast(Prior, self.trained.model), model, self._labeller(), data.labeller)
+        return model, config
+
+    def _labeller(self) -> Labeller:
+        return cast(Labeller, self.trained.labeller)  # every prior is saved with one
+
+    def _folder(self) -> Path:
+        """Raises UserError when the bundle has no prior of this level."""
+        priors, level = read_bundle(self.init_from)["priors"], str(self.data["level"])
+        if level not in priors:
+            raise UserError(f"{self.init_from} has no prior of level {level}, only of {', '.join(sorted(priors))}")
+        return checkpoints.inside(self.init_from, priors[level])
+
+
+def read_bundle(folder: Path) -> Any:
+    return read_json(folder / checkpoints.BUNDLE, "a finished run or a converted bundle")
+
+
+def resized(config: Any, labeller: Labeller) -> Any:
+    """The config of a prior, the tables it has resized for the names and characters of a labeller."""
+    sizes = {
+        "conditioners.labels.artists": len(labeller.artists),
+        "conditioners.labels.genres": len(labeller.genres),
+        "lyrics.vocabulary": len(labeller.characters),
+        "vocabulary": len(labeller.characters),
+    }
+    tree = OmegaConf.create(config)
+    for name, size in sizes.items():
+        if OmegaConf.select(tree, name):
+            OmegaConf.update(tree, name, size)
+    return OmegaConf.to_container(tree)

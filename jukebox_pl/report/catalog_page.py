@@ -1,0 +1,83 @@
+"""The doctor's report on a catalog as one HTML file that opens anywhere and fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from jukebox_pl.catalog.doctor import Report, advice, tables
+from jukebox_pl.report.plots import dress, new_figure, to_png
+from jukebox_pl.report.song_page import environment, png_uri
+from jukebox_pl.utils.files import write_atomic
+
+PAGE = "doctor.html"
+MOST_ROWS = 200
+PANELS_PER_ROW = 3
+PANEL_HEIGHT = 2.1
+BINS = 20
+
+
+class Measure(NamedTuple):
+    """Something measured in every song, and the limits beyond which it is worth a warning."""
+
+    title: str
+    values: list[float]
+    limits: tuple[float, ...] = ()
+
+
+def write_doctor_page(folder: str | Path, report: Report) -> Path:
+    """Writes `doctor.html` in `folder`, whole or not at all, and returns its path."""
+    made = {table.title: table for table in tables(report, MOST_ROWS)}
+    first, labels = ("catalog", "findings"), tuple(report.labels)
+    page = (
+        environment()
+        .get_template("doctor.html")
+        .render(
+            heading=f"A checkup of {len(report.charts)} songs",
+            advice=advice(report),
+            first=[made[title] for title in first if title in made],
+            numbers=png_uri(histograms(list(measures(report)))) if report.charts else "",
+            labels=[made[title] for title in labels if title in made],
+            others=[table for title, table in made.items() if title not in first + labels],
+        )
+    )
+    path = Path(folder) / PAGE
+    write_atomic(path, page.encode())
+    return path
+
+
+def measures(report: Report) -> Iterator[Measure]:
+    checkups, limits = [chart.checkup for chart in report.charts], report.standards
+    yield Measure("length, minutes", [checkup.seconds / 60 for checkup in checkups])
+    yield Measure("loudness, dB", [checkup.loudness_decibels for checkup in checkups], (limits.loudness_decibels,))
+    narrow = limits.bandwidth_share * limits.sample_rate / 2
+    yield Measure("highest frequency, kHz", [checkup.bandwidth_hertz / 1000 for checkup in checkups], (narrow / 1000,))
+    yield Measure("silence, %", [100 * checkup.silent_share for checkup in checkups], (100 * limits.silent_share,))
+    clipped = [1e4 * checkup.clipped_share for checkup in checkups]
+    yield Measure("clipped samples in 10,000", clipped, (1e4 * limits.clipped_share,))
+    if report.sung:
+        words = [chart.words / chart.checkup.seconds for chart in report.sung]
+        yield Measure("words a second, where there are any", words, (limits.most_words_per_second,))
+
+
+def histograms(measures: list[Measure]) -> bytes:
+    """A panel for each measure, as PNG."""
+    rows = -(-len(measures) // PANELS_PER_ROW)
+    figure = new_figure(PANEL_HEIGHT * rows)
+    for place, measure in enumerate(measures, start=1):
+        axes = figure.add_subplot(rows, PANELS_PER_ROW, place)
+        draw_histogram(axes, measure)
+        dress(axes, measure.title, ylabel="songs" if place % PANELS_PER_ROW == 1 else "")
+    return to_png(figure)
+
+
+def draw_histogram(axes: Axes, measure: Measure) -> None:
+    axes.hist(measure.values, bins=list(np.histogram_bin_edges([*measure.values, *measure.limits], BINS)), color="#5b9bd5")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    for limit in measure.limits:
+        axes.axvline(limit, color="#e8843c", linestyle=":")

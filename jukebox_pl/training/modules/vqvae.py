@@ -1,0 +1,62 @@
+"""Training the VQ-VAE: sound in, sound out, every level by itself."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from jukebox_pl.evaluation.codec import SpectralConvergence
+from jukebox_pl.models.losses import Bandwidth, VQVAELoss, measure_bandwidth
+from jukebox_pl.models.vqvae import VQVAE, VQVAEOutput
+from jukebox_pl.nn.resnet1d import module_list
+from jukebox_pl.training.modules.base import StageModule
+from jukebox_pl.training.optim import OptimConfig
+from jukebox_pl.types import AudioBatch
+
+
+class VQVAEModule(StageModule):
+    """Losses are divided by the bandwidth of the catalog, measured once on its training clips."""
+
+    model: VQVAE
+    bandwidth: Tensor
+
+    def __init__(self, model: VQVAE, optim: OptimConfig | None = None, loss: VQVAELoss | None = None):
+        super().__init__(model, optim)
+        self.loss = loss or VQVAELoss()
+        self.convergence = module_list(SpectralConvergence() for _ in model.levels)
+        self.register_buffer("bandwidth", torch.zeros(3))
+
+    def setup(self, stage: str) -> None:
+        if not self.bandwidth.any():
+            clips = self.trainer.datamodule.loudness_clips()  # type: ignore[attr-defined]  # AudioDataModule's
+            self.bandwidth.copy_(torch.tensor(measure_bandwidth(clips)))
+
+    def training_step(self, batch: AudioBatch, index: int) -> Tensor:
+        output = self.model(batch.audio)
+        loss = self._losses(batch.audio, output, "train")
+        self._log_codebooks(output)
+        return loss
+
+    def validation_step(self, batch: AudioBatch, index: int) -> None:
+        output = self.model(batch.audio)
+        self._losses(batch.audio, output, "held_out")
+        for level, (metric, recon) in enumerate(zip(self.convergence, output.recons, strict=True)):
+            metric.update(batch.audio, recon)
+            self.log(f"held_out/level_{level}/spectral_convergence_db", metric)
+
+    def _losses(self, audio: Tensor, output: VQVAEOutput, split: str) -> Tensor:
+        """Logs every component of every level and returns the sum over levels."""
+        losses = []
+        bandwidth = Bandwidth(*self.bandwidth.tolist())
+        for level, (recon, commit) in enumerate(zip(output.recons, output.commit_losses, strict=True)):
+            parts = self.loss.components(audio, recon, commit, bandwidth)
+            losses.append(self.loss.weigh(parts))
+            self.log_dict({f"{split}/level_{level}/{name}": value for name, value in parts.items()}, batch_size=len(audio))
+        loss = torch.stack(losses).sum()
+        self.log(f"{split}/loss", loss, prog_bar=True, batch_size=len(audio))
+        return loss
+
+    def _log_codebooks(self, output: VQVAEOutput) -> None:
+        for level, stats in enumerate(output.stats):
+            if stats is not None:
+                self.log_dict({f"train/level_{level}/codebook_{name}": value for name, value in stats._asdict().items()})

@@ -1,0 +1,87 @@
+"""LRC by its lines and by its words, and what is none."""
+
+import numpy as np
+import pytest
+
+from jukebox_pl.catalog.word_times.lrc import read_lrc
+from jukebox_pl.errors import UserError
+
+
+def times(text):
+    """Of every word, to the millisecond."""
+    return {word.text: (round(word.start, 3), round(word.end, 3)) for word in read_lrc(text).words}
+
+
+def test_words_of_a_line_are_spread_until_the_next_one():
+    found = read_lrc("[ti:A song]\n[ar: Ada: Bell]\n\n[00:10.00]lala nanana\n[00:12.2]mi to\n")
+    assert found.lyrics == "lala nanana\nmi to"
+    assert [word.text for word in found.words] == found.lyrics.split()
+    expected = [(10.0, 10.8), (11.0, 12.2), (12.2, 13.0), (13.4, 14.2)]
+    np.testing.assert_allclose([word[1:] for word in found.words], expected)
+
+
+def test_an_empty_line_is_a_pause_and_a_long_wait_is_one_too():
+    assert times("[00:10]lala\n[00:11]\n[01:00]mimi") == {"lala": (10, 11), "mimi": (60, 61.6)}
+    assert times("[00:10]lala\n[00:50]mimi") == {"lala": (10, 11.6), "mimi": (50, 51.6)}
+    assert read_lrc("[00:10]la\n[00:11]\n[01:00]mi").lyrics == "la\n\nmi"
+
+
+def test_words_with_times_of_their_own_keep_them():
+    marked = "[00:10.00] <00:10.50> When <00:11.00> the <00:12.00> day<00:13.00>\n[00:20.00]<00:20.00>is <00:21.00>over"
+    found = times(marked)
+    assert read_lrc(marked).lyrics == "When the day\nis over"
+    assert [start for start, _ in found.values()] == [10.5, 11, 12, 20, 21]
+    assert found["day"] == (12, 13)
+    assert found["over"][1] == 22.6
+
+
+def test_syllables_with_times_of_their_own_place_the_word_around_them():
+    found = times("[00:10.00]hel<00:12.00>lo all<00:15.00>")
+    assert found == {"hello": (10, 13), "all": (13.5, 15)}
+
+
+def test_a_line_with_several_times_is_sung_as_often_each_in_its_place():
+    found = read_lrc("[00:30.00][00:10.00]<00:30.50>la <00:31.00>na\n[00:20.00]mi\n")
+    assert found.lyrics == "la na\nmi\nla na"
+    assert [word.start for word in found.words] == [10.5, 11.0, 20.0, 30.5, 31.0]
+
+
+@pytest.mark.parametrize(("offset", "start"), [("+500", 9.5), ("-250", 10.25), ("0", 10.0), ("20000", 0.0)])
+def test_an_offset_makes_words_earlier(offset, start):
+    assert read_lrc(f"[offset:{offset}]\n[00:10.00]<00:10.00>la").words[0].start == start
+
+
+@pytest.mark.parametrize("time", ["01:02", "1:02", "01:02.0", "01:02.00", "01:02.000", "01:02:00", "001:02"])
+def test_times_come_in_many_spellings(time):
+    assert read_lrc(f"[{time}]la").words[0].start == 62.0
+
+
+def test_lines_may_lie_over_each_other_and_words_stay_in_order():
+    found = read_lrc("[00:10]<00:10>la <00:14>na\n[00:12]mi\n[00:12]to").words
+    starts = [word.start for word in found]
+    assert starts == sorted(starts)
+    assert all(word.start <= word.end < np.inf for word in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no line of words begins with a time"),
+        ("[ar:somebody]\n[00:10.00]\n", "no line of words begins with a time"),
+        ("la na", "line 1 has no time, found 'la na', expected"),
+        ("[00:10.00]la\n\nna", "line 3 has no time, found 'na'"),
+        ("[00:99.00]la", r"line 1 has no time, found '\[00:99.00\]la'"),
+        ("[-1:10.00]la", "line 1 has no time"),
+        ("[00:1e3]la", "line 1 has no time"),
+        ("[00:10.00la", "line 1 has no time"),
+        ("[Chorus]\n[00:10]la", r"line 1 has no time, found '\[Chorus\]'"),
+        ("[00:10.00]<00:09.00>la", "line 1: its times go backwards"),
+        ("[00:10]<00:12>la <00:11>na", "line 1: its times go backwards"),
+        ("[offset:soon]\n[00:10]la", "line 1: offset 'soon', expected milliseconds"),
+        ("{\\rtf1}", "line 1 has no time"),
+        ("\0\0[00:10]la", "line 1 has no time"),
+    ],
+)
+def test_what_is_no_lrc_is_refused_by_its_line(text, message):
+    with pytest.raises(UserError, match=message):
+        read_lrc(text)

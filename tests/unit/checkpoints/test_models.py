@@ -1,0 +1,128 @@
+import json
+
+import pytest
+import torch
+
+from jukebox_pl import checkpoints
+from jukebox_pl.errors import UserError
+from jukebox_pl.text.characters import Characters
+from jukebox_pl.text.labels import Labeller, Vocabulary
+
+VQVAE = {"_target_": "jukebox_pl.models.vqvae.VQVAE", "bins": 16, "emb": 4, "width": 4, "depth": 1, "multipliers": [1, 1]}
+VQVAE |= {"downs": [2, 1], "strides": [2, 2]}
+TRANSFORMER = {"_target_": "jukebox_pl.nn.transformer.Transformer", "width": 8, "heads": 2, "pattern": "RCP"}
+PRIOR = {"_target_": "jukebox_pl.models.prior.Prior", "bins": 16, "transformer": TRANSFORMER | {"ctx": 16, "block": 4}}
+LABELLER = Labeller(Vocabulary(["Anna"]), Vocabulary(["folk"]), Characters("abc"), lyric_tokens=4)
+
+
+def saved(folder, config, seed=0):
+    torch.manual_seed(seed)
+    model = checkpoints.build(config)
+    checkpoints.save_model(folder, model, config, LABELLER)
+    return model
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    saved(tmp_path / "vqvae", VQVAE)
+    for level in (0, 1):
+        saved(tmp_path / f"prior_{level}", PRIOR)
+    checkpoints.save_bundle(tmp_path, 8000, "vqvae", {0: "prior_0", 1: "prior_1"})
+    return tmp_path
+
+
+def rewrite(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_network_comes_back_as_it_was(tmp_path):
+    model = saved(tmp_path, PRIOR)
+    loaded = checkpoints.load(tmp_path)
+    codes = torch.randint(16, (1, 9))
+    assert loaded.model(codes, loaded.model.condition()).equal(model.eval()(codes, model.condition()))
+    assert loaded.labeller.to_config() == LABELLER.to_config()
+    assert loaded.fingerprint == checkpoints.fingerprint(tmp_path)
+
+
+def test_other_weights_have_another_fingerprint(tmp_path):
+    saved(tmp_path / "a", PRIOR, seed=0)
+    saved(tmp_path / "b", PRIOR, seed=1)
+    assert checkpoints.fingerprint(tmp_path / "a") != checkpoints.fingerprint(tmp_path / "b")
+
+
+def test_a_bundle_holds_a_prior_and_a_labeller_for_every_level(bundle):
+    loaded = checkpoints.load_bundle(bundle)
+    assert loaded.priors.keys() == loaded.labellers.keys() == {0, 1}
+    assert loaded.vqvae.hops == (4, 8)
+    assert loaded.sample_rate == 8000
+
+
+def test_priors_of_a_bundle_may_be_loaded_when_they_are_looked_up(bundle):
+    loaded, lazy = checkpoints.load_bundle(bundle), checkpoints.load_bundle(bundle, lyrics_as_codes=True, at_once=False)
+    assert lazy.labellers.keys() == lazy.priors.keys() == {0, 1}
+    assert 0 in lazy.priors
+    assert lazy.priors[0] is not lazy.priors[0]
+    assert lazy.priors[0].lyrics_as_codes
+    assert lazy.priors[0].embed.weight.equal(loaded.priors[0].embed.weight)
+
+
+def cut(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def swap(folder):
+    saved(folder, PRIOR | {"bins": 8})
+    rewrite(folder / "config.json", model=PRIOR)
+
+
+@pytest.mark.parametrize("damage", [cut, swap])
+def test_weights_that_cannot_be_loaded_are_told_before_anything_is_sampled(bundle, damage):
+    damage(bundle / "prior_0")
+    rewrite(bundle / "bundle.json", fingerprints={})
+    with pytest.raises(UserError, match=r"prior_0.model.safetensors does not hold the weights of"):
+        checkpoints.load_bundle(bundle, at_once=False)
+
+
+@pytest.mark.parametrize(
+    "target", ["os.system", "torch.hub.load", "jukebox_pl.models.prior.torch", "jukebox_pl.checkpoints.models.Bundle"]
+)
+def test_a_config_builds_nothing_but_networks_of_trusted_packages(target):
+    with pytest.raises(UserError, match="the config names"):
+        checkpoints.build({"_target_": target, "command": "true"})
+
+
+def test_a_trusted_package_is_built_when_it_is_named():
+    assert isinstance(checkpoints.build({"_target_": "torch.nn.modules.activation.ReLU"}, ("torch.nn.",)), torch.nn.ReLU)
+
+
+def test_a_model_trained_again_is_not_mixed_with_the_others(bundle):
+    saved(bundle / "vqvae", VQVAE, seed=1)
+    with pytest.raises(UserError, match=r"vqvae was trained again since .*finish recipe=hierarchy"):
+        checkpoints.load_bundle(bundle)
+
+
+def test_a_bundle_without_a_level_says_which(bundle):
+    rewrite(bundle / "bundle.json", priors={"1": "prior_1"})
+    with pytest.raises(UserError, match=r"no prior for level \[0\]"):
+        checkpoints.load_bundle(bundle)
+
+
+def test_a_bundle_does_not_reach_outside_its_folder(bundle):
+    rewrite(bundle / "bundle.json", fingerprints={"../elsewhere": "x"})
+    with pytest.raises(UserError, match="lies outside the bundle"):
+        checkpoints.load_bundle(bundle)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:100], lambda data: b"<html>not found</html>"])
+def test_damaged_weights_are_named(tmp_path, damage):
+    saved(tmp_path, PRIOR)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match=r"model.safetensors"):
+        checkpoints.load(tmp_path)
+
+
+def test_a_folder_that_is_no_model_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"does not hold a trained model: there is no config.json"):
+        checkpoints.load(tmp_path)

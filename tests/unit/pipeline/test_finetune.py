@@ -1,0 +1,73 @@
+"""Fine-tuning: it starts where the bundle ended, under the names of another catalog, and refuses what does not fit."""
+
+import dataclasses
+
+import pytest
+
+from jukebox_pl import checkpoints
+from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.errors import UserError
+from jukebox_pl.pipeline.finetune import CopyStage, FinetuneStage
+from jukebox_pl.pipeline.stage_folder import StageFolder
+from jukebox_pl.utils.files import read_json
+
+TOPS = {"hierarchy": "lyrics_prior", "joint_hierarchy": "joint_prior"}
+# Batches of one size round alike.
+SMALL = ("max_steps=2", "data=shards", "size.joint_prior.batch_size=2", "size.joint_prior.transformer.width=16")
+
+
+@pytest.fixture(scope="module", params=TOPS)
+def bundle(request, fit, demo_shards, tmp_path_factory):
+    """A finished run, and the held-out number that each of its three priors ended at, top first."""
+    run_dir = tmp_path_factory.mktemp(request.param) / "run"
+    fit(f"recipe={request.param}", f"run_dir={run_dir}", f"data.path={demo_shards}", *SMALL)
+    trained = [TOPS[request.param], "upsampler_1", "upsampler_0"]
+    return run_dir, [StageFolder(run_dir, stage).result().summary["at step 2"] for stage in trained]
+
+
+@pytest.fixture
+def more_artists(demo_shards, tmp_path):
+    """The same shards under a catalog with one artist more, which moves the ids of all others."""
+    catalog = Catalog.load(demo_shards)
+    folder = tmp_path / "more_artists"
+    folder.mkdir()
+    for split in catalog.splits:
+        (folder / split).symlink_to(demo_shards / split)
+    dataclasses.replace(catalog, folder=folder, artists=["Aaron", *catalog.artists]).save()
+    return folder
+
+
+@pytest.mark.parametrize("shards", ["demo_shards", "more_artists"])
+def test_it_starts_at_the_held_out_numbers_of_the_bundle(bundle, shards, fit, tmp_path, request):
+    (init_from, ended), shards = bundle, request.getfixturevalue(shards)
+    run_dir = tmp_path / "run"
+    fit("recipe=finetune", f"init_from={init_from}", f"run_dir={run_dir}", f"data.path={shards}", *SMALL)
+    stages = ["top_prior", "upsampler_1", "upsampler_0"]
+    begun = [StageFolder(run_dir, stage).result().summary["held_out/bpd at step 0"] for stage in stages]
+    assert begun == ended
+    tuned = checkpoints.load_bundle(run_dir)
+    assert tuned.labellers[2].artists.names[1:] == Catalog.load(shards).artists
+    assert checkpoints.fingerprint(run_dir / "vqvae/model") == checkpoints.fingerprint(init_from / "vqvae/model")
+    assert checkpoints.fingerprint(run_dir / "top_prior/model") not in str(read_json(init_from / "bundle.json", ""))
+
+
+def test_songs_at_another_rate_are_refused(bundle, demo_shards, tmp_path):
+    run_dir, _ = bundle
+    catalog = dataclasses.replace(Catalog.load(demo_shards), folder=tmp_path, sample_rate=8000)
+    catalog = dataclasses.replace(catalog, splits={split: {"shards": [], "songs": []} for split in catalog.splits})
+    catalog.save()
+    with pytest.raises(UserError, match=r"8000 samples a second, .* was trained on 11025; prepare the songs again"):
+        CopyStage(str(run_dir), str(tmp_path)).run(tmp_path / "vqvae")
+
+
+def test_a_folder_that_is_no_bundle_is_named(tmp_path):
+    with pytest.raises(UserError, match="does not hold a finished run or a converted bundle"):
+        CopyStage(str(tmp_path), str(tmp_path)).run(tmp_path / "vqvae")
+
+
+def test_a_level_that_the_bundle_lacks_is_named(bundle, tmp_path):
+    run_dir, _ = bundle
+    parts = {"model": None, "module": None, "trainer": None, "logger": None}
+    stage = FinetuneStage(str(run_dir), data={"level": 3}, max_steps=1, every_steps=1, monitor="held_out/bpd", **parts)
+    with pytest.raises(UserError, match="has no prior of level 3, only of 0, 1, 2"):
+        stage.run(tmp_path)

@@ -1,0 +1,66 @@
+import io
+
+import numpy as np
+import pytest
+from matplotlib import image
+
+from jukebox_pl.report import plots
+
+RATE = 11025
+RNG = np.random.default_rng(0)
+
+
+def pixels(png):
+    assert len(png) < 150_000
+    return image.imread(io.BytesIO(png))
+
+
+def tone(hertz, seconds=2.0):
+    return np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE)) / RATE).astype(np.float32)
+
+
+def test_pictures_are_as_wide_as_promised_and_clear_behind():
+    picture = pixels(plots.spectrogram(tone(440), RATE, "a $ong with $igns"))
+    assert picture.shape[1] == plots.WIDTH * plots.DOTS_PER_INCH
+    assert picture[0, 0, 3] == 0
+
+
+def test_a_higher_tone_lies_in_a_higher_band():
+    low, high = (plots.mel_decibels(tone(hertz), RATE).mean(axis=1).argmax() for hertz in (300, 3000))
+    assert low < high
+
+
+@pytest.mark.parametrize("seconds", [3, 10, 17])
+def test_a_click_is_drawn_where_it_sounds(seconds):
+    audio = np.zeros(seconds * RATE, dtype=np.float32)
+    audio[round(0.7 * len(audio))] = 1
+    loudness = plots.mel_decibels(audio, RATE).mean(axis=0)
+    assert len(loudness) <= plots.FRAMES
+    loud = np.flatnonzero(loudness == loudness.max()).mean() / len(loudness)
+    assert loud == pytest.approx(0.7, abs=0.05 / seconds + 1 / plots.FRAMES)
+
+
+def test_comparisons_grow_by_a_panel():
+    sounds = {"input": tone(440), "level 0": RNG.standard_normal(9000), "level 1": tone(440, seconds=1.0)}
+    two, three = (pixels(plots.compare_spectrograms(dict(list(sounds.items())[:n]), RATE)) for n in (2, 3))
+    assert three.shape[0] == pytest.approx(1.5 * two.shape[0], abs=2)
+
+
+def test_noisy_comparisons_stay_small():
+    pixels(plots.compare_spectrograms({str(i): RNG.standard_normal(4 * 44100) for i in range(4)}, 44100))
+
+
+def test_silence_has_a_picture():
+    pixels(plots.spectrogram(np.zeros(RATE), RATE))
+
+
+def test_each_level_has_a_strip():
+    codes = {level: RNG.integers(0, 256, 2**14 >> 2 * level) for level in (0, 1, 2)}
+    picture = pixels(plots.codes_picture(codes, {0: 8, 1: 32, 2: 128}, RATE))
+    assert picture.shape[0] == 3 * plots.DOTS_PER_INCH
+
+
+@pytest.mark.parametrize("stages", [1, 2, 5])
+def test_losses_not_measured_leave_no_trace(stages):
+    points = [(step, 2.0 / (step + 1), 1.0 if step % 5 == 0 else None) for step in range(20)]
+    pixels(plots.loss_curves({f"stage {i}": points for i in range(stages)} | {"empty": []}))

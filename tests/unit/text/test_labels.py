@@ -1,0 +1,111 @@
+import json
+
+import pytest
+
+from jukebox_pl.errors import UserError
+from jukebox_pl.text.characters import Characters, ReleasedCharacters
+from jukebox_pl.text.labels import Labeller, ReleasedVocabulary, Vocabulary, frequent
+from jukebox_pl.types import Song, Word
+
+LYRICS = "one two three four five six"
+
+
+@pytest.fixture
+def labeller():
+    return Labeller(
+        Vocabulary(["Anna", "Ben"]), Vocabulary(["folk", "waltz"]), Characters("").including(LYRICS), lyric_tokens=6
+    )
+
+
+def song(**fields):
+    return Song(
+        **(
+            {"id": "s", "duration": 1000, "sample_rate": 100, "artist": "ben", "genres": ("Waltz",), "lyrics": LYRICS}
+            | fields
+        )
+    )
+
+
+def told(labeller, song, offset, duration=100):
+    return labeller.characters.decode(labeller.lyric_window(song, offset, duration))
+
+
+def test_labels_name_ids_and_times(labeller):
+    labels = labeller.labels(song(), offset=300, duration=100)
+    assert labels.artist.item() == 2
+    assert labels.genres.tolist() == [2, -1, -1, -1, -1]
+    assert (labels.total.item(), labels.offset.item(), labels.duration.item()) == (1000, 300, 100)
+    assert labels.lyrics.shape == (6,)
+
+
+def test_without_word_times_the_text_is_spread_evenly(labeller):
+    middle = int(len(LYRICS) * 550 / 1000)
+    assert told(labeller, song(), 500) == LYRICS[middle - 3 : middle + 3]
+    assert told(labeller, song(), 0) == LYRICS[:6]
+    assert told(labeller, song(), 900) == LYRICS[-6:]
+
+
+def test_word_times_win_over_the_even_spread(labeller):
+    words = (Word("one", 0, 1), Word("two", 1, 2), Word("three", 8, 9), Word("four", 9, 10))
+    assert "two" in told(labeller, song(words=words), 500)  # nothing is sung between 2 s and 8 s
+    assert "three" in told(labeller, song(words=words), 810)
+
+
+def test_short_lyrics_are_padded_on_the_left(labeller):
+    window = labeller.lyric_window(song(lyrics="one"), 0, 100)
+    assert window[:3] == [0, 0, 0]
+    assert labeller.characters.decode(window) == "one"
+
+
+def test_one_changed_character_changes_only_the_windows_that_hold_it(labeller):
+    changed = song(lyrics="one two three four five six".replace("six", "siv"))
+    same = [labeller.lyric_window(song(), o, 100) == labeller.lyric_window(changed, o, 100) for o in range(0, 1000, 100)]
+    assert same[:7] == [True] * 7
+    assert same[-1] is False
+
+
+def test_a_labeller_survives_its_config(labeller):
+    again = Labeller.from_config(labeller.to_config())
+    assert again.to_config() == labeller.to_config()
+    assert again.labels(song(), 0, 100).lyrics.equal(labeller.labels(song(), 0, 100).lyrics)
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(UserError, match=r"unknown artist 'Ana'.*'Anna'"):
+        Vocabulary(["Anna", "Ben"]).require("Ana", "artist")
+
+
+def test_released_genres_are_bags_of_words_and_released_names_are_underscored():
+    artists = ReleasedVocabulary([("unknown", 0), ("various", 0), ("ac_dc", 1)], "v2_artists")
+    genres = ReleasedVocabulary([("unknown", 0), ("blues", 1), ("rock", 2)], "v2_genres")
+    assert (len(artists), artists.id("AC/DC"), artists.id("nobody"), artists.id("")) == (3, 1, 0, 0)
+    assert genres.ids("Blues--Rock!") == [1, 2]
+    assert genres.ids("Space Rock") == [0, 2]
+    with pytest.raises(UserError, match=r"unknown genre 'Blue Rock'.*'blues'"):
+        genres.require("Blue Rock", "genre")
+
+
+def test_the_other_released_lists_match_whole_names():
+    genres = ReleasedVocabulary([("unknown", 0), ("blues rock", 1), ("blues rock", 2)], "v3_genres")
+    assert (genres.ids("Blues Rock"), genres.ids("Blues-Rock")) == ([2], [0])
+
+
+def test_a_released_labeller_survives_its_config():
+    labeller = Labeller(
+        ReleasedVocabulary([("unknown", 0), ("anna_b", 1)], "v2_artists"),
+        ReleasedVocabulary([("unknown", 0), ("folk", 1), ("rock", 2)], "v2_genres"),
+        ReleasedCharacters("v2"),
+        lyric_tokens=6,
+    )
+    again = Labeller.from_config(json.loads(json.dumps(labeller.to_config())))
+    told = again.labels(song(artist="Anna B", genres=("Folk Rock",)), 0, 100)
+    assert (told.artist.item(), told.genres.tolist()) == (1, [1, 2, -1, -1, -1])
+    assert told.lyrics.equal(labeller.labels(song(), 0, 100).lyrics)
+
+
+def test_frequent_names_make_a_vocabulary():
+    names = ["Ada", "ada", "Ben", "Ada", "", "unknown", "Cora", "Ben", "Dora"]
+    assert frequent(names) == ["Ada", "Ben", "Cora", "Dora"]
+    assert frequent(names, at_least=2) == ["Ada", "Ben"]
+    assert frequent(names, at_most=3) == ["Ada", "Ben", "Cora"]
+    assert frequent(reversed(names), at_most=3) == frequent(names, at_most=3)

@@ -1,0 +1,114 @@
+"""The LightningModules: what they log, that they learn, that a graft starts where the trained prior ends."""
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger
+from quiet import QUIET
+
+from datamodules.audio import AudioDataModule
+from datamodules.codes import CodesDataModule
+from jukebox_pl import checkpoints
+from jukebox_pl.errors import UserError
+from jukebox_pl.models.vqvae import VQVAE
+from jukebox_pl.training.modules.lyrics_prior import LyricsPriorModule
+from jukebox_pl.training.modules.prior import PriorModule
+from jukebox_pl.training.modules.upsampler import UpsamplerModule
+from jukebox_pl.training.modules.vqvae import VQVAEModule
+from jukebox_pl.training.optim import OptimConfig
+
+FAST = OptimConfig(lr=1e-2, warmup=1)
+WIDTH, CTX = 16, 64
+TRANSFORMER = {
+    "_target_": "jukebox_pl.nn.transformer.Transformer",
+    "width": WIDTH,
+    "heads": 2,
+    "pattern": "RCP",
+    "ctx": CTX,
+    "block": 8,
+}
+CONDITIONERS = "jukebox_pl.models.conditioners"
+LABELS = {"_target_": f"{CONDITIONERS}.LabelConditioner", "width": WIDTH, "artists": 5, "genres": 4}
+UPPER = {"_target_": f"{CONDITIONERS}.UpperCodesConditioner", "width": WIDTH, "bins": 16, "conv_width": 8, "depth": 1}
+PRIOR = {
+    "_target_": "jukebox_pl.models.prior.Prior",
+    "bins": 16,
+    "transformer": TRANSFORMER,
+    "conditioners": {"labels": LABELS},
+}
+
+
+def lyrics_config(characters):
+    encoder = TRANSFORMER | {"ctx": 16, "pattern": "RC"}
+    reader = {"_target_": f"{CONDITIONERS}.LyricsEncoder", "vocabulary": characters, "width": WIDTH, "transformer": encoder}
+    return PRIOR | {"transformer": TRANSFORMER | {"pattern": "RCPX"}, "lyrics": reader}
+
+
+def codes(path, level, **options):
+    return CodesDataModule(str(path), level=level, ctx=CTX, batch_size=4, held_out_crops=8, **options)
+
+
+def fit(module, data, steps, tmp_path):
+    logged = CSVLogger(tmp_path)
+    trainer = pl.Trainer(max_steps=steps, val_check_interval=steps, log_every_n_steps=1, logger=logged, **QUIET)
+    before = trainer.validate(module, data, verbose=False)[0]
+    trainer.fit(module, data)
+    names = set().union(*logged.experiment.metrics) | set(logged.experiment.metrics_keys)
+    return before, trainer.validate(module, data, verbose=False)[0], names
+
+
+def test_the_vqvae_learns_and_logs_every_level(demo_shards, tmp_path):
+    torch.manual_seed(0)
+    module = VQVAEModule(VQVAE(bins=16, emb=8, width=4, depth=1, multipliers=(1, 1, 1)), FAST)
+    data = AudioDataModule(str(demo_shards), clip=4096, batch_size=2, held_out_crops=4)
+    before, after, logged = fit(module, data, 20, tmp_path)
+    assert after["held_out/loss"] < before["held_out/loss"]
+    assert module.bandwidth.gt(0).all()
+    for level in range(3):
+        assert {f"held_out/level_{level}/{name}" for name in ("recons", "multispectral", "commit")} <= after.keys()
+        assert f"held_out/level_{level}/spectral_convergence_db" in after
+        assert f"train/level_{level}/codebook_perplexity" in logged
+    assert "train/grad_norm" in logged
+
+
+@pytest.mark.parametrize(("level", "kind"), [(2, PriorModule), (1, UpsamplerModule), (0, UpsamplerModule)])
+def test_priors_learn_predictable_codes(code_shards, level, kind, tmp_path):
+    torch.manual_seed(0)
+    config = PRIOR if level == 2 else PRIOR | {"conditioners": {"labels": LABELS, "upper": UPPER}}
+    before, after, _ = fit(kind(checkpoints.build(config), FAST), codes(code_shards, level), 30, tmp_path)
+    assert before["held_out/bpd"] == pytest.approx(4.0, abs=0.1)
+    assert after["held_out/bpd"] < 2.0
+
+
+def test_a_lyrics_prior_starts_as_the_trained_prior_and_learns_lyrics(code_shards, tmp_path):
+    torch.manual_seed(0)
+    data = codes(code_shards, 2, lyric_tokens=16)
+    trained = PriorModule(checkpoints.build(PRIOR), FAST)
+    _, after, _ = fit(trained, data, 10, tmp_path)
+    checkpoints.save_model(tmp_path / "model", trained.model, PRIOR, data.labeller)
+    config = lyrics_config(len(data.labeller.characters))
+    module = LyricsPriorModule(checkpoints.build(config), str(tmp_path / "model"), FAST)
+    grafted, learned, _ = fit(module, data, 20, tmp_path)
+    assert grafted["held_out/bpd"] == pytest.approx(after["held_out/bpd"], abs=1e-5)
+    assert learned["held_out/lyrics_bpd"] < grafted["held_out/lyrics_bpd"]
+
+
+def test_a_graft_that_does_not_fit_is_named(code_shards, tmp_path):
+    data = codes(code_shards, 2)
+    checkpoints.save_model(tmp_path, checkpoints.build(PRIOR), PRIOR, data.labeller)
+    config = lyrics_config(5)
+    config["transformer"] = config["transformer"] | {"pattern": "RCXR"}
+    with pytest.raises(UserError, match="without X the new pattern is RCR, the trained one is RCP"):
+        LyricsPriorModule(checkpoints.build(config), str(tmp_path))
+
+
+def test_an_upsampler_refuses_top_codes(code_shards, tmp_path):
+    with pytest.raises(UserError, match="an upsampler needs the codes above"):
+        fit(UpsamplerModule(checkpoints.build(PRIOR)), codes(code_shards, 2), 1, tmp_path)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_stage(code_shards, tmp_path):
+    model = checkpoints.build(PRIOR)
+    torch.nn.init.constant_(model.positions, torch.nan)
+    with pytest.raises(UserError, match="gradient at step 0 is nan; lower the learning rate"):
+        fit(PriorModule(model), codes(code_shards, 2), 1, tmp_path)
