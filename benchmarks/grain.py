@@ -1,6 +1,6 @@
 """How the code is cut: root files, files by length, functions by length, one-liners, helpers with one caller.
 
-    python benchmarks/grain.py [FOLDER ...]        # jukebox_pl and datamodules by default
+python benchmarks/grain.py [FOLDER ...]        # jukebox_pl and datamodules by default
 """
 
 from __future__ import annotations

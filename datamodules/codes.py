@@ -72,7 +72,7 @@ class CodesDataModule(ShardDataModule):
         return torch.from_numpy(song[crop.start * scale : (crop.start + self.crop_length) * scale].astype(np.int64))
 
     def _labels(self, crop: Crop) -> Labels:
-        song = without_labels(crop.sample.song, [chance < self.label_dropout for chance in crop.chances])
+        song = without_labels(crop.sample.song, [chance < self.label_dropout for chance in crop.dropout_draws])
         return self.labeller.labels(song, crop.start * self.hops[-1], self.ctx * self.hops[self.level])
 
 

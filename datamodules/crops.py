@@ -20,11 +20,11 @@ POOL = 256  # crops that wait to be drawn: neighbours in a batch come from diffe
 
 
 class Crop(NamedTuple):
-    """A song and where to cut it, in the units of the stream; `chances` in [0, 1) decide what else is random about it."""
+    """A song and where to cut it, in the units of the stream; `dropout_draws` in [0, 1) decide all else that is random."""
 
     sample: ShardSample
     start: int
-    chances: tuple[float, ...] = (1.0,) * CHANCES
+    dropout_draws: tuple[float, ...] = (1.0,) * CHANCES
 
 
 Collate = Callable[[list[Crop]], Batch]
@@ -49,11 +49,11 @@ class CropSource:
 
     def random(self, share: tuple[int, int], seed: Sequence[int]) -> Iterator[Crop]:
         """Crops at random places, of the songs that fall to reader `share` = (which, of how many), in random order."""
-        rng, luck = np.random.default_rng(seed), np.random.default_rng((*seed, CHANCES))
+        rng, dropout_rng = np.random.default_rng(seed), np.random.default_rng((*seed, CHANCES))
         pool: list[Crop] = []
         for sample in self._songs(share, rng):
             starts = rng.integers(0, self.room[sample.song.id] + 1, self.crops_per_song)
-            pool += [Crop(sample, int(start), tuple(luck.random(CHANCES))) for start in starts]
+            pool += [Crop(sample, int(start), tuple(dropout_rng.random(CHANCES))) for start in starts]
             while len(pool) > POOL:
                 yield pool.pop(rng.integers(len(pool)))
         rng.shuffle(pool)

@@ -1,4 +1,4 @@
-"""Singing for the aligner: audio shards with word times to SungBatch."""
+"""Singing for the aligner: audio shards with word times to AlignedBatch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from datamodules.loading import ShardDataModule
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, SongEntry
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import letters
-from jukebox_pl.types import SungBatch
+from jukebox_pl.types import AlignedBatch
 
 
 class SungWord(NamedTuple):
@@ -50,7 +50,7 @@ class LyricsDataModule(ShardDataModule):
     def positions(self, song: SongEntry) -> int:
         return song["samples"] if song["words"] and not song.get("aligner") else 0
 
-    def collate(self, crops: list[Crop]) -> SungBatch:
+    def collate(self, crops: list[Crop]) -> AlignedBatch:
         speeds = [self._speed(crop) for crop in crops]
         sounds = [self._sound(crop, speed) for crop, speed in zip(crops, speeds, strict=True)]
         words = [list(self._words(crop, speed)) for crop, speed in zip(crops, speeds, strict=True)]
@@ -60,11 +60,13 @@ class LyricsDataModule(ShardDataModule):
         for i, clip in enumerate(words):
             for j, word in enumerate(clip):
                 spans[i, j], spelt[i, j, : len(word.letters)] = word.span, word.letters
-        return SungBatch(torch.from_numpy(np.stack(sounds)).unsqueeze(1), torch.from_numpy(spans), torch.from_numpy(spelt))
+        return AlignedBatch(
+            torch.from_numpy(np.stack(sounds)).unsqueeze(1), torch.from_numpy(spans), torch.from_numpy(spelt)
+        )
 
     def _speed(self, crop: Crop) -> float:
-        """Samples of the song a sample of the clip; a crop without chances keeps its own."""
-        return math.exp(self.speed * (2 * crop.chances[0] - 1)) if crop.chances[0] < 1 else 1.0
+        """Samples of the song a sample of the clip; a crop without dropout_draws keeps its own."""
+        return math.exp(self.speed * (2 * crop.dropout_draws[0] - 1)) if crop.dropout_draws[0] < 1 else 1.0
 
     def _sound(self, crop: Crop, speed: float) -> np.ndarray:
         """Float32 [clip] in [-1, 1]."""

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from jukebox_pl.cli import command
 from jukebox_pl.cli.sample_arguments import computing_of, listed, params_of, read_lyrics, require_device, require_format
 from jukebox_pl.errors import UserError
-from jukebox_pl.sessions.models import Ensemble
+from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Session
 from jukebox_pl.studio.form import SEED, request_of
 from jukebox_pl.types import SongRequest
@@ -41,7 +41,7 @@ def page_of(config: DictConfig) -> Page:
         raise UserError("run_dir is missing, as in run_dir=runs/demo: the folder of a finished run")
     start = request_in(config), params_of(config), SEED.read(config.seed)
     computing, formats = computing_of(config), [require_format(name) for name in listed(config.formats)]
-    ensemble = Ensemble(config.run_dir, require_device(config.device), config.compile, together=True)
+    ensemble = ModelPool(config.run_dir, require_device(config.device), config.compile, together=True)
     if importlib.util.find_spec("gradio") is None:
         raise UserError("the app needs gradio: pip install 'jukebox_pl[app]'")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -94,7 +94,7 @@ class AudioBatch(NamedTuple):
         return self.audio.numel()
 
 
-class SungBatch(NamedTuple):
+class AlignedBatch(NamedTuple):
     """Clips and their words: audio [B, 1, N]; spans [B, W, 2] in samples of the clip, (0, 0) where there is no word;
     letters [B, W, L], tokens from 1, 0 as padding and throughout for a word that the clip cuts."""
 

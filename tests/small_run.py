@@ -9,8 +9,8 @@ import torch
 
 from jukebox_pl import checkpoints
 from jukebox_pl.sessions.modes import MODES
-from jukebox_pl.sessions.orders import Order, Wish
-from jukebox_pl.sessions.work import Desk
+from jukebox_pl.sessions.orders import Overrides, SampleCommand
+from jukebox_pl.sessions.work import SessionContext
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.labels import Labeller, Vocabulary
 from jukebox_pl.types import SamplingParams, SongRequest
@@ -53,17 +53,17 @@ def save_run(folder: Path, seed: int = 0) -> Path:
 
 SECONDS = 1.6
 USUAL = {"seconds": SECONDS, "seed": 1, "artist": "Anna"}
-KINDS = {"request": vars(SongRequest()), "params": vars(SamplingParams()), "order": vars(Order())}
+KINDS = {"request": vars(SongRequest()), "params": vars(SamplingParams()), "order": vars(SampleCommand())}
 
 
-def sing(desk: Desk, mode: str = "new", **words: Any) -> Codes:
+def sing(desk: SessionContext, mode: str = "new", **words: Any) -> Codes:
     """Carries out an order, told as on the command line; returns the codes of the song `name`, seed_SEED by default."""
     told = (USUAL if mode == "new" else {}) | words
     kinds = {kind: {name: told.pop(name) for name in names if name in told} for kind, names in KINDS.items()}
     if prompt := kinds["order"].get("prompt"):
         told["prompt"] = prompt.fingerprint()
     seed, lowest = told.pop("seed", None), told.pop("lowest", None)
-    order = Order(Wish(kinds["request"], kinds["params"], {}, told, lowest, seed), **kinds["order"])
+    order = SampleCommand(Overrides(kinds["request"], kinds["params"], {}, told, lowest, seed), **kinds["order"])
     MODES[mode](desk, order)
     return desk.session.codes(order.name or f"seed_{seed}")
 

@@ -30,7 +30,7 @@ class Bundle:
     sample_rate: int
 
 
-class Shelf(Mapping[int, Prior]):
+class LazyPriors(Mapping[int, Prior]):
     """Priors on disk: whoever looks one up loads it, and nobody else holds it. See `load` for `dtype`.
 
     `lyrics_as_codes` lets them draw lyric symbols as codes. Raises UserError at once where one could not be loaded.
@@ -89,7 +89,7 @@ def load_bundle(
     folders = {int(level): inside(folder, path) for level, path in record["priors"].items()}
     if missing := sorted(set(range(len(vqvae.hops))) - folders.keys()):
         raise UserError(f"{folder} has no prior for level {missing}; train it with recipe=hierarchy run_dir={folder}")
-    priors = Shelf(folders, trusted, dtype, lyrics_as_codes)
+    priors = LazyPriors(folders, trusted, dtype, lyrics_as_codes)
     labellers = {level: found for level, place in folders.items() if (found := load_labeller(place))}
     return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record["sample_rate"])
 

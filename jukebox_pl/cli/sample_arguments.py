@@ -14,7 +14,7 @@ from omegaconf import DictConfig, ListConfig
 from jukebox_pl import audio
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.models import Computing
-from jukebox_pl.sessions.orders import Order, Wish
+from jukebox_pl.sessions.orders import Overrides, SampleCommand
 from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.types import Blend, SamplingParams, Section, SongRequest
 
@@ -34,8 +34,8 @@ def place_of(config: DictConfig) -> tuple[Path, str | None]:
     return out.parent, out.name
 
 
-def order_of(config: DictConfig, given: Collection[str], name: str | None) -> Order:
-    return Order(
+def order_of(config: DictConfig, given: Collection[str], name: str | None) -> SampleCommand:
+    return SampleCommand(
         wish=wish_of(config, config if config.mode == "new" else given),
         node=None if config.node is None else str(config.node),
         name=name,
@@ -61,10 +61,10 @@ def place_among_processes() -> dict[str, int]:
     return {"rank": rank, "world": world}
 
 
-def wish_of(config: DictConfig, given: Collection[str]) -> Wish:
+def wish_of(config: DictConfig, given: Collection[str]) -> Overrides:
     """What was said of the settings `given`."""
     request, params, computing = vars(request_of(config)), vars(params_of(config)), vars(computing_of(config))
-    return Wish(
+    return Overrides(
         request={name: value for name, value in request.items() if WRITTEN.get(name, name) in given},
         params={name: value for name, value in params.items() if name in given},
         computing={name: value for name, value in computing.items() if name in given},

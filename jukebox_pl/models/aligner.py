@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from jukebox_pl.models.vqvae import keep_variance
+from jukebox_pl.models.vqvae import variance_preserving_init
 from jukebox_pl.nn.resnet1d import Resnet1D
-from jukebox_pl.types import SungBatch
+from jukebox_pl.types import AlignedBatch
 
 SILENCE = 0
 NEVER = -1e4  # finite, or there would be no gradient
@@ -74,7 +74,7 @@ class AcousticModel(nn.Module):
         self.body = Resnet1D(width, depth, cycle=cycle)
         self.dropout = nn.Dropout1d(dropout)
         self.out = nn.Conv1d(width, 1 + len(characters), 1)
-        self.apply(keep_variance)
+        self.apply(variance_preserving_init)
 
     @property
     def frame_seconds(self) -> float:
@@ -107,7 +107,7 @@ def sung_frames(frames: Tensor, length: int) -> Tensor:
     return ((positions >= start) & (positions < end)).any(1)
 
 
-def alignment_loss(model: AcousticModel, batch: SungBatch) -> Tensor:
+def alignment_loss(model: AcousticModel, batch: AlignedBatch) -> Tensor:
     """-log p a frame of silence between the words, and of every whole word's letters inside it."""
     log_probs = model(batch.audio[:, 0])
     frames = model.frames(batch.spans).clamp(max=log_probs.shape[1])

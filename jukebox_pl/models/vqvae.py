@@ -89,7 +89,7 @@ class UpBlock(nn.Module):
         return x
 
 
-def keep_variance(module: nn.Module) -> None:
+def variance_preserving_init(module: nn.Module) -> None:
     """Starts convolutions so that they keep the size of what goes through them, and residual blocks as the identity."""
     if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
         transposed = isinstance(module, nn.ConvTranspose1d)
@@ -189,7 +189,7 @@ class VQVAE(nn.Module):
         )
         self.hops = tuple(level.hop for level in self.levels)
         if not released_init:
-            self.apply(keep_variance)
+            self.apply(variance_preserving_init)
 
     def encode(self, audio: Tensor, levels: Sequence[int] | None = None) -> list[Tensor]:
         """audio [B, 1, N], N a multiple of the top hop, to codes [B, N / hop] of the levels asked for (all by default)."""

@@ -28,7 +28,7 @@ def zero_init(layer: Part) -> Part:
 
 
 class Conv1d(nn.Conv1d):
-    """Sampling and encoding on a CPU take sound for an image one pixel high, channels last: oneDNN is faster at those."""
+    """Sampling and encoding on a CPU take to_ncw for an to_nchw one pixel high, channels last: oneDNN is faster at those."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not inference_on_cpu(x):
@@ -36,7 +36,7 @@ class Conv1d(nn.Conv1d):
         if self.kernel_size == (1,):
             return F.linear(x.transpose(1, 2), self.weight.squeeze(2), self.bias).transpose(1, 2)
         shape = (1, *self.stride), (0, *self.padding), (1, *self.dilation)
-        return sound(F.conv2d(image(x), image(self.weight), self.bias, *shape))
+        return to_ncw(F.conv2d(to_nchw(x), to_nchw(self.weight), self.bias, *shape))
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):
@@ -45,19 +45,19 @@ class ConvTranspose1d(nn.ConvTranspose1d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if not inference_on_cpu(x):
             return super().forward(x)
-        return sound(F.conv_transpose2d(image(x), image(self.weight), self.bias, (1, *self.stride), (0, *self.padding)))
+        return to_ncw(F.conv_transpose2d(to_nchw(x), to_nchw(self.weight), self.bias, (1, *self.stride), (0, *self.padding)))
 
 
 def inference_on_cpu(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
-def image(x: Tensor) -> Tensor:
+def to_nchw(x: Tensor) -> Tensor:
     """[B, C, T] to [B, C, 1, T] with its channels side by side in memory."""
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
-def sound(x: Tensor) -> Tensor:
+def to_ncw(x: Tensor) -> Tensor:
     """The way back; memory stays as it is."""
     return x.contiguous(memory_format=torch.channels_last).squeeze(2)
 
@@ -76,20 +76,20 @@ class ResidualBlock(nn.Module):
 
     def write(self, x: Tensor, out: Tensor) -> Tensor:
         """`forward` into `out`, so many positions at once that what lies in between stays in a processor's cache."""
-        weight = image(self.dilated.weight)
+        weight = to_nchw(self.dilated.weight)
         for start in range(0, x.shape[2], POSITIONS_AT_ONCE):
             here = slice(start, start + POSITIONS_AT_ONCE)
             hidden = F.conv2d(self._seen_from(x, here), weight, self.dilated.bias, dilation=(1, *self.dilated.dilation))
-            torch.add(x[..., here], self.pointwise(sound(hidden).relu_()), alpha=self.scale, out=out[..., here])
+            torch.add(x[..., here], self.pointwise(to_ncw(hidden).relu_()), alpha=self.scale, out=out[..., here])
         return out
 
     def _seen_from(self, x: Tensor, here: slice) -> Tensor:
-        """The image that the dilated convolution reads to write `here`: after ReLU, with zeros beyond the ends of x."""
+        """The to_nchw that the dilated convolution reads to write `here`: after ReLU, with zeros beyond the ends of x."""
         length, (reach,) = x.shape[2], self.dilated.dilation
         first, end = here.start - reach, min(here.stop, length) + reach
         rows = x[..., max(first, 0) : end].transpose(1, 2)
         padded = F.pad(rows, (0, 0, max(-first, 0), max(end - length, 0)))
-        return image(padded.relu_().transpose(1, 2))
+        return to_nchw(padded.relu_().transpose(1, 2))
 
 
 class Resnet1D(nn.Sequential):

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.sampling.levels import UNDRAWN, Level
-from jukebox_pl.sampling.voices import Script
+from jukebox_pl.sampling.levels import MISSING, Level
+from jukebox_pl.sampling.voices import ConditioningSchedule
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SongRequest, is_number
 
@@ -47,7 +47,7 @@ def require_seeds(seeds: Sequence[int], songs: int) -> None:
         raise UserError(f"expected a seed of 0 or more for each of {songs} songs, found {list(seeds)}")
 
 
-def require_names(script: Script, labeller: Labeller) -> None:
+def require_names(script: ConditioningSchedule, labeller: Labeller) -> None:
     """Raises UserError for an artist or a genre that the models do not know."""
     for voice in script.voices:
         for song in voice.songs:
@@ -72,7 +72,7 @@ def require_codes(codes: Mapping[int, Tensor], songs: int, levels: int, bins: in
             found = f"{given.dtype} {list(given.shape)}"
             raise UserError(f"codes of level {level}: expected integers [{songs}, T], found {found}")
         low, high = (int(given.long().min()), int(given.long().max())) if given.numel() else (0, 0)
-        if not UNDRAWN <= low <= high < bins:
+        if not MISSING <= low <= high < bins:
             raise UserError(f"codes of level {level} must lie in [0, {bins}), found {low} to {high}: of another VQ-VAE?")
 
 
@@ -94,7 +94,7 @@ def require_whole(number: int, level: Level) -> Level:
     return level
 
 
-def warn_of_length(prior: Prior, scripts: Sequence[Script]) -> None:
+def warn_of_length(prior: Prior, scripts: Sequence[ConditioningSchedule]) -> None:
     """Warns of a song longer than any that the prior has seen: its timing goes on as at the end of the longest."""
     song = max((script.voices[0].songs[0] for script in scripts), key=lambda song: song.duration)
     for conditioner in prior.conditioners.values():

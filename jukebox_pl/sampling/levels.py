@@ -15,18 +15,18 @@ from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.sampling.decoding import Decoder, Engine
 from jukebox_pl.sampling.logits import uniforms
-from jukebox_pl.sampling.voices import Script, condition
-from jukebox_pl.sampling.windows import Stretch, segments, stretches
+from jukebox_pl.sampling.voices import ConditioningSchedule, condition
+from jukebox_pl.sampling.windows import Span, segments, stretches
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import LevelParams
 
-UNDRAWN = -1  # stands where a code is still to be drawn
+MISSING = -1  # stands where a code is still to be drawn
 
 
 class Progress(NamedTuple):
     """Where the sampling of a level stands after the window at `start`: `done` of `total` codes a song.
 
-    `codes` [B, n] reach to the last one there is. UNDRAWN (-1) stands where one is missing, as with parallel windows; given
+    `codes` [B, n] reach to the last one there is. MISSING (-1) stands where one is missing, as with parallel windows; given
     to the sampler as they are, it goes on from there.
     """
 
@@ -41,14 +41,14 @@ OnStep = Callable[[int, int, int], None]  # level, codes done, codes in all
 
 
 class Level:
-    """A level of codes [B, total]; UNDRAWN stands where one is missing. No further ones than the first `stop` are drawn.
+    """A level of codes [B, total]; MISSING stands where one is missing. No further ones than the first `stop` are drawn.
 
     `end`: how many there are in the end.
     """
 
     def __init__(self, codes: Tensor, stop: int):
         self.codes = codes
-        self.end = stop if (codes[:, stop:] == UNDRAWN).any() else codes.shape[1]
+        self.end = stop if (codes[:, stop:] == MISSING).any() else codes.shape[1]
 
     def reach(self, needed: int) -> Iterator[Progress]:
         """Draws what is missing among the first `needed` codes, window by window."""
@@ -56,14 +56,14 @@ class Level:
 
     def missing(self) -> Tensor:
         """Which codes [B, end] are not there."""
-        return self.codes[:, : self.end] == UNDRAWN
+        return self.codes[:, : self.end] == MISSING
 
     def beginning(self) -> Tensor:
         """The codes up to the first missing one."""
         return self.codes[:, : int((~self.missing().any(0)).int().cumprod(0).sum())]
 
 
-class Singer:
+class LevelSampler:
     """The part of a sampler that sings one level, of whose codes `factor` go to one above.
 
     `find` is asked for the prior when it is needed first, and again after a rest.
@@ -91,7 +91,7 @@ class Singer:
             torch.cuda.empty_cache()  # else what the next prior needs in other sizes comes on top
 
 
-class Part(NamedTuple):
+class BatchRow(NamedTuple):
     """Codes [begin, end) of one song of the batch."""
 
     song: int
@@ -99,15 +99,15 @@ class Part(NamedTuple):
     end: int
 
 
-class LevelLoop(Level):
+class LevelState(Level):
     """A level that is sampled, for every song what its script and its seed say. `above` is None at the top."""
 
     def __init__(
         self,
         codes: Tensor,
         stop: int,
-        singer: Singer,
-        scripts: Sequence[Script],
+        singer: LevelSampler,
+        scripts: Sequence[ConditioningSchedule],
         params: LevelParams,
         seeds: Sequence[int],
         above: Level | None = None,
@@ -127,21 +127,21 @@ class LevelLoop(Level):
             self._draw(group, stretch)
             yield self._progress(group[0].begin + stretch.start)
 
-    def _plan(self) -> Iterator[tuple[list[Part], Stretch]]:
+    def _plan(self) -> Iterator[tuple[list[BatchRow], Span]]:
         """What misses the same codes goes side by side: songs, and segments of each."""
         ends, length = segments(self.codes.shape[1], self.params.parallel_windows, self.singer.factor)
         missing = F.pad(self.missing(), (0, self.codes.shape[1] - self.end))
-        groups: dict[bytes, list[Part]] = {}
+        groups: dict[bytes, list[BatchRow]] = {}
         for begin, end in ends:
             for song, inside in enumerate(missing[:, begin:end].tolist()):
                 # A shorter segment goes on as it ends; what it draws beyond its end is left out.
                 wanted = bytes(inside + inside[-1:] * (length - len(inside)))
-                groups.setdefault(wanted, []).append(Part(song, begin, end))
+                groups.setdefault(wanted, []).append(BatchRow(song, begin, end))
         for wanted, group in groups.items():
             for stretch in stretches(wanted, self.singer.prior.ctx, self._hop(), self._cuts(group)):
                 yield group, stretch
 
-    def _cuts(self, group: Sequence[Part]) -> list[int]:
+    def _cuts(self, group: Sequence[BatchRow]) -> list[int]:
         """Where in a part a voice begins."""
         hop = self.singer.samples_per_code
         return sorted({-(-voice.begin // hop) - part.begin for part in group for voice in self.scripts[part.song].voices})
@@ -151,7 +151,7 @@ class LevelLoop(Level):
         unit = self.singer.factor
         return max(int(self.params.hop_fraction * self.singer.prior.ctx) // unit * unit, unit)
 
-    def _draw(self, group: Sequence[Part], stretch: Stretch) -> None:
+    def _draw(self, group: Sequence[BatchRow], stretch: Span) -> None:
         """Fills in a stretch of every part of the group."""
         # Where a lyric symbol was drawn stands code 0 for the windows to come, as in the original.
         fresh = self._decode(group, stretch)[:, stretch.first - stretch.start :].clamp(min=0)
@@ -159,7 +159,7 @@ class LevelLoop(Level):
             first, last = part.begin + stretch.first, min(part.begin + stretch.last, part.end)
             self.codes[part.song, first:last] = codes[: max(last - first, 0)]
 
-    def _decode(self, group: Sequence[Part], stretch: Stretch) -> Tensor:
+    def _decode(self, group: Sequence[BatchRow], stretch: Span) -> Tensor:
         """The window in every part, up to the end of the stretch: [len(group), last - start]."""
         known = side_by_side(self.codes, group, stretch.start, stretch.first).clamp(min=0)
         noise = side_by_side(self.noise, group, stretch.start, stretch.last)
@@ -176,7 +176,7 @@ class LevelLoop(Level):
             where = f"level {self.singer.level}, window at {group[0].begin + stretch.start}"
             raise UserError(f"{where}: {error}; train this prior again") from None
 
-    def _condition(self, group: Sequence[Part], stretch: Stretch) -> Conditioning:
+    def _condition(self, group: Sequence[BatchRow], stretch: Span) -> Conditioning:
         """What the prior is told of the window in every part: the same spans as in training."""
         hop, factor = self.singer.samples_per_code, self.singer.factor
         upper = side_by_side(self.above.codes, group, stretch.start, stretch.end, factor) if self.above else None
@@ -196,6 +196,6 @@ class LevelLoop(Level):
         return Progress(self.singer.level, start, done, self.end, self.codes[:, :last].clone())
 
 
-def side_by_side(rows: Tensor, parts: Sequence[Part], first: int, last: int, factor: int = 1) -> Tensor:
+def side_by_side(rows: Tensor, parts: Sequence[BatchRow], first: int, last: int, factor: int = 1) -> Tensor:
     """Codes [first, last), counted from the beginning of each part, of rows [songs, T / factor]: [parts, n]."""
     return torch.stack([rows[part.song, (part.begin + first) // factor : (part.begin + last) // factor] for part in parts])

@@ -13,9 +13,9 @@ from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling import checks
 from jukebox_pl.sampling.decoding import Engine
-from jukebox_pl.sampling.levels import UNDRAWN, Level, LevelLoop, OnStep, Progress, Singer
+from jukebox_pl.sampling.levels import MISSING, Level, LevelSampler, LevelState, OnStep, Progress
 from jukebox_pl.sampling.streaming import AudioChunk, ChunkDecoder
-from jukebox_pl.sampling.voices import Script, script
+from jukebox_pl.sampling.voices import ConditioningSchedule, script
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import LevelParams, SampledSong, SamplingParams, SongRequest
 
@@ -28,7 +28,7 @@ class Sampler:
     """Samples songs from a VQ-VAE, a prior a level and a labeller a level.
 
     There is one loop. A song from nothing, primed, continued, upsampled or with a gap filled in differ only in the codes
-    that it starts from: those given are kept, those missing (UNDRAWN, -1, or beyond the end) are drawn. The same request,
+    that it starts from: those given are kept, those missing (MISSING, -1, or beyond the end) are drawn. The same request,
     parameters and seed give the same codes, whatever is sampled beside it and wherever it was interrupted.
 
     `priors` are looked up when their level is begun. Unless `keep` is set, each is let go when its level is done; where
@@ -48,7 +48,7 @@ class Sampler:
         self.vqvae, self.priors, self.labellers = vqvae.to(device), priors, labellers
         self.sample_rate, self.device, self.engine = sample_rate, torch.device(device), engine or Engine()
         self.keep, self.hops, self.top = keep, vqvae.hops, len(vqvae.hops) - 1
-        self._singers: dict[int, Singer] = {}
+        self._singers: dict[int, LevelSampler] = {}
 
     def sample(
         self,
@@ -63,7 +63,7 @@ class Sampler:
     ) -> SampledSong:
         """One song.
 
-        `codes` [T_l] by level are kept; missing ones are UNDRAWN or lie beyond their end. `levels` are sampled (all by
+        `codes` [T_l] by level are kept; missing ones are MISSING or lie beyond their end. `levels` are sampled (all by
         default); a level above them is given whole. The audio is that of the lowest. At `until_seconds` every level
         stops, with a whole code of the top; upper levels that are given further are read further.
 
@@ -163,16 +163,18 @@ class Sampler:
         for level in set(erased) & set(levels or erased):
             times = hop // self.hops[level]
             erased[level] = erased[level].clone()
-            erased[level][..., first * times : last * times] = UNDRAWN
+            erased[level][..., first * times : last * times] = MISSING
         return erased
 
-    def singer(self, level: int) -> Singer:
+    def singer(self, level: int) -> LevelSampler:
         """What samples one level. Raises UserError when there is no prior for it."""
         if level not in self.priors:
             raise UserError(f"there is no prior for level {level}, only for {sorted(self.priors)}")
         if level not in self._singers:
             factor = 1 if level == self.top else self.hops[level + 1] // self.hops[level]
-            made = Singer(level, self.hops[level], factor, self.labellers[level], partial(self._prior, level), self.engine)
+            made = LevelSampler(
+                level, self.hops[level], factor, self.labellers[level], partial(self._prior, level), self.engine
+            )
             self._singers[level] = made
         return self._singers[level]
 
@@ -212,7 +214,7 @@ class Sampler:
             rows = filled(given.get(level), len(requests), total, self.device)
             if level in sampled:
                 drawing = self.singer(level), scripts, self._params(params, level), seeds
-                made[level] = LevelLoop(rows, stop * times, *drawing, made.get(level + 1), on_step)
+                made[level] = LevelState(rows, stop * times, *drawing, made.get(level + 1), on_step)
                 if level == self.top and made[level].missing().any():
                     checks.warn_of_length(self.singer(level).prior, scripts)
             else:
@@ -237,7 +239,7 @@ class Sampler:
         strict = level == self.top and not isinstance(params.parallel_windows, tuple)
         return at._replace(parallel_windows=1) if strict else at
 
-    def _script(self, request: SongRequest) -> Script:
+    def _script(self, request: SongRequest) -> ConditioningSchedule:
         """A request made ready and checked against what the models know."""
         made = script(request, self.sample_rate)
         checks.require_names(made, self.labellers[self.top])
@@ -245,8 +247,8 @@ class Sampler:
 
 
 def filled(given: Tensor | None, songs: int, total: int, device: torch.device) -> Tensor:
-    """The codes that are there [songs, n], filled up with UNDRAWN to [songs, total]."""
-    rows = torch.full((songs, total), UNDRAWN, device=device)
+    """The codes that are there [songs, n], filled up with MISSING to [songs, total]."""
+    rows = torch.full((songs, total), MISSING, device=device)
     if given is not None:
         rows[:, : given.shape[1]] = given[:, :total].to(device)
     return rows

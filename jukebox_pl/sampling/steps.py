@@ -45,18 +45,18 @@ class Window:
         self.codes[:, : known.shape[1]] = known
         self.noise[:, : noise.shape[1]] = noise
         self.position.fill_(known.shape[1])
-        self._heed(params)
-        self._keep(cond)
+        self._set_params(params)
+        self._store_cond(cond)
         self.cache.position = 0
         for piece in known.split(prefill or self.prior.ctx, dim=1):
             logits = self.prior.next_logits(piece, cond, self.cache)
-        self._take(logits)
+        self._sample(logits)
 
     def _step(self) -> None:
         before = self.codes.index_select(1, self.position[None] - 1)
-        self._take(self.prior.step(before, self.cond, self.cache, self.position))
+        self._sample(self.prior.step(before, self.cond, self.cache, self.position))
 
-    def _take(self, logits: Tensor) -> None:
+    def _sample(self, logits: Tensor) -> None:
         """Draws from logits [B, bins] the code at `position`."""
         here = self.position[None]
         uniform = self.noise.index_select(1, here).squeeze(1)
@@ -65,14 +65,14 @@ class Window:
         self.peaks.index_copy_(1, here, logits.amax(-1, keepdim=True).float())
         self.position.add_(1)
 
-    def _heed(self, params: LevelParams) -> None:
+    def _set_params(self, params: LevelParams) -> None:
         """Numbers of `params` are tensors to a step; what else it does with them makes another graph."""
         self.temperature.fill_(params.temperature)
         self.p.fill_(params.top_p)
         self.top_k, self.top_p = kind = params.top_k, params.top_p > 0
         self.step = self._steps[kind] = self._steps.get(kind) or Replay(self._step)
 
-    def _keep(self, cond: Conditioning) -> None:
+    def _store_cond(self, cond: Conditioning) -> None:
         """A step reads of a condition only what is added at the positions; the cache keeps the lyrics."""
         if cond.positions is None:
             return

@@ -19,7 +19,7 @@ from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import Blend, Labels, Section, Song, SongRequest, is_number
 
 
-class Voice(NamedTuple):
+class Segment(NamedTuple):
     """What holds from a sample of the request on: songs that differ in artist and genres alone, and each one's weight.
 
     `text` is the part of the song over which the lyrics are spread; it begins at sample `text_begin` of the song.
@@ -37,18 +37,18 @@ class Voice(NamedTuple):
         return [labeller.labels(song, offset, duration)._replace(lyrics=lyrics) for song in self.songs]
 
 
-class Script(NamedTuple):
+class ConditioningSchedule(NamedTuple):
     """All that a request asks for: its voices over time, and the sample of the song at which it begins."""
 
-    voices: tuple[Voice, ...]
+    voices: tuple[Segment, ...]
     offset: int
 
-    def voice(self, sample: int) -> Voice:
+    def voice(self, sample: int) -> Segment:
         """Who sings at a sample of the request."""
         return self.voices[bisect_right([voice.begin for voice in self.voices], sample) - 1]
 
 
-def script(request: SongRequest, sample_rate: int) -> Script:
+def script(request: SongRequest, sample_rate: int) -> ConditioningSchedule:
     """Raises UserError for weights that are none and for sections out of order."""
     total = request.total_seconds or request.offset_seconds + request.seconds
     require_order(request.schedule, request.seconds)
@@ -61,8 +61,8 @@ def script(request: SongRequest, sample_rate: int) -> Script:
         part = bisect_right(new_lyrics, section.start_seconds) - 1
         begin, end = (round(seconds * sample_rate) for seconds in edges[part : part + 2])
         text = replace(song, duration=max(end - begin, 1), lyrics=section.lyrics or "")
-        voices.append(Voice(round(section.start_seconds * sample_rate), *blended(section, song), text, begin))
-    return Script(tuple(voices), round(request.offset_seconds * sample_rate))
+        voices.append(Segment(round(section.start_seconds * sample_rate), *blended(section, song), text, begin))
+    return ConditioningSchedule(tuple(voices), round(request.offset_seconds * sample_rate))
 
 
 def inherit(before: Section, section: Section) -> Section:

@@ -20,7 +20,7 @@ def windows(total: int, ctx: int, hop: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + ctx, total)
 
 
-class Stretch(NamedTuple):
+class Span(NamedTuple):
     """Codes [first, last) to be drawn in the window [start, end), from those before them in it."""
 
     start: int
@@ -29,7 +29,7 @@ class Stretch(NamedTuple):
     last: int
 
 
-def stretches(missing: Sequence[int], ctx: int, hop: int, cuts: Sequence[int] = ()) -> Iterator[Stretch]:
+def stretches(missing: Sequence[int], ctx: int, hop: int, cuts: Sequence[int] = ()) -> Iterator[Span]:
     """What is to be drawn in each window where `missing` says so, anew at every cut (ascending places)."""
     done = 0
     for start, end in windows(len(missing), ctx, hop):
@@ -37,7 +37,7 @@ def stretches(missing: Sequence[int], ctx: int, hop: int, cuts: Sequence[int] = 
         for (wanted, _), places in runs:
             if wanted:
                 first, *others = places
-                yield Stretch(start, end, first, first + len(others) + 1)
+                yield Span(start, end, first, first + len(others) + 1)
         done = end
 
 

@@ -11,19 +11,19 @@ from jukebox_pl.report.song_page import PAGE
 from jukebox_pl.sampling.checks import require_names
 from jukebox_pl.sampling.sharing import share
 from jukebox_pl.sampling.voices import script
-from jukebox_pl.sessions.models import Ready
+from jukebox_pl.sessions.models import LoadedModels
 from jukebox_pl.sessions.nodes import Node, Session
 from jukebox_pl.sessions.operations import OPERATIONS, operation_of
-from jukebox_pl.sessions.orders import Order
+from jukebox_pl.sessions.orders import SampleCommand
 from jukebox_pl.sessions.song_files import check_lyrics, write_song
-from jukebox_pl.sessions.work import PARTIAL, Desk, Work
+from jukebox_pl.sessions.work import PARTIAL, SessionContext, Work
 from jukebox_pl.types import SongRequest
 from jukebox_pl.utils.codes import Codes
 
 COMMAND = "python -m jukebox_pl.sample run_dir=… artist=… genre=… lyrics=FILE_OR_TEXT seconds=10 seed=1"
 
 
-def make(desk: Desk, order: Order, base: Node, prompt: Codes | None = None) -> None:
+def make(desk: SessionContext, order: SampleCommand, base: Node, prompt: Codes | None = None) -> None:
     """Makes the songs that are wished over `base` and are not there yet; `prompt` is the one that `base` had.
 
     Prints the page of each. Raises UserError, before anything is written, when they cannot be made.
@@ -41,7 +41,7 @@ def make(desk: Desk, order: Order, base: Node, prompt: Codes | None = None) -> N
             deliver(desk.session, ready, names, order)
 
 
-def asked_of(desk: Desk, order: Order, base: Node) -> Node:
+def asked_of(desk: SessionContext, order: SampleCommand, base: Node) -> Node:
     """`base` under the wish. Raises UserError when it makes no sense."""
     require_understood(base.operation, order.wish.arguments)
     operation = operation_of(order.wish.over(base))
@@ -62,7 +62,7 @@ def require_understood(operation: str, arguments: Mapping[str, object]) -> None:
             raise UserError(f"{name} means nothing to mode={operation}, only to mode={' or '.join(others)}")
 
 
-def candidates(asked: Node, order: Order) -> dict[str, Node]:
+def candidates(asked: Node, order: SampleCommand) -> dict[str, Node]:
     """The nodes to make by name, those of this process."""
     if order.name and order.candidates > 1:
         raise UserError(
@@ -79,7 +79,7 @@ def is_whole(session: Session, name: str, formats: Sequence[str]) -> bool:
     return there and bool(session.codes(name))
 
 
-def require_singable(request: SongRequest, ready: Ready) -> None:
+def require_singable(request: SongRequest, ready: LoadedModels) -> None:
     """Warns of letters that cannot be sung. Raises UserError for names that the models do not know."""
     labeller = ready.bundle.labellers[max(ready.bundle.labellers)]
     require_names(script(request, ready.bundle.sample_rate), labeller)
@@ -87,7 +87,7 @@ def require_singable(request: SongRequest, ready: Ready) -> None:
         check_lyrics(lyrics, labeller)
 
 
-def begin(desk: Desk, order: Order, nodes: Mapping[str, Node], prompt: Codes) -> Ready:
+def begin(desk: SessionContext, order: SampleCommand, nodes: Mapping[str, Node], prompt: Codes) -> LoadedModels:
     """Notes what is asked of the nodes that are not there yet; returns the models, which have been asked first."""
     node = next(iter(nodes.values()))
     ready = desk.ensemble.ready(node.computing, len(nodes) * node.params.side_by_side)
@@ -111,7 +111,7 @@ def fitting(prompt: Codes, node: Node) -> Codes:
     return {level: codes for level, codes in prompt.items() if level in node.levels}
 
 
-def deliver(session: Session, ready: Ready, names: Sequence[str], order: Order) -> None:
+def deliver(session: Session, ready: LoadedModels, names: Sequence[str], order: SampleCommand) -> None:
     """Sings nodes that differ in their seed alone, and writes what there is to hear and to see."""
     for name, song in zip(names, Work(session, ready.sampler, names).sing(order.stream), strict=True):
         page = write_song(session.place(name), song, ready.bundle, order.formats, {"command": COMMAND})

@@ -20,7 +20,7 @@ from textwrap import shorten
 from typing import Any
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.sampling.levels import UNDRAWN
+from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sessions.models import Computing, Models
 from jukebox_pl.types import SamplingParams, Section, SongRequest
 from jukebox_pl.utils import codes as codes_file
@@ -245,5 +245,5 @@ def require_fit(codes: Codes, node: Node) -> None:
     for level, array in codes.items():
         if len(array) > node.lengths.get(level, 0):
             raise ValueError(f"{len(array)} codes at level {level}, expected at most {node.lengths.get(level, 'none')}")
-        if wrong := [code for code in (array.min(initial=0), array.max(initial=0)) if not UNDRAWN <= code < bins]:
+        if wrong := [code for code in (array.min(initial=0), array.max(initial=0)) if not MISSING <= code < bins]:
             raise ValueError(f"code {wrong[0]} at level {level}, expected below {bins}")

@@ -14,7 +14,7 @@ from torch import Tensor
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.sessions.nodes import Node
-from jukebox_pl.sessions.orders import Wish
+from jukebox_pl.sessions.orders import Overrides
 
 Tensors = Mapping[int, Tensor]  # codes [T] by level
 
@@ -29,7 +29,7 @@ class Operation:
         """A song that is made of `parent`, before anything is said of it."""
         return replace(parent, operation=operation, parent=name, arguments={}, hashes={})
 
-    def asked(self, node: Node, wish: Wish) -> Node:
+    def asked(self, node: Node, wish: Overrides) -> Node:
         """`node` under a wish."""
         return wish.over(node)
 
@@ -50,7 +50,7 @@ class New(Operation):
 class Extend(Operation):
     """On to `seconds` in all."""
 
-    def asked(self, node: Node, wish: Wish) -> Node:
+    def asked(self, node: Node, wish: Overrides) -> Node:
         asked = super().asked(node, wish)
         request = asked.request
         if request.total_seconds is None or "total_seconds" in wish.request:
@@ -76,7 +76,7 @@ class Cut(Operation):
         whole = request.total_seconds or request.offset_seconds + request.seconds
         return super().child(operation, name, replace(parent, request=replace(request, total_seconds=whole)))
 
-    def asked(self, node: Node, wish: Wish) -> Node:
+    def asked(self, node: Node, wish: Overrides) -> Node:
         asked = super().asked(node, wish)
         at = asked.arguments["at"]
         schedule = tuple(section for section in asked.request.schedule if section.start_seconds < at)

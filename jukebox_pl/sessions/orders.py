@@ -11,7 +11,7 @@ from jukebox_pl.sessions.prompts import Prompt
 
 
 @dataclass(frozen=True)
-class Wish:
+class Overrides:
     """What a user said, and nothing of what they left open: fields of the request, the params, the computing, ..."""
 
     request: Mapping[str, Any] = field(default_factory=dict)
@@ -35,14 +35,14 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Order:
+class SampleCommand:
     """What is wished of which node, and how it is delivered.
 
     `node` is the one to start from, None the picked one. `name` is the one to make, None one that follows from what is
     asked. Of the `candidates`, whose seeds follow each other, this process makes every `world`-th from its `rank` on.
     """
 
-    wish: Wish = field(default_factory=Wish)
+    wish: Overrides = field(default_factory=Overrides)
     node: str | None = None
     name: str | None = None
     prompt: Prompt | None = None

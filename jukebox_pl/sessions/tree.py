@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.report.song_page import plain
-from jukebox_pl.sampling.levels import UNDRAWN
+from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sessions.nodes import Node, Session, printable
 from jukebox_pl.sessions.song_files import warn
 from jukebox_pl.utils.codes import Codes
@@ -53,7 +53,7 @@ def readable(session: Session) -> dict[str, tuple[Node, str]]:
 
 def describe(node: Node, codes: Codes) -> str:
     """What was done, to whom it is to sound, and how many seconds there are of each level."""
-    done = [int((codes.get(level, NOTHING) != UNDRAWN).sum()) for level in node.levels]
+    done = [int((codes.get(level, NOTHING) != MISSING).sum()) for level in node.levels]
     seconds = [f"{node.models.seconds(level, number):.1f}" for level, number in zip(node.levels, done, strict=True)]
     arguments = [f"{name} {plain(value)}" for name, value in node.arguments.items()]
     names = [plain(value) for value in (node.request.artist, node.request.genres) if value]

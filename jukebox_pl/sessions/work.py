@@ -12,9 +12,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from jukebox_pl import audio
 from jukebox_pl.errors import UserError
-from jukebox_pl.sampling.levels import UNDRAWN
+from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sampling.sampler import OnWindow, Progress, Sampler
-from jukebox_pl.sessions.models import Ensemble
+from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Node, Session
 from jukebox_pl.sessions.operations import Tensors, operation_of
 from jukebox_pl.sessions.song_files import Shown, show_progress
@@ -25,11 +25,11 @@ from jukebox_pl.utils.differences import differences
 PARTIAL = "song.partial.wav"
 
 
-class Desk(NamedTuple):
+class SessionContext(NamedTuple):
     """Where songs are worked at: those there are, and the models that sing."""
 
     session: Session
-    ensemble: Ensemble
+    ensemble: ModelPool
 
     def node(self, name: str) -> Node:
         """A node to go on from. Raises UserError when other models made it."""
@@ -95,7 +95,7 @@ def start(node: Node, given: Tensors, sampler: Sampler) -> dict[int, Tensor]:
     return {level: codes[level] for level in node.levels if level in codes}
 
 
-def replay(desk: Desk, name: str) -> int:
+def replay(desk: SessionContext, name: str) -> int:
     """Samples a node and all it comes from once more; returns the number of its codes.
 
     Raises UserError naming the first code that differs from those on disk.
@@ -124,11 +124,11 @@ def require_same(session: Session, name: str, again: Tensors) -> Tensors:
 
 
 def side_by_side(songs: Sequence[Tensors]) -> dict[int, Tensor]:
-    """Codes [T] of several songs as [B, T], with UNDRAWN where one is behind."""
+    """Codes [T] of several songs as [B, T], with MISSING where one is behind."""
     nothing = torch.zeros(0, dtype=torch.long)
     levels = {level for codes in songs for level in codes}
     rows = {level: [codes.get(level, nothing) for codes in songs] for level in levels}
-    return {level: pad_sequence(codes, batch_first=True, padding_value=UNDRAWN) for level, codes in rows.items()}
+    return {level: pad_sequence(codes, batch_first=True, padding_value=MISSING) for level, codes in rows.items()}
 
 
 def tensors(codes: Codes) -> dict[int, Tensor]:

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.report.song_page import PAGE
-from jukebox_pl.sampling.levels import UNDRAWN
+from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sampling.sampler import Progress
 from jukebox_pl.sessions.making import require_singable
-from jukebox_pl.sessions.models import Computing, Ensemble, Ready
+from jukebox_pl.sessions.models import Computing, LoadedModels, ModelPool
 from jukebox_pl.sessions.nodes import CODES, Node, Session
 from jukebox_pl.sessions.song_files import write_song
 from jukebox_pl.sessions.work import arrays, codes_so_far
@@ -48,7 +48,7 @@ class Stopped(Exception):
 class Take:
     """One song, a node of a session: go through `sing()` once, then find it in `song`, which stays None when stopped."""
 
-    def __init__(self, ready: Ready, session: Session, name: str, node: Node, formats: Sequence[str] = ()):
+    def __init__(self, ready: LoadedModels, session: Session, name: str, node: Node, formats: Sequence[str] = ()):
         self.ready, self.session, self.name, self.node, self.formats = ready, session, name, node, formats
         self.song: SampledSong | None = None
         self.steps: dict[int, Step] = {}
@@ -108,7 +108,7 @@ class Take:
         return song
 
     def _there(self, level: int, codes: Tensor) -> Step:
-        return Step(level, int((codes != UNDRAWN).sum()), self.node.lengths[level], None)
+        return Step(level, int((codes != MISSING).sum()), self.node.lengths[level], None)
 
     def _on_window(self, at: Progress) -> None:
         self._codes = self._codes | {at.level: at.codes[0].cpu()}
@@ -128,7 +128,7 @@ class Take:
 
 def beginning(codes: Tensor) -> Tensor:
     """Of codes [T] those up to the first missing one."""
-    return codes[: int((codes != UNDRAWN).int().cumprod(0).sum())]
+    return codes[: int((codes != MISSING).int().cumprod(0).sum())]
 
 
 def name_for(node: Node, session: Session) -> str:
@@ -148,7 +148,7 @@ def is_free(session: Session, name: str, node: Node) -> bool:
 class Studio:
     """A run's models, that sing for whoever asks, one song at a time, in a session. `formats` come beside the wav."""
 
-    def __init__(self, ensemble: Ensemble, computing: Computing, session: Session, formats: Sequence[str] = ()):
+    def __init__(self, ensemble: ModelPool, computing: Computing, session: Session, formats: Sequence[str] = ()):
         self.models, self.computing, self.session, self.formats = ensemble.models, computing, session, formats
         self.ready = ensemble.ready(computing)
         self.labeller = self.ready.bundle.labellers[self.models.top]

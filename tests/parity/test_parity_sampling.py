@@ -6,7 +6,7 @@ from golden_data import RATE, arrays_of, numbers_of, pack, songs_of, unpack
 
 from jukebox_pl.sampling.alignment import align
 from jukebox_pl.sampling.decoding import sample_codes
-from jukebox_pl.sampling.levels import UNDRAWN, Level, LevelLoop
+from jukebox_pl.sampling.levels import MISSING, Level, LevelState
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.sampling.voices import Script, Voice, script
 from jukebox_pl.types import Labels, SamplingParams, SongRequest
@@ -73,9 +73,9 @@ def level_loop(data, vqvae, prior, total, upper=None):
         for song, offset in zip(*data.songs(), strict=True)
     ]
     singer = Sampler(vqvae, {level: prior}, {level: data.labeller()}, RATE).singer(level)
-    undrawn = torch.full((len(scripts), total), UNDRAWN)
+    undrawn = torch.full((len(scripts), total), MISSING)
     above = None if upper is None else Level(upper, upper.shape[1])
-    return LevelLoop(undrawn, total, singer, scripts, GREEDY.at(level), [0] * len(scripts), above)
+    return LevelState(undrawn, total, singer, scripts, GREEDY.at(level), [0] * len(scripts), above)
 
 
 @torch.no_grad()

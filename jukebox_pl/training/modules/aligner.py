@@ -14,7 +14,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.models.aligner import NEVER, SILENCE, AcousticModel, alignment_loss, sung_frames
 from jukebox_pl.training.modules.base import StageModule
 from jukebox_pl.training.optim import OptimConfig
-from jukebox_pl.types import SungBatch
+from jukebox_pl.types import AlignedBatch
 
 
 class AlignerModule(StageModule):
@@ -29,25 +29,25 @@ class AlignerModule(StageModule):
         super().__init__(model, optim)
         self.background = background
 
-    def training_step(self, batch: SungBatch, index: int) -> Tensor:
+    def training_step(self, batch: AlignedBatch, index: int) -> Tensor:
         torch.manual_seed(self.global_step)  # what is hidden and dropped is the same after a resume
         loss = alignment_loss(self.model, self._with_background(batch))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.audio))
         return loss
 
-    def validation_step(self, batch: SungBatch, index: int) -> None:
+    def validation_step(self, batch: AlignedBatch, index: int) -> None:
         self.log("held_out/loss", alignment_loss(self.model, batch), prog_bar=True, batch_size=len(batch.audio))
         errors = list(onset_errors(self.model, batch))
         if errors:
             self.log("held_out/onset_error_seconds", float(np.mean(errors)), prog_bar=True, batch_size=len(errors))
 
-    def _with_background(self, batch: SungBatch) -> SungBatch:
+    def _with_background(self, batch: AlignedBatch) -> AlignedBatch:
         loudness = batch.audio.square().mean(-1, keepdim=True).sqrt() + 1e-5
         gain = self.background * torch.rand(len(batch.audio), 1, 1, device=batch.audio.device)
         return batch._replace(audio=batch.audio + gain * loudness * (batch.audio / loudness).roll(1, 0))
 
 
-def onset_errors(model: AcousticModel, batch: SungBatch) -> Iterator[float]:
+def onset_errors(model: AcousticModel, batch: AlignedBatch) -> Iterator[float]:
     """Seconds between where each whole word of the clips begins and where alignment finds it."""
     log_probs, frames = model(batch.audio[:, 0]), model.frames(batch.spans)
     known = (batch.letters != SILENCE).any(-1)

@@ -17,9 +17,9 @@ from jukebox_pl.training.optim import OptimConfig
 
 
 class StageModule(pl.LightningModule):
-    """Trains `model`, a network that knows nothing of Lightning. `entrances`: its methods called besides `forward`."""
+    """Trains `model`, a plain network. `fsdp_forward_methods`: those of its methods that are called besides `forward`."""
 
-    entrances: tuple[str, ...] = ()
+    fsdp_forward_methods: tuple[str, ...] = ()
 
     def __init__(self, model: nn.Module, optim: OptimConfig | None = None):
         super().__init__()
@@ -38,7 +38,7 @@ class StageModule(pl.LightningModule):
         for module in [*self.model.modules()][::-1]:
             if isinstance(module, Block) or module is self.model:
                 fully_shard(module, mesh=mesh)
-        for name in self.entrances:
+        for name in self.fsdp_forward_methods:
             register_fsdp_forward_method(self.model, name)
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:

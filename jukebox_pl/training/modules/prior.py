@@ -15,7 +15,7 @@ class PriorModule(StageModule):
     """Logs bits per dim (`bpd`) of the codes and, where the prior reads lyrics, of the lyrics."""
 
     model: Prior
-    entrances = ("condition", "losses")
+    fsdp_forward_methods = ("condition", "losses")
 
     def __init__(self, model: Prior, optim: OptimConfig | None = None, lyrics_fraction: float = 0.4):
         super().__init__(model, optim)

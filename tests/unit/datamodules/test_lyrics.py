@@ -74,8 +74,8 @@ def test_a_clip_played_faster_has_its_words_earlier(data, sample, chance):
 
 
 def test_training_clips_change_speed_and_held_out_ones_do_not(data):
-    assert {crop.chances[0] for crop in data.held_out.spread(4)} == {1.0}
-    assert len({crop.chances[0] for crop, _ in zip(data.train.random((0, 1), [0]), range(8), strict=False)}) == 8
+    assert {crop.dropout_draws[0] for crop in data.held_out.spread(4)} == {1.0}
+    assert len({crop.dropout_draws[0] for crop, _ in zip(data.train.random((0, 1), [0]), range(8), strict=False)}) == 8
 
 
 def test_clips_without_words_make_a_batch(data, sample):

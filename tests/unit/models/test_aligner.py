@@ -7,7 +7,7 @@ import torch
 
 from jukebox_pl import checkpoints
 from jukebox_pl.models.aligner import SILENCE, AcousticModel, LogMel, alignment_loss, hide, sung_frames
-from jukebox_pl.types import SungBatch
+from jukebox_pl.types import AlignedBatch
 
 RATE, HOP = 8000, 160
 CONFIG = {
@@ -49,7 +49,7 @@ def sung(*words, length):
     spans = torch.tensor([[word[:2] for word in words]], dtype=torch.float32).reshape(1, len(words), 2)
     longest = max((len(letters) for *_, letters in words), default=0)
     letters = [[*letters, *[0] * (longest - len(letters))] for *_, letters in words]
-    return SungBatch(
+    return AlignedBatch(
         torch.zeros(1, 1, length), spans, torch.tensor([letters], dtype=torch.long).reshape(1, len(words), longest)
     )
 

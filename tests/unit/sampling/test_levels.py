@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from jukebox_pl.sampling.levels import UNDRAWN, Level, LevelLoop
+from jukebox_pl.sampling.levels import MISSING, Level, LevelState
 from jukebox_pl.sampling.voices import script
 from jukebox_pl.sampling.windows import segments
 from jukebox_pl.types import SamplingParams, SongRequest
@@ -25,7 +25,7 @@ def upper():
 def middle_level(real, upper, parallel, codes=None, request=REQUEST):
     """The level below `upper`; its `batches` list how many segments went side by side in each window."""
     total = upper.shape[1] * FACTOR
-    codes = torch.full((1, total), UNDRAWN) if codes is None else codes
+    codes = torch.full((1, total), MISSING) if codes is None else codes
     batches = []
 
     def decoder(cond, known, noise, *others):
@@ -35,7 +35,7 @@ def middle_level(real, upper, parallel, codes=None, request=REQUEST):
     params = PLAIN.at(1)._replace(parallel_windows=parallel)
     singer = copy.copy(real.singer(1))
     singer.decoder = decoder
-    loop = LevelLoop(codes, total, singer, [script(request, 320)], params, [1], Level(upper, upper.shape[1]))
+    loop = LevelState(codes, total, singer, [script(request, 320)], params, [1], Level(upper, upper.shape[1]))
     loop.batches = batches
     return loop
 
@@ -60,7 +60,7 @@ def test_segments_go_side_by_side_and_do_not_know_each_other(real, upper, parall
     assert set(level.batches) == {parallel}
     assert not drawn(strict).equal(whole)
     assert len(level.batches) < len(strict.batches)
-    begun = torch.full((1, TOTAL), UNDRAWN)
+    begun = torch.full((1, TOTAL), MISSING)
     begun[:, :5] = 9 - whole[:, :5]  # other codes at the beginning of the first segment
     changed = drawn(middle_level(real, upper, parallel, begun))
     second = segments(TOTAL, parallel, FACTOR)[0][1][0]

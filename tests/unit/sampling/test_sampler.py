@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.sampling.levels import UNDRAWN
+from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.types import SamplingParams, SongRequest
 
@@ -114,7 +114,7 @@ def test_what_is_sampled_up_to_a_moment_is_the_beginning_of_the_song(real, whole
 def test_what_is_erased_is_drawn_anew_and_all_else_is_kept(real, whole, levels):
     song, _ = whole
     erased = real.erase(song.codes, 0.75, 1.2, levels)
-    assert all((codes == UNDRAWN).any() == (levels is None or level in levels) for level, codes in erased.items())
+    assert all((codes == MISSING).any() == (levels is None or level in levels) for level, codes in erased.items())
     assert same(real.sample(SHORT, PLAIN, seed=1, codes=erased), song)
     other = real.sample(SHORT, PLAIN, seed=2, codes=erased)
     for level, codes in other.codes.items():
@@ -161,8 +161,8 @@ def test_songs_that_are_not_equally_far_each_go_on_from_where_they_are(real, who
     song, _ = whole
     other = real.sample(SHORT, PLAIN, seed=2)
     codes = {level: torch.stack([song.codes[level], other.codes[level]]) for level in (2, 1)}
-    codes[2][0, 12:] = UNDRAWN
-    codes[1][0, 17:] = UNDRAWN
+    codes[2][0, 12:] = MISSING
+    codes[1][0, 17:] = MISSING
     codes[1][1, :] = 9 - other.codes[1]  # given, though it would not have been drawn
     first, second = real.sample_batch([SHORT] * 2, PLAIN, [1, 2], codes)
     assert same(first, song)

@@ -11,9 +11,9 @@ import pytest
 from small_run import save_run, sing
 
 from jukebox_pl.sessions import song_files
-from jukebox_pl.sessions.models import Ensemble
+from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Session
-from jukebox_pl.sessions.work import Desk
+from jukebox_pl.sessions.work import SessionContext
 from jukebox_pl.utils.codes import Codes
 
 
@@ -36,21 +36,21 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(run_dir: Path, tmp_path: Path) -> Desk:
-    return Desk(Session(tmp_path / "songs"), Ensemble(run_dir))
+def desk(run_dir: Path, tmp_path: Path) -> SessionContext:
+    return SessionContext(Session(tmp_path / "songs"), ModelPool(run_dir))
 
 
 @pytest.fixture(scope="session")
 def begun(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A session of a whole song, and of another one of which there is only the top."""
-    desk = Desk(Session(tmp_path_factory.mktemp("begun") / "songs"), Ensemble(run_dir))
+    desk = SessionContext(Session(tmp_path_factory.mktemp("begun") / "songs"), ModelPool(run_dir))
     sing(desk, name="whole")
     sing(desk, name="top", seed=2, lowest=2)
     return desk.session.folder
 
 
 @pytest.fixture
-def songs(begun: Path, desk: Desk) -> dict[str, Codes]:
+def songs(begun: Path, desk: SessionContext) -> dict[str, Codes]:
     """The codes of `whole` and `top`, which are there from now on."""
     shutil.copytree(begun, desk.session.folder)
     return {name: desk.session.codes(name) for name in ("whole", "top")}

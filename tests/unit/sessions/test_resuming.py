@@ -17,10 +17,10 @@ from jukebox_pl import audio
 from jukebox_pl.cli.command import mistake_in
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.sessions.models import Ensemble
+from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Session
 from jukebox_pl.sessions.prompts import Prompt
-from jukebox_pl.sessions.work import PARTIAL, Desk
+from jukebox_pl.sessions.work import PARTIAL, SessionContext
 
 ORDERS = {
     "new": {"mode": "new"},
@@ -114,7 +114,7 @@ def unmusical(monkeypatch):
     def refuse(*_):
         raise AssertionError("the models were loaded")
 
-    monkeypatch.setattr(Ensemble, "ready", refuse)
+    monkeypatch.setattr(ModelPool, "ready", refuse)
 
 
 @pytest.mark.parametrize("order", [{}, {"mode": "extend", "node": "seed_1", "seconds": 2.4, "name": "longer"}])
@@ -157,7 +157,7 @@ def test_a_folder_with_another_song_is_refused_with_what_differs(desk, begun, un
 
 
 def test_a_song_of_other_models_is_not_gone_on_with(desk, songs, tmp_path):
-    other = Desk(desk.session, Ensemble(save_run(tmp_path / "other", seed=1)))
+    other = SessionContext(desk.session, ModelPool(save_run(tmp_path / "other", seed=1)))
     for mode, words in (("extend", {"seconds": 2.4}), ("branch", {"seed": 2}), ("replay", {})):
         with pytest.raises(
             UserError, match=r"whole was made by other models \(weights.prior 0: \w+ -> \w+.*the run that made it"

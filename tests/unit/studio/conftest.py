@@ -1,13 +1,13 @@
 import pytest
 
-from jukebox_pl.sessions.models import Computing, Ensemble
+from jukebox_pl.sessions.models import Computing, ModelPool
 from jukebox_pl.sessions.nodes import Session
 from jukebox_pl.studio.takes import Studio
 
 
 @pytest.fixture(scope="session")
 def ensemble(finished):
-    return Ensemble(finished)
+    return ModelPool(finished)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.text.characters import alphabet
 from jukebox_pl.training.modules.aligner import AlignerModule, onset_errors
 from jukebox_pl.training.optim import OptimConfig
-from jukebox_pl.types import SungBatch
+from jukebox_pl.types import AlignedBatch
 
 
 def network(characters, **size):
@@ -62,13 +62,13 @@ class Knows(torch.nn.Module):
     ],
 )
 def test_errors_are_those_of_whole_words(spans, letters, errors):
-    batch = SungBatch(torch.zeros(1, 1, 200), torch.tensor([spans]), torch.tensor([letters]))
+    batch = AlignedBatch(torch.zeros(1, 1, 200), torch.tensor([spans]), torch.tensor([letters]))
     assert list(onset_errors(Knows(), batch)) == pytest.approx(errors, abs=1e-6)
 
 
 def test_what_is_random_in_a_step_depends_on_the_step_alone():
     module = AlignerModule(network("ab"))
-    batch = SungBatch(torch.randn(4, 1, 11025), torch.zeros(4, 0, 2), torch.zeros(4, 0, 0, dtype=torch.long))
+    batch = AlignedBatch(torch.randn(4, 1, 11025), torch.zeros(4, 0, 2), torch.zeros(4, 0, 0, dtype=torch.long))
     module.log = lambda *_, **__: None
     first, again = (module.training_step(batch, index) for index in (0, 5))
     assert torch.equal(first, again)
@@ -77,7 +77,7 @@ def test_what_is_random_in_a_step_depends_on_the_step_alone():
 def test_every_clip_is_heard_with_another_in_its_background():
     module = AlignerModule(network("ab"), background=0.5)
     clips = torch.stack([torch.full((1, 100), 1.0), torch.full((1, 100), 10.0)])
-    mixed = module._with_background(SungBatch(clips, torch.zeros(2, 0, 2), torch.zeros(2, 0, 0, dtype=torch.long))).audio
+    mixed = module._with_background(AlignedBatch(clips, torch.zeros(2, 0, 2), torch.zeros(2, 0, 0, dtype=torch.long))).audio
     assert ((mixed >= clips) & (mixed <= 1.5001 * clips)).all()
     assert (mixed > clips).any()
 

@@ -1,0 +1,127 @@
+"""The one meter of the library: how far a long piece of work is, how fast, and how long it will still take.
+
+    with terminal_meter("codes") as meter:
+        meter.update("level 2", done=128, total=4096, note="window at 64")
+
+A meter shows nothing by itself; its face does: `Bars` in a terminal, `Lines` in a pipe or a log, any function of a `Status`
+elsewhere (the app's page, a test).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import IO, Any, NamedTuple, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+SECONDS_BETWEEN_LINES = 5.0
+SHORTEST = 1e-6  # seconds; a clock may stand still
+
+
+class Status(NamedTuple):
+    """Where a task stands. `rate` in units a second; `seconds_left` is None until two updates tell the pace."""
+
+    task: str
+    done: int
+    total: int
+    unit: str
+    rate: float = 0.0
+    seconds_left: float | None = None
+    note: str = ""
+
+    @property
+    def pace(self) -> str:
+        """Rate and time to go, as far as they are known."""
+        if self.done == self.total or self.seconds_left is None:
+            return "done" if self.done == self.total else ""
+        rate = f"{self.rate:.0f}" if self.rate >= 10 else f"{self.rate:.2g}"
+        return f"{rate} {self.unit}/s, {clock(self.seconds_left)} left"
+
+
+class Face(Protocol):
+    """What shows a status. Called at every update; how often something is seen is up to the face."""
+
+    def __call__(self, status: Status) -> None: ...
+
+
+class Meter:
+    """Keeps the pace of every task from its first update on; an interrupted task begins with what is done already."""
+
+    def __init__(self, face: Face | Callable[[Status], None], unit: str = "steps"):
+        self.face, self.unit = face, unit
+        self._begun: dict[str, tuple[float, int]] = {}
+
+    def update(self, task: str, done: int, total: int, note: str = "") -> Status:
+        now = time.monotonic()
+        begun, first = self._begun.setdefault(task, (now, done))
+        rate = (done - first) / max(now - begun, SHORTEST)
+        left = (total - done) / rate if rate > 0 else None
+        status = Status(task, done, total, self.unit, rate, left, note)
+        self.face(status)
+        return status
+
+    def __enter__(self) -> Meter:
+        getattr(self.face, "__enter__", lambda: None)()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        getattr(self.face, "__exit__", lambda *_: None)(*error)
+
+
+class Bars:
+    """A bar a task, for people at a terminal; gone when the work is done."""
+
+    def __init__(self, console: Console | None = None):
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}")
+        self._bars = Progress(*columns, console=console or Console(stderr=True), transient=True)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, status: Status) -> None:
+        if status.task not in self._tasks:
+            self._tasks[status.task] = self._bars.add_task(status.task, total=status.total, pace="")
+        shown = " ".join(filter(None, (status.pace, status.note)))
+        self._bars.update(self._tasks[status.task], completed=status.done, total=status.total, pace=shown)
+
+    def __enter__(self) -> None:
+        self._bars.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._bars.__exit__(*error)
+
+
+class Lines:
+    """A line every few seconds, and one when a task that was worth a line is done. No colours, no carriage returns."""
+
+    def __init__(self, stream: IO[str] | None = None, every_seconds: float = SECONDS_BETWEEN_LINES):
+        self._stream, self.every_seconds = stream, every_seconds
+        self._printed = time.monotonic()
+        self._told: set[str] = set()
+
+    def __call__(self, status: Status) -> None:
+        now = time.monotonic()
+        is_last = status.done == status.total and status.task in self._told
+        if now - self._printed < self.every_seconds and not is_last:
+            return
+        self._printed = now
+        self._told.add(status.task)
+        note = f" {status.note}" if status.note else ""
+        pace = f", {status.pace}" if status.pace else ""
+        stream = self._stream or sys.stderr
+        print(f"{status.task}: {status.done}/{status.total} {status.unit}{note}{pace}", file=stream, flush=True)
+
+
+def terminal_meter(unit: str, console: Console | None = None, every_seconds: float = SECONDS_BETWEEN_LINES) -> Meter:
+    """Bars where one process writes to a terminal, lines elsewhere; both on standard error unless `console` says where."""
+    console = console or Console(stderr=True)
+    is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    return Meter(Bars(console) if console.is_terminal and is_alone else Lines(console.file, every_seconds), unit)
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds, as 0:04:05."""
+    return str(timedelta(seconds=round(seconds)))
