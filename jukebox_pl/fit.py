@@ -49,12 +49,12 @@ def first(*values: Any) -> Any:
 
 
 def main(config: DictConfig) -> None:
-    from jukebox_pl.pipeline.run import say, walk  # imports Lightning: --help and mistakes answer at once without it
+    from jukebox_pl.pipeline.run import run_recipe, say  # imports Lightning: --help and mistakes answer at once without it
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchdata|torch.distributed")
     require_usable(config)
-    results = walk(config.stages, run_dir := Path(config.run_dir))
+    results = run_recipe(config.stages, run_dir := Path(config.run_dir))
     for result in results.values():
         if page := result.summary.get("page"):
             say(f"to see and hear: {page}")

@@ -45,7 +45,7 @@ def without(run_dir: Path, out: Path, *stages: str) -> Path:
 
 def test_a_run_leaves_every_stage_complete_and_a_song(finished):
     for stage in TRAINED:
-        for file in ("asked.json", "done.json", "metrics.csv", "model/config.json", "model/model.safetensors"):
+        for file in ("config.json", "result.json", "metrics.csv", "model/config.json", "model/model.safetensors"):
             assert (finished / stage / file).stat().st_size > 0
         assert list(losses(finished / stage)) == [0, 1, 2, 3]
     assert (finished / "bundle.json").exists()
@@ -222,6 +222,16 @@ WRONG_RUNS = {
         ["size.top_prior.transformer.width=32"],
         "top_prior was made with other settings: model.conditioners.labels.width: 16 -> 32.*another run_dir, or delete",
     ),
+    "another precision": (
+        nothing,
+        ["trainer.precision=bf16-mixed"],
+        "was made with other settings: trainer.precision: 32-true -> bf16-mixed",
+    ),
+    "other batches": (
+        nothing,
+        ["+trainer.accumulate_grad_batches=2"],
+        "was made with other settings: trainer.accumulate_grad_batches: None -> 2",
+    ),
     "other songs": (
         lambda run_dir: shutil.rmtree(run_dir / "shards"),
         ["data.source.songs=5"],
@@ -237,11 +247,15 @@ WRONG_RUNS = {
         ["~stages.codes"],
         "stage top_prior needs codes, and .*/codes is not complete; run recipe=codes run_dir=",
     ),
-    "a result that is no JSON": (rewrite("top_prior/done.json", "{"), [], "top_prior/done.json is corrupt.*delete it"),
-    "a result of something else": (rewrite("top_prior/done.json", '{"a": 1}'), [], "top_prior/done.json is corrupt.*delete"),
-    "settings that are no JSON": (rewrite("codes/asked.json", ""), [], "codes/asked.json is corrupt.*delete it"),
+    "a result that is no JSON": (rewrite("top_prior/result.json", "{"), [], "top_prior/result.json is corrupt.*delete it"),
+    "a result of something else": (
+        rewrite("top_prior/result.json", '{"a": 1}'),
+        [],
+        "top_prior/result.json is corrupt.*delete",
+    ),
+    "settings that are no JSON": (rewrite("codes/config.json", ""), [], "codes/config.json is corrupt.*delete it"),
     "half a checkpoint": (
-        lambda run_dir: (cut_in_half(CHECKPOINT)(run_dir), (run_dir / "top_prior/done.json").unlink()),
+        lambda run_dir: (cut_in_half(CHECKPOINT)(run_dir), (run_dir / "top_prior/result.json").unlink()),
         [],
         f"{CHECKPOINT} is cut short.*delete it, and stage top_prior is trained from step 0",
     ),

@@ -23,7 +23,7 @@ from jukebox_pl.utils.files import read_json
 class CopyStage:
     """The VQ-VAE of the bundle `init_from`, as it is, for the catalog at `path`."""
 
-    alone = True
+    rank_zero_only = True
 
     def __init__(self, init_from: str, path: str):
         self.init_from, self.path = Path(init_from), path
@@ -55,42 +55,36 @@ class FinetuneStage(TrainStage):
         self.init_from = Path(init_from)
 
     def run(self, folder: Path) -> StageResult:
-        self.trained = checkpoints.load(self._folder())
-        windows = {"ctx": cast(Prior, self.trained.model).ctx, "lyric_tokens": self._labeller().lyric_tokens}
-        self.data = cast(DictConfig, OmegaConf.merge(self.data, windows))
-        return super().run(folder)
-
-    def network(self, data: Any) -> tuple[nn.Module, Any]:
-        config = resized(read_json(self._folder() / checkpoints.CONFIG, "a trained model")["model"], data.labeller)
-        model = checkpoints.build(config)
-        grow_labels(cast(Prior, self.trained.model), model, self._labeller(), data.labeller)
-        return model, config
-
-    def _labeller(self) -> Labeller:
-        return cast(Labeller, self.trained.labeller)  # every prior is saved with one
-
-    def _folder(self) -> Path:
         """Raises UserError when the bundle has no prior of this level."""
         priors, level = read_bundle(self.init_from)["priors"], str(self.data["level"])
         if level not in priors:
             raise UserError(f"{self.init_from} has no prior of level {level}, only of {', '.join(sorted(priors))}")
-        return checkpoints.inside(self.init_from, priors[level])
+        place = checkpoints.inside(self.init_from, priors[level])
+        trained = checkpoints.load(place)
+        self.base, self.base_labeller = cast(Prior, trained.model), cast(Labeller, trained.labeller)
+        self.base_config = read_json(place / checkpoints.CONFIG, "a trained model")["model"]
+        windows = {"ctx": self.base.ctx, "lyric_tokens": self.base_labeller.lyric_tokens}
+        self.data = cast(DictConfig, OmegaConf.merge(self.data, windows))
+        return super().run(folder)
+
+    def network(self, data: Any) -> tuple[nn.Module, Any]:
+        """The bundle's prior with its tables resized, and filled by name, for the labeller of this catalog."""
+        labeller: Labeller = data.labeller
+        sizes = {
+            "conditioners.labels.artists": len(labeller.artists),
+            "conditioners.labels.genres": len(labeller.genres),
+            "lyrics.vocabulary": len(labeller.characters),
+            "vocabulary": len(labeller.characters),
+        }
+        config = OmegaConf.create(self.base_config)
+        for name, size in sizes.items():
+            if OmegaConf.select(config, name):  # a prior without lyrics has no table of characters
+                OmegaConf.update(config, name, size)
+        resized = OmegaConf.to_container(config)
+        model = checkpoints.build(resized)
+        grow_labels(self.base, model, self.base_labeller, labeller)
+        return model, resized
 
 
 def read_bundle(folder: Path) -> Any:
     return read_json(folder / checkpoints.BUNDLE, "a finished run or a converted bundle")
-
-
-def resized(config: Any, labeller: Labeller) -> Any:
-    """The config of a prior, the tables it has resized for the names and characters of a labeller."""
-    sizes = {
-        "conditioners.labels.artists": len(labeller.artists),
-        "conditioners.labels.genres": len(labeller.genres),
-        "lyrics.vocabulary": len(labeller.characters),
-        "vocabulary": len(labeller.characters),
-    }
-    tree = OmegaConf.create(config)
-    for name, size in sizes.items():
-        if OmegaConf.select(tree, name):
-            OmegaConf.update(tree, name, size)
-    return OmegaConf.to_container(tree)

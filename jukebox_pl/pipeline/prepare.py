@@ -24,7 +24,7 @@ class CatalogStage:
     first write. What `source` writes cannot crash a decoder, so it is decoded in this process.
     """
 
-    alone = True
+    rank_zero_only = True
 
     def __init__(self, path: str, songs: str | None = None, source: DictConfig | None = None, **settings: Any):
         self.path, self.songs, self.source = path, songs, source
@@ -42,25 +42,22 @@ class CatalogStage:
     def run(self, folder: Path) -> StageResult:
         songs = instantiate(self.source) if self.source else self.songs
         if songs:
-            prepare_here(PrepareSettings(catalog=Path(songs), out=Path(self.path), **self.settings))
+            settings = PrepareSettings(catalog=Path(songs), out=Path(self.path), **self.settings)
+            with showing_progress(Console(stderr=True)) as show:
+                prepare(settings, show, on_report=lambda report: write_doctor_page(settings.out, report))
         catalog = Catalog.load(self.path)
         if not catalog.songs(TRAIN):
             raise UserError(f"{self.path} has no songs to train on; prepare a catalog with at least one usable song")
-        return StageResult(fingerprint(catalog), summarize(catalog))
-
-
-def prepare_here(settings: PrepareSettings) -> None:
-    """With progress, and the doctor's page beside the shards."""
-    with showing_progress(Console(stderr=True)) as show:
-        prepare(settings, show, on_report=lambda report: write_doctor_page(settings.out, report))
+        entries = [song for split in catalog.splits for song in catalog.songs(split)]
+        summary = {
+            "songs": len(entries),
+            "hours": sum(song["samples"] for song in entries) / catalog.sample_rate / 3600,
+            "artists": len(catalog.artists),
+            "with lyrics": sum(song["lyrics"] > 0 for song in entries),
+        }
+        return StageResult(fingerprint(catalog), summary)
 
 
 def fingerprint(catalog: Catalog) -> str:
+    """Names what is in the shards of a catalog."""
     return hashlib.sha256((catalog.folder / CATALOG_FILE).read_bytes()).hexdigest()[:16]
-
-
-def summarize(catalog: Catalog) -> dict[str, Any]:
-    songs = [song for split in catalog.splits for song in catalog.songs(split)]
-    hours = sum(song["samples"] for song in songs) / catalog.sample_rate / 3600
-    with_lyrics = sum(song["lyrics"] > 0 for song in songs)
-    return {"songs": len(songs), "hours": hours, "artists": len(catalog.artists), "with lyrics": with_lyrics}

@@ -1,4 +1,4 @@
-"""A run walks its stages in order: a finished one is skipped, an interrupted one resumes, another config is refused."""
+"""A run takes the stages of a recipe in order: a finished one is skipped, an interrupted one resumes, another is refused."""
 
 from __future__ import annotations
 
@@ -16,32 +16,54 @@ from pytorch_lightning.utilities import rank_zero_only
 from jukebox_pl.pipeline.stage_folder import NEEDS, StageFolder, StageResult
 from jukebox_pl.training.loggers import first_rank
 
-WALK = {NEEDS, "when"}  # what the walk itself reads of a stage's config
-# Settings that change how a stage runs, not what comes out of it.
-NOT_ASKED = {"max_steps", "trainer", "logger", "workers", "every_steps", "listen", "formats"}
-# Shards are known by what is in them, wherever they lie: the result of stage catalog tells.
-NOT_ASKED |= {"path"}
+# What a run reads of a stage's config; all else goes to the stage's constructor.
+OF_THE_RUN = (NEEDS, "when")
+
+# Settings that may change when a run is continued, because they say how a stage runs and not what comes out of it: for how
+# long, on how many devices, read by how many processes, shown how. Shards are known by what is in them (the result of
+# stage catalog), wherever they lie. Everything else is compared, precision and accumulation among it.
+MAY_CHANGE = {
+    "max_steps",
+    "every_steps",
+    "callbacks",
+    "logger",
+    "formats",
+    "path",
+    "workers",
+    "data.path",
+    "data.workers",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.log_every_n_steps",
+    "trainer.num_sanity_val_steps",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.use_distributed_sampler",
+}
 
 
 class Stage(Protocol):
-    """`alone`: runs on the first rank while the others wait. `complete`: whether a result is all that is asked for."""
+    """One step of a recipe, built from its YAML.
 
-    alone: bool
+    `rank_zero_only`: runs on the first rank while the others wait. `complete`: whether a result is all that is asked for.
+    """
+
+    rank_zero_only: bool
 
     def complete(self, result: StageResult) -> bool: ...
 
     def run(self, folder: Path) -> StageResult: ...
 
 
-def walk(stages: Mapping[str, DictConfig], run_dir: Path) -> dict[str, StageResult]:
+def run_recipe(stages: Mapping[str, DictConfig], run_dir: Path) -> dict[str, StageResult]:
     """Runs the stages of a recipe in order and returns what each left. Raises UserError on a user's mistake."""
     results = {}
     for number, (name, config) in enumerate(stages.items(), start=1):
         if dist.is_initialized():
             dist.barrier()  # all ranks read the same results of the stages before
-        folder = StageFolder(run_dir, name)
-        title = f"[{number}/{len(stages)}] {name}"
-        results[name] = run_stage(folder, config, title)
+        results[name] = run_stage(StageFolder(run_dir, name), config, f"[{number}/{len(stages)}] {name}")
     return results
 
 
@@ -49,39 +71,37 @@ def run_stage(folder: StageFolder, config: DictConfig, title: str) -> StageResul
     if not config.get("when", True):
         say(f"{title}: not for this catalog, skipped")
         return StageResult("")
-    needs = {need: StageFolder(folder.run_dir, need).require_result(folder.name) for need in config.get("needs", [])}
     settings: Any = OmegaConf.to_container(config, resolve=True)
+    needs = {name: StageFolder(folder.run_dir, name).require_result(folder.name) for name in settings.get(NEEDS, [])}
     made_from = {NEEDS: {name: result.fingerprint for name, result in needs.items()}}
-    folder.require_same(asked(settings, folder.run_dir) | made_from)
-    stage: Stage = instantiate({k: v for k, v in settings.items() if k not in WALK}, _recursive_=False)
-    result = folder.result()
-    if result and stage.complete(result):
+    arguments = {name: value for name, value in settings.items() if name not in OF_THE_RUN}
+    folder.require_same(decisive(arguments, folder.run_dir) | made_from)
+    stage: Stage = instantiate(arguments, _recursive_=False)
+    if (result := folder.result()) and stage.complete(result):
         say(f"{title}: done before, skipped")
         return result
-    if stage.alone and not first_rank():
-        folder.wait()
-        return folder.require_result(folder.name)
+    if stage.rank_zero_only and not first_rank():
+        return folder.wait_for_result()
     say(f"{title}: running in {folder.path}")
     started = time.monotonic()
     result = stage.run(folder.path)
     if first_rank():
         folder.finish(result)
-    say(f"{title}: finished in {time.monotonic() - started:.0f} s {describe(result.summary)}")
+    numbers = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in result.summary.items())
+    say(f"{title}: finished in {time.monotonic() - started:.0f} s {f'({numbers})' if numbers else ''}")
     return result
 
 
-def asked(settings: Any, run_dir: Path) -> Any:
-    """The settings that decide what comes out of a stage; a run may be moved, so paths into it are told from there."""
+def decisive(settings: Any, run_dir: Path, name: str = "") -> Any:
+    """The settings that decide what comes out of a stage. A run may be moved, so paths into it are noted from there."""
     if isinstance(settings, dict):
-        return {str(key): asked(value, run_dir) for key, value in settings.items() if key not in NOT_ASKED | WALK}
+        dotted = {key: f"{name}.{key}" if name else key for key in settings}
+        return {
+            key: decisive(value, run_dir, dotted[key]) for key, value in settings.items() if dotted[key] not in MAY_CHANGE
+        }
     if isinstance(settings, list):
-        return [asked(value, run_dir) for value in settings]
+        return [decisive(value, run_dir, name) for value in settings]
     return settings.removeprefix(f"{run_dir}/") if isinstance(settings, str) else settings
-
-
-def describe(summary: Mapping[str, Any]) -> str:
-    shown = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in summary.items())
-    return f"({', '.join(shown)})" if summary else ""
 
 
 @rank_zero_only

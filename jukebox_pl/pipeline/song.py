@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
 from jukebox_pl.evaluation.codec import report_levels
 from jukebox_pl.models.vqvae import VQVAE
+from jukebox_pl.pipeline.earlier_runs import renamed
 from jukebox_pl.pipeline.stage_folder import StageFolder, StageResult
 from jukebox_pl.sessions.song_files import sing, write_song
 from jukebox_pl.types import SamplingParams, SongRequest
@@ -25,7 +25,7 @@ TRAIN_LOSS, HELD_OUT_LOSS = "train/loss", "held_out/loss"
 class SongStage:
     """Sings `request` with the run's bundle into the stage's folder."""
 
-    alone = True
+    rank_zero_only = True
 
     def __init__(
         self, path: str, request: Mapping[str, Any], params: Mapping[str, Any], seed: int, formats: Sequence[str] = ()
@@ -48,11 +48,16 @@ class SongStage:
 def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
     """What the page shows besides the song."""
     clip, rate = held_out_clip(Catalog.load(shards), vqvae.hops[-1])
-    made = {f"level {level}": decoded(vqvae, clip, level) for level in range(len(vqvae.hops))}
-    sounds = {name: (sound, rate) for name, sound in {"original": clip[0].numpy(), **made}.items()}
-    command = f'python -m jukebox_pl.sample run_dir={run_dir} artist="…" genre="…" lyrics="…" seconds=10 seed=1'
-    rows = [*stage_rows(run_dir), *codec_rows(vqvae, clip)]
-    return {"curves": dict(learning_curves(run_dir)), "references": sounds, "summary": rows, "command": command}
+    sounds = {"original": clip[0].numpy()}
+    with torch.inference_mode():
+        for level, codes in enumerate(vqvae.encode(clip)):
+            sounds[f"level {level}"] = vqvae.decode(codes, level)[0].numpy()
+    return {
+        "curves": dict(learning_curves(run_dir)),
+        "references": {name: (sound, rate) for name, sound in sounds.items()},
+        "summary": [*stage_rows(run_dir), *codec_rows(vqvae, clip)],
+        "command": f'python -m jukebox_pl.sample run_dir={run_dir} artist="…" genre="…" lyrics="…" seconds=10 seed=1',
+    }
 
 
 def held_out_clip(catalog: Catalog, hop: int) -> tuple[torch.Tensor, int]:
@@ -61,11 +66,6 @@ def held_out_clip(catalog: Catalog, hop: int) -> tuple[torch.Tensor, int]:
     sound, rate = audio.read(next(read_shard(shard)).audio or b"", frames=SECONDS_TO_COMPARE * catalog.sample_rate)
     mono = torch.from_numpy(sound.mean(0)).view(1, 1, -1)
     return mono[..., : mono.shape[-1] // hop * hop], rate
-
-
-@torch.inference_mode()
-def decoded(vqvae: VQVAE, clip: torch.Tensor, level: int) -> np.ndarray:
-    return vqvae.decode(vqvae.encode(clip, [level])[0], level)[0].numpy()
 
 
 def codec_rows(vqvae: VQVAE, clip: torch.Tensor) -> Iterator[dict[str, Any]]:
@@ -77,8 +77,7 @@ def codec_rows(vqvae: VQVAE, clip: torch.Tensor) -> Iterator[dict[str, Any]]:
 def stage_rows(run_dir: Path) -> Iterator[dict[str, Any]]:
     """The held-out number of every trained stage before and after."""
     for folder in sorted(run_dir.glob("*/before.json")):
-        result = StageFolder(run_dir, folder.parent.name).result()
-        if result:
+        if result := StageFolder(run_dir, folder.parent.name).result():
             (name, before), (steps, after) = result.summary.items()
             yield row(folder.parent.name, name.removesuffix(" at step 0"), f"{before:.3f}", f"{after:.3f} {steps}")
 
@@ -91,7 +90,7 @@ def learning_curves(run_dir: Path) -> Iterator[tuple[str, list[tuple[float, floa
     """(step, train, held out) losses of every trained stage."""
     for path in sorted(run_dir.glob("*/metrics.csv")):
         with open(path, newline="", encoding="utf-8") as file:
-            rows = [(r["step"], r.get(TRAIN_LOSS), r.get(HELD_OUT_LOSS)) for r in csv.DictReader(file)]
+            rows = [(r["step"], r.get(TRAIN_LOSS), r.get(HELD_OUT_LOSS)) for r in map(renamed, csv.DictReader(file))]
         points = [(float(s), float(t) if t else None, float(h) if h else None) for s, t, h in rows if t or h]
         if points:
             yield path.parent.name, points

@@ -1,4 +1,4 @@
-"""A stage's folder in a run: what it was asked for, whether it is complete, what came out."""
+"""A stage's folder in a run: the settings it was made with, whether it is complete, what came out."""
 
 from __future__ import annotations
 
@@ -11,61 +11,61 @@ from pathlib import Path
 from typing import Any
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.pipeline.earlier_runs import RECORDS, renamed
 from jukebox_pl.utils.differences import differences
 from jukebox_pl.utils.files import write_json
 
-ASKED, DONE, NEEDS = "asked.json", "done.json", "needs"
+CONFIG, RESULT, NEEDS = "config.json", "result.json", "needs"
 SECONDS_BETWEEN_LOOKS = 1.0
+DIFFERENCES_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage leaves behind: numbers for people, and a name for its output that changes when the output does."""
+    """What a stage leaves behind: numbers for people, and a name for its output that changes when the output does.
+
+    A trained stage took `steps` and is complete for whoever asks for up to `max_steps`, which it may not have needed.
+    """
 
     fingerprint: str
     summary: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
+    max_steps: int = 0
+
+    def is_complete_for(self, max_steps: int) -> bool:
+        return max(self.steps, self.max_steps) >= max_steps  # version 0.1.0 noted only the steps
 
 
 class StageFolder:
-    """`asked.json` is written when a stage starts, `done.json` when it is complete."""
+    """`config.json` is written when a stage starts, `result.json` when it is complete. Both raise UserError when corrupt."""
 
     def __init__(self, run_dir: Path, name: str):
         self.run_dir, self.name, self.path = run_dir, name, run_dir / name
 
-    def require_same(self, asked: Mapping[str, Any]) -> None:
-        """Raises UserError with what differs when the folder was made for something else; else notes what is asked."""
-        if not (self.path / ASKED).exists():
-            write_json(self.path / ASKED, asked)
+    def require_same(self, config: Mapping[str, Any]) -> None:
+        """Raises UserError with what differs when the folder was made with another config; else notes this one.
+
+        Keys that version 0.1.0 did not note are not compared with a folder of it.
+        """
+        if (stored := self._read(CONFIG)) is None:
+            write_json(self.path / CONFIG, config)
             return
-        stored = self._read(ASKED)
         way_out = f"Choose another run_dir, or delete {self.path} to make it again"
-        if remade := [name for name, now in asked.get(NEEDS, {}).items() if stored.get(NEEDS, {}).get(name) != now]:
+        if remade := [name for name, now in config.get(NEEDS, {}).items() if stored.get(NEEDS, {}).get(name) != now]:
             raise UserError(f"{self.path} was made from another {' and '.join(remade)} than there is now. {way_out}")
-        if changes := list(differences(stored, asked)):
-            shown = "; ".join(changes[:8]) + " ..." * (len(changes) > 8)
+        if not (self.path / CONFIG).exists():
+            config = {name: value for name, value in config.items() if name in stored}
+        if changes := list(differences(stored, config)):
+            shown = "; ".join(changes[:DIFFERENCES_SHOWN]) + " ..." * (len(changes) > DIFFERENCES_SHOWN)
             raise UserError(f"{self.path} was made with other settings: {shown}. {way_out}")
 
     def result(self) -> StageResult | None:
         """What the stage left when it was completed."""
-        if not (self.path / DONE).exists():
-            return None
+        record = self._read(RESULT)
         try:
-            return StageResult(**self._read(DONE))
+            return None if record is None else StageResult(**record)
         except TypeError as error:
-            raise self._corrupt(DONE, error) from None
-
-    def _read(self, name: str) -> dict[str, Any]:
-        try:
-            record = json.loads((self.path / name).read_bytes())
-        except ValueError as error:
-            raise self._corrupt(name, error) from None
-        if not isinstance(record, dict):
-            raise self._corrupt(name, f"{type(record).__name__} found")
-        return record
-
-    def _corrupt(self, name: str, error: object) -> UserError:
-        return UserError(f"{self.path / name} is corrupt ({error}); delete it, and the stage is taken up where it stands")
+            raise self._corrupt(RESULT, error) from None
 
     def require_result(self, needed_by: str) -> StageResult:
         """Raises UserError when the stage is not complete."""
@@ -77,12 +77,29 @@ class StageFolder:
         )
 
     def finish(self, result: StageResult) -> None:
-        write_json(self.path / DONE, vars(result))
+        write_json(self.path / RESULT, vars(result))
 
-    def wait(self) -> None:
+    def wait_for_result(self) -> StageResult:
         """For ranks that take no part: until the first rank has finished the stage. Raises UserError when it is gone."""
         parent = os.getppid()
-        while self.result() is None:
+        while (result := self.result()) is None:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             if os.getppid() != parent:
                 raise UserError(f"stage {self.name} was stopped; the same command goes on from here")
+        return result
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        """The record, or the one that version 0.1.0 wrote, under today's names; None where there is neither."""
+        paths = [path for path in (self.path / name, self.path / RECORDS[name]) if path.exists()]
+        if not paths:
+            return None
+        try:
+            record = json.loads(paths[0].read_bytes())
+        except ValueError as error:
+            raise self._corrupt(paths[0].name, error) from None
+        if not isinstance(record, dict):
+            raise self._corrupt(paths[0].name, f"{type(record).__name__} found")
+        return renamed(record)
+
+    def _corrupt(self, name: str, error: object) -> UserError:
+        return UserError(f"{self.path / name} is corrupt ({error}); delete it, and the stage is taken up where it stands")

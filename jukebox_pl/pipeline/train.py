@@ -32,7 +32,7 @@ class TrainStage:
     which are what is validated and saved (None: no average). `listen` makes sounds during training.
     """
 
-    alone = False
+    rank_zero_only = False
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class TrainStage:
         self.ema, self.seed, self.listen = ema, seed, listen
 
     def complete(self, result: StageResult) -> bool:
-        return result.steps >= self.max_steps
+        return result.is_complete_for(self.max_steps)
 
     def run(self, folder: Path) -> StageResult:
         pl.seed_everything(self.seed, verbose=False)
@@ -68,7 +68,7 @@ class TrainStage:
             checkpoints.save_state(folder / MODEL, state, config, getattr(data, "labeller", None))
         trainer.strategy.barrier()
         summary = {f"{self.monitor} at step 0": before, f"at step {trainer.global_step}": after}
-        return StageResult(checkpoints.fingerprint(folder / MODEL), summary, trainer.global_step)
+        return StageResult(checkpoints.fingerprint(folder / MODEL), summary, trainer.global_step, self.max_steps)
 
     def network(self, data: Any) -> tuple[nn.Module, Any]:
         """The network as it is before the first step, and its config."""

@@ -2,6 +2,7 @@ import pytest
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.stage_folder import StageFolder, StageResult
+from jukebox_pl.utils.files import write_json
 
 
 def test_a_result_is_read_as_written(tmp_path):
@@ -22,3 +23,24 @@ def test_other_settings_are_refused_with_what_differs(tmp_path):
 def test_a_missing_stage_names_the_recipe_that_makes_it(tmp_path):
     with pytest.raises(UserError, match=r"stage top_prior needs codes.*run recipe=codes run_dir="):
         StageFolder(tmp_path, "codes").require_result("top_prior")
+
+
+def test_a_folder_of_version_0_1_0_is_read_under_todays_names(tmp_path):
+    folder = StageFolder(tmp_path, "vqvae")
+    old = {"_target_": "jukebox_pl.stages.training.TrainStage", "monitor": "held_out/loss", "model": {"emb": 8}}
+    write_json(folder.path / "asked.json", old)
+    write_json(folder.path / "done.json", {"fingerprint": "abc", "summary": {"held_out/loss at step 0": 2.0}, "steps": 10})
+    now = {"_target_": "jukebox_pl.pipeline.train.TrainStage", "monitor": "val/loss", "model": {"code_dim": 8}}
+    folder.require_same(now | {"trainer": {"precision": "32-true"}})  # which was not noted then
+    with pytest.raises(UserError, match="monitor: val/loss -> val/bpd"):
+        folder.require_same(now | {"monitor": "val/bpd"})
+    result = folder.result()
+    assert result == StageResult("abc", {"val/loss at step 0": 2.0}, 10)
+    assert result.is_complete_for(10)
+    assert not result.is_complete_for(11)
+
+
+def test_a_stage_that_needed_fewer_steps_than_it_might_take_is_complete():
+    stopped_early = StageResult("abc", steps=600, max_steps=1000)
+    assert stopped_early.is_complete_for(1000)
+    assert not stopped_early.is_complete_for(1001)
