@@ -1,16 +1,21 @@
-"""`python -m tests`: everything that has to hold before a change lands; stops at the first that does not."""
+"""`python -m tests`: everything that has to hold before a change lands; stops at the first that does not.
+
+`python -m tests fast`: what fits into a minute, before every commit. Other words go to pytest.
+"""
 
 import subprocess
 import sys
 from pathlib import Path
 
 PROGRAMS = Path(sys.executable).parent
-CHECKS = (
+WORDS = sys.argv[1:]
+FAST = WORDS == ["fast"]
+CHECKS: tuple[tuple[str, ...], ...] = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
-    ("mypy",),
+    *(() if FAST else (("mypy",),)),
     ("lint-imports",),
-    ("pytest", *sys.argv[1:]),
+    ("pytest", "-n", "2", *(["-m", "fast"] if FAST else WORDS)),
 )
 
 for program, *words in CHECKS:
