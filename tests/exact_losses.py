@@ -6,8 +6,6 @@ machine: another processor, or another version of torch, may round differently.
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 import os
 import sys
@@ -18,8 +16,8 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what is measured is the checkout that this file is in
 
-import numpy as np
 from conftest import MINUSCULE
+from exact import codes, digest, losses
 from safetensors.numpy import load_file
 
 from jukebox_pl import fit, sample
@@ -44,23 +42,6 @@ FITS = {
     "finetune": [["recipe=finetune", "init_from=hierarchy", *SHARDS]],
 }
 SONG_OF_A_SECOND = ["artist=Ada Bell", "genre=Waltz", "lyrics=la na mi", "seconds=1", "seed=1"]
-LOSSES = {"train": ("train/loss",), "val": ("val/loss", "held_out/loss")}
-
-
-def losses(path: Path) -> dict[str, dict[str, str]]:
-    """The loss by step, as text that tells floats apart; the last one where a step was measured more than once."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        split: {row["step"]: repr(float(row[name])) for row in rows for name in names if row.get(name)}
-        for split, names in LOSSES.items()
-    }
-
-
-def digest(arrays: dict[str, np.ndarray]) -> str:
-    """Names the tensors of a network, whatever they are called and wherever they stand."""
-    seen = [f"{array.dtype} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}" for array in arrays.values()]
-    return hashlib.sha256("\n".join(sorted(seen)).encode()).hexdigest()
 
 
 def trained() -> Iterator[tuple[str, dict[str, object]]]:
@@ -69,11 +50,6 @@ def trained() -> Iterator[tuple[str, dict[str, object]]]:
         record: dict[str, object] = {"model": digest(load_file(model))}
         log = model.parents[1] / "metrics.csv"
         yield str(log.parent), record | (losses(log) if log.exists() else {})
-
-
-def codes(path: Path) -> dict[str, str]:
-    with np.load(path) as levels:
-        return {name: hashlib.sha256(levels[name].astype("<i4").tobytes()).hexdigest() for name in sorted(levels)}
 
 
 def measure() -> dict[str, object]:
