@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import shutil
 import sys
@@ -76,7 +77,13 @@ def test_a_stopped_stage_goes_on_and_finished_ones_are_skipped(command, folder):
     before = kept(folder / "run", OTHERS)
     command("fit", *COMMANDS["fit"])
     require_same_training(folder / "run" / STAGE, EXPECTED[STAGE])
+    assert numbers_in(LEFT / "stopped" / STAGE / "metrics.csv") <= numbers_in(folder / "run" / STAGE / "metrics.csv")
     assert kept(folder / "run", OTHERS) == before
+
+
+def numbers_in(log: Path) -> set[str]:
+    """Speeds among them, which would be others if the stage had begun anew."""
+    return set(re.findall(r"\d+\.\d+", log.read_text(encoding="utf-8")))
 
 
 def test_a_finished_run_is_as_complete_as_it_was(command, folder):
