@@ -15,19 +15,23 @@ CORE = [
     "soundfile>=0.13",
     "soxr>=1.0",
     "numpy>=2",
-    "hydra-core>=1.3.8,<1.4",
-    "omegaconf>=2.3,<2.4",
+    "scipy>=1.13",
+    "hydra-core>=1.3.8,<1.5",
+    "omegaconf>=2.3,<2.5",
+    "PyYAML>=6",
     "safetensors>=0.8",
     "rich>=14",
     "mutagen>=1.47",
     "matplotlib>=3.9",
     "jinja2>=3.1",
+    "markupsafe>=2.1",
 ]
 CHECKS = ["ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
 TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8"]
 
 ORACLE = ["transformers==4.57.6"]  # the last release with Hugging Face's port, to compare with in the tests
 APP = ["gradio>=6.17,<7"]
+TENSORBOARD = ["tensorboard>=2.18"]
 SEPARATORS = ["demucs>=4.1,<5"]  # its weights are the user's
 ALIGNERS = ["pocketsphinx>=5.1", "transformers>=4.57"]
 RAY = ["ray>=2.60"]
@@ -50,6 +54,7 @@ setup(
     install_requires=CORE,
     extras_require={
         "app": APP,
+        "tensorboard": TENSORBOARD,
         "sep": SEPARATORS,
         "align": ALIGNERS,
         "ray": RAY,
