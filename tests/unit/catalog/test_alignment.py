@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from unit.catalog.fake_parts import ANSWERS, MOODS, PLACE, TRUSTED
 
-from jukebox_pl.catalog.alignment import parts_of
+from jukebox_pl.catalog.alignment import WordFinder
 from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.shards import SPLITS, Catalog, read_shard
 from jukebox_pl.errors import UserError
@@ -124,7 +124,7 @@ def test_what_cannot_be_built_is_refused_before_anything_is_decoded(sing, settin
     assert not settings().out.exists()
 
 
-def test_parts_may_be_made_of_parts(settings):
+def test_aligners_may_be_made_of_aligners(settings):
     chain = {"_target_": "jukebox_pl.catalog.aligners.chain.Chain", "aligners": [PLACE]}
-    parts = parts_of(settings(aligner=chain, trusted=TRUSTED))
-    assert type(parts.aligner.aligners[0]).__name__ == "MoodyAligner"
+    finder = WordFinder.of(settings(aligner=chain, trusted=TRUSTED))
+    assert type(finder.aligner.aligners[0]).__name__ == "MoodyAligner"

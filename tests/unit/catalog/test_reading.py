@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukebox_pl.catalog import songs
-from jukebox_pl.catalog.songs import load_song, load_sound, read_text, split_genres
+from jukebox_pl.catalog import reading
+from jukebox_pl.catalog.reading import load_song, load_sound, read_text, split_genres
 from jukebox_pl.catalog.sources import Source
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Word
@@ -62,7 +62,7 @@ def test_ffmpeg_follows_no_playlist(make_song, settings):
 
 
 def test_without_ffmpeg_its_formats_say_so(make_song, settings, monkeypatch):
-    monkeypatch.setattr(songs, "find_ffmpeg", lambda: None)
+    monkeypatch.setattr(reading, "find_ffmpeg", lambda: None)
     path = make_song("a.wav")
     with pytest.raises(UserError, match=r"\.m4a needs ffmpeg, which is not installed"):
         load_sound(path.rename(path.with_suffix(".m4a")), settings())
@@ -101,18 +101,18 @@ def test_a_file_that_is_the_beginning_of_another_is_told(make_song, settings, ex
     elif extension == "ogg":
         make_song("a.ogg", seconds=6.0)
     source = Source("id", path.parent, path.name)
-    whole = load_song(source, settings())
+    whole, whole_sound = load_song(source, settings())
     assert whole.warnings == ()
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    cut = load_song(source, settings())
-    assert cut.sound.shape[1] < 0.6 * whole.sound.shape[1]
+    cut, cut_sound = load_song(source, settings())
+    assert cut_sound.shape[1] < 0.6 * whole_sound.shape[1]
     assert len(cut.warnings) == 1
     assert cut.warnings[0].startswith("cut short: ")
 
 
 def test_a_song_is_measured_as_it_was_before_it_was_resampled(source, settings):
-    checkup = load_song(source({}), settings(sample_rate=4000)).checkup
-    assert (checkup.sample_rate, checkup.channels, checkup.seconds) == (8000, 1, 2.0)
+    stats = load_song(source({}), settings(sample_rate=4000))[0].audio_stats
+    assert (stats.sample_rate, stats.channels, stats.seconds) == (8000, 1, 2.0)
 
 
 CSV = "word_start,word_end,line_end\n0.5,0.75,nan\n0.75,1.5,1.5\n"
@@ -140,7 +140,7 @@ BAD_WORDS = {
 @pytest.mark.parametrize(("name", "text", "told"), BAD_WORDS.values(), ids=BAD_WORDS.keys())
 def test_bad_words_are_left_out_and_the_lyrics_kept(source, settings, name, text, told):
     made = source({"a.txt": "la la la", name: text}, lyrics="a.txt", words=name)
-    song, _, _, (warning,) = load_song(made, settings())
+    (song, _, (warning,), _), _ = load_song(made, settings())
     assert (song.lyrics, song.words) == ("la la la", ())
     assert told in warning
 
@@ -164,7 +164,7 @@ def test_bad_lyrics_are_left_out(source, tmp_path, settings, name, told):
     (tmp_path / "a.txt").write_text("secret")
     made = source({}, lyrics=name)
     (tmp_path / "songs/latin.txt").write_bytes("là".encode("latin-1"))
-    song, _, _, (warning,) = load_song(made, settings())
+    (song, _, (warning,), _), _ = load_song(made, settings())
     assert song.lyrics == ""
     assert warning.startswith(f"lyrics left out: {name}")
     assert told in warning
@@ -172,7 +172,7 @@ def test_bad_lyrics_are_left_out(source, tmp_path, settings, name, told):
 
 def test_missing_words_are_left_out(source, settings):
     made = source({"a.txt": "la"}, lyrics="a.txt", words="gone.csv")
-    assert load_song(made, settings()).warnings == ("word times left out: gone.csv: no such file",)
+    assert load_song(made, settings())[0].warnings == ("word times left out: gone.csv: no such file",)
 
 
 @needs_ffmpeg
@@ -185,7 +185,7 @@ def test_tags_win_over_folder_names(make_song, settings, extension):
     tags["artist"], tags["genre"] = ["Ärtist"], ["Pop / Rock", "Folk"]
     tags.save()
     source = Source("id", wav.parents[1], f"Folder/{path.name}", artist="Folder", title="file", tagged=True)
-    song = load_song(source, settings()).song
+    song = load_song(source, settings())[0].song
     assert (song.artist, song.title, song.genres) == ("Ärtist", "file", ("Pop", "Rock", "Folk"))
 
 
