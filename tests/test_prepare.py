@@ -121,14 +121,14 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("words", "told"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, words, told):
+@pytest.mark.parametrize(("words", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
         command.run(main, "prepare", [*words, "out=../out"])
     printed = capsys.readouterr()
     assert stopped.value.code == 2
-    assert told in printed.err
+    assert message in printed.err
     assert (printed.err.count("\n"), printed.out) == (1, "")
 
 

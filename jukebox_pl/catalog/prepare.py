@@ -14,7 +14,7 @@ from jukebox_pl.catalog.doctor import Patient as ExaminedSong
 from jukebox_pl.catalog.doctor import Report, Standards, diagnose
 from jukebox_pl.catalog.engines import Engine, LocalEngine
 from jukebox_pl.catalog.packing import pack, plan_jobs, shorten
-from jukebox_pl.catalog.settings import PrepareSettings
+from jukebox_pl.catalog.settings import OF_THE_CATALOG, PrepareSettings
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, TRAIN, Catalog, Skipped, store
 from jukebox_pl.catalog.sources import discover
 from jukebox_pl.catalog.steps import (
@@ -155,4 +155,4 @@ def require_same(catalog: Catalog, settings: PrepareSettings, jobs: list[Job]) -
 
 def describe(settings: PrepareSettings, jobs: list[Job]) -> dict[str, Any]:
     """What decides the shards: the settings, and every song with its fingerprint."""
-    return {"settings": settings.of_the_catalog(), "songs": {job.source.path: job.fingerprint for job in jobs}}
+    return {"settings": settings.only(OF_THE_CATALOG), "songs": {job.source.path: job.fingerprint for job in jobs}}

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import mutagen
 import numpy as np
@@ -28,6 +28,7 @@ from jukebox_pl import audio
 from jukebox_pl.catalog.doctor.examine import Checkup as AudioStats
 from jukebox_pl.catalog.doctor.examine import examine
 from jukebox_pl.catalog.settings import PrepareSettings
+from jukebox_pl.catalog.shards import store
 from jukebox_pl.catalog.sources import Source, inside
 from jukebox_pl.catalog.word_times.lrc import read_lrc
 from jukebox_pl.errors import UserError
@@ -52,16 +53,22 @@ class Prepared(NamedTuple):
     warnings: tuple[str, ...] = ()
     audio_stats: AudioStats | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """`checkup` is what interrupted runs of version 1 call the stats."""
+    def save(self, path: Path) -> None:
+        """Raises UserError where the disk refuses it. `checkup` is what version 1, whose runs go on, called the stats."""
         song, stats = self.song and self.song.to_json(), self.audio_stats and self.audio_stats.to_json()
-        return {"song": song, "reason": self.reason, "warnings": self.warnings, "checkup": stats}
+        record = {"song": song, "reason": self.reason, "warnings": self.warnings, "checkup": stats}
+        store(path, json.dumps(record).encode())
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Prepared:
+    def load(cls, path: Path) -> Prepared:
+        record = json.loads(path.read_bytes())
         song, stats = record["song"], record["checkup"]
-        known = song and Song.from_json(song), stats and AudioStats.from_json(stats)
-        return cls(known[0], record["reason"], tuple(record["warnings"]), known[1])
+        return cls(
+            song and Song.from_json(song),
+            record["reason"],
+            tuple(record["warnings"]),
+            stats and AudioStats.from_json(stats),
+        )
 
 
 def load_song(source: Source, settings: PrepareSettings) -> tuple[Prepared, np.ndarray]:

@@ -35,6 +35,7 @@ SCHEMA = 1
 CATALOG_FILE = "catalog.json"
 TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
 EXTENSIONS = ("json", "flac", "codes.npz")
+# The same bytes whoever writes them, and when.
 SAME_HEADER_EVERYWHERE = {"mtime": 0, "user": "jukebox_pl", "group": "jukebox_pl", "mode": 0o644}
 TAR_END = bytes(2 * tarfile.BLOCKSIZE)  # two blocks of zeros, as POSIX has it
 

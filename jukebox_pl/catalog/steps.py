@@ -25,7 +25,7 @@ import numpy as np
 from jukebox_pl import audio
 from jukebox_pl.catalog.alignment import WordFinder
 from jukebox_pl.catalog.reading import FFMPEG_DEMUXERS, Prepared, find_ffmpeg, load_song
-from jukebox_pl.catalog.settings import PrepareSettings
+from jukebox_pl.catalog.settings import OF_A_SONG, OF_THE_WORDS, PrepareSettings
 from jukebox_pl.catalog.shards import store
 from jukebox_pl.catalog.sources import Source
 from jukebox_pl.errors import UserError
@@ -45,7 +45,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        return digest([self.source.id, self.fingerprint, self.settings.of_a_song()])
+        return digest([self.source.id, self.fingerprint, self.settings.only(OF_A_SONG)])
 
     def file(self, extension: str) -> Path:
         key = self.key
@@ -53,7 +53,7 @@ class Job:
 
     @property
     def aligned_file(self) -> Path:
-        return self.file(f"{digest(self.settings.of_the_words())}.song.json")
+        return self.file(f"{digest(self.settings.only(OF_THE_WORDS))}.song.json")
 
     @property
     def content(self) -> list[str]:
@@ -74,14 +74,14 @@ class Job:
         return not (self.settings.aligner and self.source.lyrics) or self.aligned_file.is_file()
 
     def examined(self) -> Prepared:
-        return read_record(self.file("json" if self.is_decoded else "check"))
+        return Prepared.load(self.file("json" if self.is_decoded else "check"))
 
     def decoded(self) -> Prepared:
-        return read_record(self.file("json"))
+        return Prepared.load(self.file("json"))
 
     def prepared(self) -> Prepared:
         """What is known of the song in the end: with the words that were found."""
-        return read_record(self.aligned_file) if self.aligned_file.is_file() else self.decoded()
+        return Prepared.load(self.aligned_file) if self.aligned_file.is_file() else self.decoded()
 
 
 class Step(NamedTuple):
@@ -122,12 +122,12 @@ def decode(job: Job) -> None:
     prepared, sound = read(job)
     if prepared.song:
         store(job.file("flac"), audio.encode(sound, prepared.song.sample_rate))
-    store_record(job.file("json"), prepared)
+    prepared.save(job.file("json"))
 
 
 def examine(job: Job) -> None:
     """Looks at one song as `decode` does, and keeps no sound."""
-    store_record(job.file("check"), read(job)[0])
+    read(job)[0].save(job.file("check"))
 
 
 def read(job: Job) -> tuple[Prepared, np.ndarray]:
@@ -144,7 +144,7 @@ def read(job: Job) -> tuple[Prepared, np.ndarray]:
 
 def skip(job: Job, extension: str) -> None:
     reason = f"decoding it crashed or hung (damaged file, or not enough memory; step_seconds={job.settings.step_seconds:g})"
-    store_record(job.file(extension), Prepared(None, reason))
+    Prepared(None, reason).save(job.file(extension))
 
 
 def align(job: Job) -> None:
@@ -163,12 +163,12 @@ def align(job: Job) -> None:
             prepared = prepared._replace(song=replace(song, words=words, aligner=find_words.name))
         except Exception as error:  # they wrap programs and models of others, which fail in ways of their own
             prepared = warned(prepared, f"no word times: {to_reason(error)}")
-    store_record(job.aligned_file, prepared)
+    prepared.save(job.aligned_file)
 
 
 def leave_unaligned(job: Job) -> None:
     warning = f"no word times: finding them crashed or hung (step_seconds={job.settings.step_seconds:g})"
-    store_record(job.aligned_file, warned(job.decoded(), warning))
+    warned(job.decoded(), warning).save(job.aligned_file)
 
 
 EXAMINE = Step("examined", examine, lambda job: job.is_examined, lambda job: skip(job, "check"))
@@ -207,14 +207,6 @@ def warned(prepared: Prepared, warning: str) -> Prepared:
     return prepared._replace(warnings=(*prepared.warnings, warning))
 
 
-def store_record(path: Path, prepared: Prepared) -> None:
-    store(path, json.dumps(prepared.to_json()).encode())
-
-
-def read_record(path: Path) -> Prepared:
-    return Prepared.from_json(json.loads(path.read_bytes()))
-
-
 def fingerprint(source: Source) -> str:
     """Changes with all that decides a prepared song but the settings: labels, files (by size and time), the decoder."""
     labels = {field.name: getattr(source, field.name) for field in fields(source) if field.name != "root"}
@@ -230,4 +222,5 @@ def fingerprint(source: Source) -> str:
 
 
 def digest(facts: object) -> str:
+    """64 bits: among a million songs two are taken for one with a chance of 3e-8."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

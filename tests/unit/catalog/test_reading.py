@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 
@@ -11,7 +12,7 @@ import pytest
 import soundfile
 
 from jukebox_pl.catalog import reading
-from jukebox_pl.catalog.reading import load_song, load_sound, read_text, split_genres
+from jukebox_pl.catalog.reading import Prepared, load_song, load_sound, read_text, split_genres
 from jukebox_pl.catalog.sources import Source
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Word
@@ -84,11 +85,11 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "told"), UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_unusable_sound_is_told_why(tmp_path, settings, spoil, told):
+@pytest.mark.parametrize(("spoil", "message"), UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_unusable_sound_is_told_why(tmp_path, settings, spoil, message):
     path = tmp_path / "a.wav"
     spoil(path)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         load_sound(path, settings(max_seconds=5.0))
 
 
@@ -115,6 +116,17 @@ def test_a_song_is_measured_as_it_was_before_it_was_resampled(source, settings):
     assert (stats.sample_rate, stats.channels, stats.seconds) == (8000, 1, 2.0)
 
 
+def test_what_became_of_a_song_is_kept_as_version_1_kept_it(source, settings, tmp_path):
+    """Whose interrupted runs go on."""
+    prepared, _ = load_song(
+        source({"a.txt": "la", "w.json": '[["la", 0.5, 1]]'}, lyrics="a.txt", words="w.json"), settings()
+    )
+    for written in (prepared._replace(warnings=("lyrics left out: x",)), Prepared(None, "silent")):
+        written.save(tmp_path / "record")
+        assert json.loads((tmp_path / "record").read_bytes()).keys() == {"song", "reason", "warnings", "checkup"}
+        assert Prepared.load(tmp_path / "record") == written
+
+
 CSV = "word_start,word_end,line_end\n0.5,0.75,nan\n0.75,1.5,1.5\n"
 
 
@@ -137,12 +149,12 @@ BAD_WORDS = {
 }
 
 
-@pytest.mark.parametrize(("name", "text", "told"), BAD_WORDS.values(), ids=BAD_WORDS.keys())
-def test_bad_words_are_left_out_and_the_lyrics_kept(source, settings, name, text, told):
+@pytest.mark.parametrize(("name", "text", "message"), BAD_WORDS.values(), ids=BAD_WORDS.keys())
+def test_bad_words_are_left_out_and_the_lyrics_kept(source, settings, name, text, message):
     made = source({"a.txt": "la la la", name: text}, lyrics="a.txt", words=name)
     (song, _, (warning,), _), _ = load_song(made, settings())
     assert (song.lyrics, song.words) == ("la la la", ())
-    assert told in warning
+    assert message in warning
 
 
 LRC = "[ti:Song]\n[00:00.50]la\n[00:00.75]là\n[00:01.50]\n"
@@ -158,16 +170,16 @@ def test_an_lrc_file_is_lyrics_and_their_times(source, fields):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("gone.txt", "no such file"), ("../a.txt", "leaves"), ("latin.txt", "not UTF-8")]
+    ("name", "message"), [("gone.txt", "no such file"), ("../a.txt", "leaves"), ("latin.txt", "not UTF-8")]
 )
-def test_bad_lyrics_are_left_out(source, tmp_path, settings, name, told):
+def test_bad_lyrics_are_left_out(source, tmp_path, settings, name, message):
     (tmp_path / "a.txt").write_text("secret")
     made = source({}, lyrics=name)
     (tmp_path / "songs/latin.txt").write_bytes("là".encode("latin-1"))
     (song, _, (warning,), _), _ = load_song(made, settings())
     assert song.lyrics == ""
     assert warning.startswith(f"lyrics left out: {name}")
-    assert told in warning
+    assert message in warning
 
 
 def test_missing_words_are_left_out(source, settings):

@@ -170,11 +170,11 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("members", "told"), BROKEN.values(), ids=BROKEN.keys())
-def test_what_does_not_belong_in_a_shard_is_named(tmp_path, monkeypatch, members, told):
+@pytest.mark.parametrize(("members", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_does_not_belong_in_a_shard_is_named(tmp_path, monkeypatch, members, message):
     monkeypatch.chdir(tmp_path)
     write_tar(tmp_path / "0.tar", members)
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         list(read_shard(tmp_path / "0.tar"))
     assert "0.tar is broken at" in str(caught.value)
     assert "make it again" in str(caught.value)
@@ -227,9 +227,9 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("damage", "told"), DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_catalog_tells_the_way_out(tmp_path, damage, told):
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_catalog_tells_the_way_out(tmp_path, damage, message):
     catalog(tmp_path).save()
     damage(tmp_path / "catalog.json")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         Catalog.load(tmp_path)
