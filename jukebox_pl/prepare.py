@@ -8,7 +8,6 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 
 from jukebox_pl.catalog.doctor import Report, advice, tables
-from jukebox_pl.catalog.engines import Engine
 from jukebox_pl.catalog.prepare import examine_all, prepare
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import CATALOG_FILE
@@ -25,9 +24,24 @@ def main(config: DictConfig) -> None:
         raise UserError(f"doctor={config.doctor}: expected {' or '.join(DOCTOR)}")
     console, settings, engine = Console(highlight=False), to_settings(config), instantiate(config.engine)
     if config.doctor == ONLY:
-        examine(console, settings, engine)
-    else:
-        prepare_and_tell(console, settings, engine, with_report=config.doctor == ALSO)
+        with showing_progress(console) as show:
+            report = examine_all(settings, show, engine)
+        print_tables(console, tables(report))
+        for line in advice(report):
+            console.out(line)
+        write_page(console, settings, report)
+        return
+
+    def on_report(report: Report) -> None:
+        print_tables(console, (table for table in tables(report) if table.title == "findings"))
+        write_page(console, settings, report)
+
+    was_complete = (settings.out / CATALOG_FILE).is_file()
+    with showing_progress(console) as show:
+        catalog = prepare(settings, show, engine, on_report if config.doctor == ALSO else None)
+    if was_complete:
+        console.out(f"{settings.out} is complete, made from the same songs with the same settings: nothing to do")
+    print_catalog(console, catalog)
 
 
 def to_settings(config: DictConfig) -> PrepareSettings:
@@ -42,30 +56,6 @@ def to_settings(config: DictConfig) -> PrepareSettings:
         ) from error
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
-
-
-def examine(console: Console, settings: PrepareSettings, engine: Engine) -> None:
-    """What doctor=only does."""
-    with showing_progress(console) as show:
-        report = examine_all(settings, show, engine)
-    print_tables(console, tables(report))
-    for line in advice(report):
-        console.out(line)
-    write_page(console, settings, report)
-
-
-def prepare_and_tell(console: Console, settings: PrepareSettings, engine: Engine, with_report: bool) -> None:
-    was_complete = (settings.out / CATALOG_FILE).is_file()
-
-    def on_report(report: Report) -> None:
-        print_tables(console, (table for table in tables(report) if table.title == "findings"))
-        write_page(console, settings, report)
-
-    with showing_progress(console) as show:
-        catalog = prepare(settings, show, engine, on_report if with_report else None)
-    if was_complete:
-        console.out(f"{settings.out} is complete, made from the same songs with the same settings: nothing to do")
-    print_catalog(console, catalog)
 
 
 def write_page(console: Console, settings: PrepareSettings, report: Report) -> None:

@@ -19,7 +19,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from jukebox_pl import audio
-from jukebox_pl.catalog.alignment import parts_of
+from jukebox_pl.catalog.alignment import WordFinder
 from jukebox_pl.catalog.shards import SPLITS, Catalog, read_shard
 from jukebox_pl.cli import command
 from jukebox_pl.prepare import main, to_settings
@@ -98,8 +98,8 @@ def test_every_aligner_and_separator_takes_what_its_recipe_says(tmp_path, choice
 def test_a_choice_and_its_settings_reach_the_aligner():
     words = ["catalog=x", "out=y", "aligner=activity", "aligner.pause=2", "separator=hpss"]
     settings = to_settings(command.compose_config("prepare", words))
-    parts = parts_of(settings)
-    assert (type(parts.separator).__name__, parts.aligner.pause) == ("HPSS", 2)
+    finder = WordFinder.of(settings)
+    assert (type(finder.separator).__name__, finder.aligner.pause) == ("HPSS", 2)
     assert to_settings(command.compose_config("prepare", words[:2])).aligner is None
 
 
@@ -121,14 +121,14 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("words", "told"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, words, told):
+@pytest.mark.parametrize(("words", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
         command.run(main, "prepare", [*words, "out=../out"])
     printed = capsys.readouterr()
     assert stopped.value.code == 2
-    assert told in printed.err
+    assert message in printed.err
     assert (printed.err.count("\n"), printed.out) == (1, "")
 
 

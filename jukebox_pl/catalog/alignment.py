@@ -25,45 +25,56 @@ TRUSTED = ("jukebox_pl.catalog.",)
 SECOND_DIGITS = 3  # no aligner knows better, and one thread more or less shall not change a shard
 
 
-class Parts(NamedTuple):
-    """What finds the words; `separator` None leaves the voice in the mix."""
+class WordFinder(NamedTuple):
+    """An aligner behind a separator; `separator` None leaves the voice in the mix."""
 
     separator: Separator | None
     aligner: Aligner
 
+    @classmethod
+    def of(cls, settings: PrepareSettings) -> WordFinder:
+        """Built once a process. Raises UserError when a config names anything but a class to trust, or does not fit it."""
+        return _build_finder(json.dumps([settings.separator, settings.aligner, settings.trusted]))
+
     @property
     def name(self) -> str:
-        return " of ".join(type(part).__name__ for part in (self.aligner, self.separator) if part)
+        return " of ".join(type(each).__name__ for each in (self.aligner, self.separator) if each)
 
+    def __call__(self, sound: np.ndarray, song: Song) -> tuple[Word, ...]:
+        """The words of the lyrics with their times in `sound` [C, T], to the millisecond.
 
-def parts_of(settings: PrepareSettings) -> Parts:
-    """Built once a process. Raises UserError when a config names something else than a class to trust, or misfits it."""
-    return _parts(json.dumps([settings.separator, settings.aligner, settings.trusted]))
+        Raises UserError on answers that cannot be.
+        """
+        vocals = require_vocals(self.separator(sound, song.sample_rate), sound) if self.separator else sound
+        words = self.aligner(vocals, song.sample_rate, song.lyrics)
+        found = require_alignment(words, song.lyrics, song.duration_seconds)
+        return tuple(Word(text, round(start, SECOND_DIGITS), round(end, SECOND_DIGITS)) for text, start, end in found)
 
 
 @cache
-def _parts(configs: str) -> Parts:
+def _build_finder(configs: str) -> WordFinder:
     separator, aligner, trusted = json.loads(configs)
     trusted = (*TRUSTED, *(f"{package}." for package in trusted or ()))
-    return Parts(build_part(separator, trusted) if separator else None, build_part(aligner, trusted))
-
-
-def build_part(config: Any, trusted: Sequence[str]) -> Any:
-    part = build(config, trusted)
-    if not callable(part):
-        raise UserError(f"{config} names nothing that can be called: expected a class in {TARGET}")
-    return part
+    finder = WordFinder(build(separator, trusted) if separator else None, build(aligner, trusted))
+    for config, built in zip((separator, aligner), finder, strict=True):
+        if built is not None and not callable(built):
+            raise UserError(f"{config} names nothing that can be called: expected a class in {TARGET}")
+    return finder
 
 
 def build(config: Any, trusted: Sequence[str]) -> Any:
-    """What a config describes: mappings with `_target_` become objects of that class, innermost first."""
-    if isinstance(config, Mapping):
-        parts = {key: build(value, trusted) for key, value in config.items() if key != TARGET}
-        return construct(str(config[TARGET]), parts, trusted) if TARGET in config else parts
-    return [build(item, trusted) for item in config] if isinstance(config, list) else config
+    """What a config describes: mappings with `_target_` become objects of that class, innermost first.
 
-
-def construct(target: str, arguments: dict[str, Any], trusted: Sequence[str]) -> Any:
+    Raises UserError on a class that is not from the `trusted` packages ("name."), is not there, or takes other settings.
+    """
+    if isinstance(config, list):
+        return [build(item, trusted) for item in config]
+    if not isinstance(config, Mapping):
+        return config
+    arguments = {key: build(value, trusted) for key, value in config.items() if key != TARGET}
+    if TARGET not in config:
+        return arguments
+    target = str(config[TARGET])
     module, _, name = target.rpartition(".")
     if not f"{module}.".startswith(tuple(trusted)):
         packages = ", ".join(package.rstrip(".") for package in trusted)
@@ -72,20 +83,9 @@ def construct(target: str, arguments: dict[str, Any], trusted: Sequence[str]) ->
         found = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
         raise UserError(f"{target} cannot be imported: {error}") from error
-    if not isinstance(found, type):
+    if not isinstance(found, type):  # a function of a trusted module may do anything
         raise UserError(f"{module} has no class {name!r}")
     try:
         return found(**arguments)
     except TypeError as error:
         raise UserError(f"{target} does not take these settings: {error}") from error
-
-
-def find_words(sound: np.ndarray, song: Song, parts: Parts) -> tuple[Word, ...]:
-    """The words of the lyrics with their times in `sound` [C, T], to the millisecond.
-
-    Raises UserError on answers that cannot be.
-    """
-    vocals = require_vocals(parts.separator(sound, song.sample_rate), sound) if parts.separator else sound
-    words = parts.aligner(vocals, song.sample_rate, song.lyrics)
-    found = require_alignment(words, song.lyrics, song.duration_seconds)
-    return tuple(Word(text, round(start, SECOND_DIGITS), round(end, SECOND_DIGITS)) for text, start, end in found)

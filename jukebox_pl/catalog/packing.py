@@ -1,71 +1,101 @@
-"""Finished songs to the shards and the `catalog.json` of a catalog."""
+"""Finished songs to the shards and the `catalog.json` of a catalog.
+
+Which song goes to which shard of which split is decided by the songs' ids, not by the order in which they are done.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
-from jukebox_pl.catalog.plan import plan
 from jukebox_pl.catalog.settings import PrepareSettings
-from jukebox_pl.catalog.shards import SPLITS, Catalog, Skipped, SongEntry, Split, shard_file, write_shard
-from jukebox_pl.catalog.work import WORK_FOLDER, Job, digest, store
+from jukebox_pl.catalog.shards import (
+    HELD_OUT,
+    SPLITS,
+    TRAIN,
+    Catalog,
+    ShardSample,
+    Skipped,
+    SongEntry,
+    Split,
+    shard_file,
+    store,
+    write_shard,
+)
+from jukebox_pl.catalog.steps import WORK_FOLDER, Job, OnProgress, counting, digest
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.labels import frequent
 from jukebox_pl.types import Song
 
-
-class Usable(NamedTuple):
-    """A finished job that has a song, and the song's entry in `catalog.json`."""
-
-    job: Job
-    entry: SongEntry
+Plan = dict[str, list[list[str]]]  # by split, the ids of the songs of each shard
 
 
-class Sorted(NamedTuple):
-    """The usable songs by id with the vocabulary of their lyrics, and the others with their reasons."""
+def plan(has_lyrics: Mapping[str, bool], held_out: float, songs_per_shard: int) -> Plan:
+    """The ids of each shard of each split. Ids are hashes, so their order is a shuffle that every run repeats."""
+    kept = held_out_ids(has_lyrics, held_out)
+    splits: dict[str, list[str]] = {TRAIN: [], HELD_OUT: []}
+    for id in sorted(has_lyrics):
+        splits[HELD_OUT if id in kept else TRAIN].append(id)
+    starts = {split: range(0, len(ids), songs_per_shard) for split, ids in splits.items()}
+    return {split: [ids[start : start + songs_per_shard] for start in starts[split]] for split, ids in splits.items()}
 
-    usable: dict[str, Usable]
-    characters: Characters
-    skipped: list[Skipped]
+
+def held_out_ids(has_lyrics: Mapping[str, bool], share: float) -> set[str]:
+    """The `share` of the songs with the lowest ids, at least one and never all; with and without lyrics in proportion.
+
+    Of two songs with lyrics, one at least is held out and one is not.
+    """
+    sung = sorted(id for id, sung in has_lyrics.items() if sung)
+    others = sorted(id for id, sung in has_lyrics.items() if not sung)
+    songs = len(has_lyrics)
+    if share == 0 or songs < 2:
+        return set()
+    wanted = max(1, min(round(songs * share), songs - 1))
+    wanted_sung = round(wanted * len(sung) / songs)
+    if len(sung) >= 2:
+        wanted_sung = max(1, min(wanted_sung, len(sung) - 1))
+    return set(sung[:wanted_sung] + others[: wanted - wanted_sung])
 
 
-def sort_out(jobs: list[Job], refused: list[Skipped], characters: Characters) -> Sorted:
-    """`characters` says how lyrics are spelt. Raises UserError when no song is usable."""
-    usable: dict[str, Usable] = {}
+def plan_jobs(jobs: Collection[Job], settings: PrepareSettings) -> Plan:
+    has_lyrics = {job.source.id: job.source.has_lyrics for job in jobs}  # looks at the disk, once a song
+    return plan(has_lyrics, settings.held_out, settings.songs_per_shard)
+
+
+def pack(
+    jobs: list[Job], refused: list[Skipped], characters: Characters, settings: PrepareSettings, on_progress: OnProgress
+) -> Catalog:
+    """Writes the shards and describes them in a catalog, which is yet unsaved. Raises UserError when no song is usable.
+
+    `characters` says how lyrics are spelt, `refused` which entries cannot be a song. Songs are read one at a time, so that
+    a catalog of any size fits: their records for what is known of them all, then record and sound, shard by shard.
+    """
+    usable: dict[str, Job] = {}
+    entries: dict[str, SongEntry] = {}
     skipped = list(refused)
     for job in jobs:
-        song, reason, warnings, _ = job.outcome()
+        song, reason, warnings, _ = job.prepared()
         if song is None:
             skipped.append({"path": job.source.path, "reason": reason})
         else:
-            usable[song.id] = Usable(job, to_entry(job.source.path, song, warnings))
+            usable[song.id], entries[song.id] = job, to_entry(job.source.path, song, warnings)
             characters = characters.including(song.lyrics)
     if not usable:
         reasons = [f"{skip['path']}: {skip['reason']}" for skip in skipped]
         raise UserError(f"none of {len(reasons)} songs can be used: {shorten(reasons)}")
-    return Sorted(usable, characters, skipped)
-
-
-def pack(jobs: list[Job], settings: PrepareSettings, found: Sorted, on_shard: Callable[[str, int], None]) -> Catalog:
-    """Writes the shards, calls `on_shard(file, songs)` after each, and describes them in a catalog, which is yet unsaved."""
-    usable, characters, skipped = found
-    packer = Packer(settings.out, usable, on_shard)
-    planned = plan_usable(jobs, usable, settings)
-    splits = {split: packer.write_split(split, planned[split]) for split in SPLITS}
-    remove_strays(settings.out, splits)
-    entries, known = [song.entry for song in usable.values()], (settings.min_songs, settings.max_names)
+    splits = write_splits(plan_usable(jobs, usable, settings), usable, entries, settings.out, on_progress)
+    known = settings.min_songs, settings.max_names
     return Catalog(
         folder=settings.out,
         sample_rate=settings.sample_rate,
         channels=settings.channels,
         splits=splits,
-        artists=frequent((entry["artist"] for entry in entries), *known),
-        genres=frequent((genre for entry in entries for genre in entry["genres"]), *known),
+        artists=frequent((entry["artist"] for entry in entries.values()), *known),
+        genres=frequent((genre for entry in entries.values() for genre in entry["genres"]), *known),
         characters=characters.to_config(),
-        max_duration=max(entry["samples"] for entry in entries),
+        max_duration=max(entry["samples"] for entry in entries.values()),
         skipped=skipped,
     )
 
@@ -85,47 +115,46 @@ def to_entry(path: str, song: Song, warnings: tuple[str, ...]) -> SongEntry:
     return entry | {"aligner": song.aligner} if song.aligner else entry
 
 
-def plan_usable(jobs: list[Job], usable: dict[str, Usable], settings: PrepareSettings) -> dict[str, list[list[str]]]:
+def plan_usable(jobs: list[Job], usable: dict[str, Job], settings: PrepareSettings) -> Plan:
     """A skipped song is missing from its shard and moves no other, unless a whole split would be missing."""
-    planned = plan([job.source for job in jobs], settings.held_out, settings.songs_per_shard)
+    planned = plan_jobs(jobs, settings)
     if any(shards and not usable.keys() & set(chain(*shards)) for shards in planned.values()):
-        planned = plan([song.job.source for song in usable.values()], settings.held_out, settings.songs_per_shard)
-    return planned
+        planned = plan_jobs(usable.values(), settings)
+    return {split: [[id for id in shard if id in usable] for shard in shards] for split, shards in planned.items()}
 
 
-class Packer:
-    """Writes shards one by one. A receipt beside the finished songs tells an interrupted run which are whole."""
-
-    def __init__(self, out: Path, usable: dict[str, Usable], on_shard: Callable[[str, int], None]):
-        self.out, self.usable, self.on_shard = out, usable, on_shard
-
-    def write_split(self, split: str, shards: list[list[str]]) -> Split:
-        written: Split = {"shards": [], "songs": []}
-        for index, ids in enumerate(shards):
-            songs = [self.usable[id] for id in ids if id in self.usable]
-            if songs:
-                file = shard_file(split, index)
-                self.write(file, [song.job for song in songs])
-                written["shards"].append({"file": file, "songs": len(songs)})
-                written["songs"] += [song.entry for song in songs]
-        return written
-
-    def write(self, file: str, jobs: list[Job]) -> None:
-        receipt = self.out / WORK_FOLDER / f"{file}.receipt"
-        content = digest([job.content for job in jobs]).encode()
-        if not (receipt.is_file() and receipt.read_bytes() == content and (self.out / file).is_file()):
-            receipt.unlink(missing_ok=True)  # before the shard becomes another than it tells of
-            write_shard(self.out / file, (job.sample() for job in jobs))
-            store(receipt, content)
-        self.on_shard(file, len(jobs))
-
-
-def remove_strays(out: Path, splits: dict[str, Split]) -> None:
-    """Removes half-written files, and the shards of an interrupted run that had other settings."""
+def write_splits(
+    planned: Plan, usable: dict[str, Job], entries: dict[str, SongEntry], out: Path, on_progress: OnProgress
+) -> dict[str, Split]:
+    """Writes the shards one by one, and removes what an interrupted run with other settings left among them."""
+    splits: dict[str, Split] = {}
+    count = counting(on_progress, "packed", len(usable))
+    for split in SPLITS:
+        files = {shard_file(split, index): ids for index, ids in enumerate(planned[split]) if ids}
+        for file, ids in files.items():
+            write_once(out, file, [usable[id] for id in ids])
+            count(file, len(ids))
+        splits[split] = {
+            "shards": [{"file": file, "songs": len(ids)} for file, ids in files.items()],
+            "songs": [entries[id] for id in chain(*files.values())],
+        }
     listed = {out / shard["file"] for split in splits.values() for shard in split["shards"]}
     for path in (*out.glob(".*.part"), *(path for split in SPLITS for path in out.glob(f"{split}/*.tar*"))):
         if path not in listed:
             path.unlink()
+    return splits
+
+
+def write_once(out: Path, file: str, jobs: list[Job]) -> None:
+    """A receipt beside the finished songs tells an interrupted run which shards are whole."""
+    receipt = out / WORK_FOLDER / f"{file}.receipt"
+    content = digest([job.content for job in jobs]).encode()
+    if receipt.is_file() and receipt.read_bytes() == content and (out / file).is_file():
+        return
+    receipt.unlink(missing_ok=True)  # before the shard becomes another than it tells of
+    songs = ((job.prepared().song, job.file("flac").read_bytes()) for job in jobs)
+    write_shard(out / file, (ShardSample(song, audio=audio) for song, audio in songs if song))
+    store(receipt, content)
 
 
 def shorten(names: list[str], most: int = 3) -> str:

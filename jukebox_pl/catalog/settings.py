@@ -1,9 +1,10 @@
-"""What `prepare` is told."""
+"""The settings of `prepare`, and what each may be."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.phonemes import Phonemes
 
+# The settings that decide the sound of one prepared song, the word times that are found, and the shards.
 OF_A_SONG = ("sample_rate", "channels", "min_seconds", "max_seconds")
 OF_THE_WORDS = ("separator", "aligner")
 OF_THE_CATALOG = (*OF_A_SONG, *OF_THE_WORDS, "phonemes", "held_out", "songs_per_shard")
@@ -73,14 +75,6 @@ class PrepareSettings:
         spelling.normalize("a")  # asks espeak-ng now, not when all songs are decoded
         return spelling
 
-    def of_a_song(self) -> dict[str, Any]:
-        """The settings that decide the sound of one prepared song."""
-        return {name: getattr(self, name) for name in OF_A_SONG}
-
-    def of_the_words(self) -> dict[str, Any]:
-        """The settings that decide the word times that are found."""
-        return {name: getattr(self, name) for name in OF_THE_WORDS}
-
-    def of_the_catalog(self) -> dict[str, Any]:
-        """The settings that decide the shards."""
-        return {name: value for name, value in asdict(self).items() if name in OF_THE_CATALOG}
+    def only(self, names: Collection[str]) -> dict[str, Any]:
+        """Some of the settings, in the order above."""
+        return {name: value for name, value in vars(self).items() if name in names}

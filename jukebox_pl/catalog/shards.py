@@ -35,8 +35,9 @@ SCHEMA = 1
 CATALOG_FILE = "catalog.json"
 TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
 EXTENSIONS = ("json", "flac", "codes.npz")
+# The same bytes whoever writes them, and when.
 SAME_HEADER_EVERYWHERE = {"mtime": 0, "user": "jukebox_pl", "group": "jukebox_pl", "mode": 0o644}
-TAR_END = bytes(2 * tarfile.BLOCKSIZE)
+TAR_END = bytes(2 * tarfile.BLOCKSIZE)  # two blocks of zeros, as POSIX has it
 
 
 class SongEntry(TypedDict):
@@ -99,6 +100,12 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def store(path: Path, data: bytes) -> None:
+    """A file that is there whole or not at all. Raises UserError where the disk refuses it."""
+    with writing(path):
+        write_atomic(path, data)
+
+
 @dataclass(frozen=True)
 class Catalog:
     """The contents of `folder`. `max_duration` is in samples per channel; `codes` is None where shards hold audio.
@@ -127,12 +134,14 @@ class Catalog:
         record = _read_record(folder / CATALOG_FILE)
         try:
             catalog = cls(folder, **record)
-            _require_shard_names(catalog)
             characters_from(catalog.characters)
-            shards = [path for split in SPLITS for path in catalog.shards(split)]
+            for split in SPLITS:  # it may come from anywhere: its shards lie in its folder
+                for shard in catalog.splits[split]["shards"]:
+                    if not re.fullmatch(rf"{split}/[\w-]+\.tar", shard["file"]):
+                        raise ValueError(f"{shard['file']!r} is no shard of {split}")
         except (TypeError, KeyError, ValueError) as error:
             raise _corrupt(folder / CATALOG_FILE, error) from error
-        for path in shards:
+        for path in (path for split in SPLITS for path in catalog.shards(split)):
             if isinstance(path, Path) and not path.is_file():
                 raise UserError(f"{path} is missing, {folder} is incomplete: delete {folder} and make it again")
         return catalog
@@ -141,11 +150,9 @@ class Catalog:
         """Raises ValueError when the catalog is that of a URL, which is only read."""
         if isinstance(self.folder, Url):
             raise ValueError(f"{self.folder} is a URL")
-        path = self.folder / CATALOG_FILE
         record = {"schema": SCHEMA} | vars(self)
         del record["folder"]
-        with writing(path):
-            write_atomic(path, _to_json(record))
+        store(self.folder / CATALOG_FILE, _to_json(record))
 
     def shards(self, split: str) -> list[Place]:
         return [self.folder / shard["file"] for shard in self.splits[split]["shards"]]
@@ -153,14 +160,6 @@ class Catalog:
     def songs(self, split: str) -> list[SongEntry]:
         """The songs of a split in the order of its shards."""
         return self.splits[split]["songs"]
-
-
-def _require_shard_names(catalog: Catalog) -> None:
-    """Raises ValueError where a catalog, which may come from anywhere, names files outside its folder."""
-    for split in SPLITS:
-        for shard in catalog.splits[split]["shards"]:
-            if not re.fullmatch(rf"{split}/[\w-]+\.tar", shard["file"]):
-                raise ValueError(f"{shard['file']!r} is no shard of {split}")
 
 
 def _read_record(path: Place) -> dict[str, Any]:
@@ -213,21 +212,14 @@ def _write_tar(file: io.BufferedWriter, samples: Iterable[ShardSample]) -> None:
     from webdataset.writer import TarWriter  # imports torch: processes that only decode songs start without it
 
     with TarWriter(file, encoder=False, **SAME_HEADER_EVERYWHERE) as tar:
-        for sample in samples:
-            tar.write(_to_members(sample))
+        for song, audio, codes in samples:
+            members = {"__key__": song.id, "json": _to_json({"schema": SCHEMA} | song.to_json())}
+            if audio is not None:
+                members["flac"] = audio
+            if codes is not None:
+                members["codes.npz"] = to_npz(dict(enumerate(_require_codes(codes))))
+            tar.write(members)
     file.flush()
-
-
-def _to_members(sample: ShardSample) -> dict[str, str | bytes]:
-    members: dict[str, str | bytes] = {
-        "__key__": sample.song.id,
-        "json": _to_json({"schema": SCHEMA} | sample.song.to_json()),
-    }
-    if sample.audio is not None:
-        members["flac"] = sample.audio
-    if sample.codes is not None:
-        members["codes.npz"] = to_npz(dict(enumerate(_require_codes(sample.codes))))
-    return members
 
 
 class _Member(NamedTuple):
@@ -272,7 +264,7 @@ def _read_members(path: Place) -> Iterator[_Member]:
 
 @contextmanager
 def _whole_tar(file: BinaryIO) -> Iterator[tarfile.TarFile]:
-    """tarfile takes a tar cut between two members for a whole one; a whole one ends in two blocks of zeros."""
+    """tarfile takes a tar cut between two members for a whole one; a whole one ends in TAR_END."""
     if file.seekable():
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - len(TAR_END), 0))

@@ -101,41 +101,27 @@ def _to_sources(root: Path, rows: Iterable[Row], tagged: bool) -> tuple[list[Sou
     skipped: list[Skipped] = []
     for row in rows:
         try:
-            file = _identity(root, row["path"])
+            if not row["path"]:
+                raise UserError("its row has no path")
+            if _printable(row["path"]) != row["path"]:
+                raise UserError("its name is not UTF-8: rename it")
+            stat = inside(root, row["path"]).stat()
+            file = stat.st_dev, stat.st_ino
             if file in accepted:
                 raise UserError(f"listed twice, the same file as {accepted[file]}")
-            accepted[file] = row["path"] = _relative(root, row["path"])
-            sources.append(Source(song_id(_nfc(row["path"])), root, tagged=tagged, **row))
+            path = Path(os.path.relpath(os.path.join(root, row["path"]), root)).as_posix()
+            accepted[file] = row["path"] = path
+            sources.append(Source(song_id(unicodedata.normalize("NFC", path)), root, tagged=tagged, **row))
         except UserError as error:
             skipped.append({"path": _printable(row["path"]), "reason": str(error)})
-    return sorted(_tell_apart(sources), key=lambda source: source.id), skipped
-
-
-def _tell_apart(sources: list[Source]) -> list[Source]:
-    """Of two files whose names differ in Unicode normalisation only, the NFC one has the usual id."""
+    # Of two files whose names differ in Unicode normalisation only, the NFC one has the usual id.
     spellings = Counter(source.id for source in sources if not source.path.isascii())
-    return [replace(source, id=song_id(source.path)) if spellings[source.id] > 1 else source for source in sources]
-
-
-def _identity(root: Path, name: str) -> tuple[int, int]:
-    if not name:
-        raise UserError("its row has no path")
-    if _printable(name) != name:
-        raise UserError("its name is not UTF-8: rename it")
-    stat = inside(root, name).stat()
-    return stat.st_dev, stat.st_ino
-
-
-def _relative(root: Path, name: str) -> str:
-    return Path(os.path.relpath(os.path.join(root, name), root)).as_posix()
+    sources = [replace(source, id=song_id(source.path)) if spellings[source.id] > 1 else source for source in sources]
+    return sorted(sources, key=lambda source: source.id), skipped
 
 
 def _printable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
-
-
-def _nfc(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _folder_rows(root: Path) -> Iterator[Row]:
@@ -143,22 +129,18 @@ def _folder_rows(root: Path) -> Iterator[Row]:
 
     Hidden files are passed over, and links to folders are not followed.
     """
-    names = sorted(name for name in _walk(root) if Path(name).suffix.lower() in AUDIO_EXTENSIONS)
+    names = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]  # os.walk enters what is left in it
+        songs = (name for name in files if Path(name).suffix.lower() in AUDIO_EXTENSIONS and not name.startswith("."))
+        names += [os.path.relpath(os.path.join(folder, name), root) for name in songs]
     if not names:
         raise UserError(f"no songs in {root}: looked for {', '.join(AUDIO_EXTENSIONS)} in it and in its folders")
-    for name in names:
+    for name in sorted(names):
         path = Path(name)
         artist = path.parts[0] if len(path.parts) > 1 else ""
         lyrics, words = _beside(root, path, ".txt", ".lrc"), _beside(root, path, ".words.csv", ".words.json", ".lrc")
         yield {"path": name, "title": path.stem, "artist": artist, "lyrics": lyrics, "words": words}
-
-
-def _walk(root: Path) -> Iterator[str]:
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith("."):
-                yield os.path.relpath(os.path.join(folder, name), root)
 
 
 def _beside(root: Path, song: Path, *endings: str) -> str:
@@ -176,7 +158,8 @@ def _table_rows(table: Path) -> Iterator[Row]:
         with open(table, encoding="utf-8-sig", newline="") as file:
             for row in TABLES[table.suffix.lower()](table, file):
                 count += 1
-                yield {column: _shared(column, row.get(column, "")) for column in COLUMNS}
+                shared = {column: sys.intern(row.get(column, "")) for column in REPEATED}  # in memory once for all songs
+                yield {column: row.get(column, "") for column in COLUMNS} | shared
     except UnicodeDecodeError as error:
         raise UserError(f"{table} is not UTF-8 ({error.reason}, after song {count}): save it as UTF-8") from error
     except UserError:
@@ -185,11 +168,6 @@ def _table_rows(table: Path) -> Iterator[Row]:
         raise UserError(f"{table} cannot be read: {error}") from error
     if not count:
         raise UserError(f"{table} lists no songs: add one row per song, its file in the column path")
-
-
-def _shared(column: str, value: str) -> str:
-    """What many songs have in common is kept in memory once."""
-    return sys.intern(value) if column in REPEATED else value
 
 
 def _rows_of_csv(table: Path, file: TextIO) -> Iterator[Row]:
@@ -204,21 +182,17 @@ def _rows_of_jsonl(table: Path, file: TextIO) -> Iterator[Row]:
     """Its columns are known at its end; nothing has been done with its rows by then but to look for their files."""
     columns: dict[str, None] = {}
     for number, line in enumerate(file, start=1):
-        if line.strip():
-            row = _to_row(number, line)
-            columns |= dict.fromkeys(row)
-            yield row
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number}: {error.msg}") from error
+        if not isinstance(record, dict):
+            raise ValueError(f'line {number}: expected an object like {{"path": ...}}, found {line[:40]}')
+        columns |= dict.fromkeys(record)
+        yield {column: _to_cell(value) for column, value in record.items()}
     _require_columns(table, list(columns))
-
-
-def _to_row(number: int, line: str) -> Row:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {number}: {error.msg}") from error
-    if not isinstance(record, dict):
-        raise ValueError(f'line {number}: expected an object like {{"path": ...}}, found {line[:40]}')
-    return {column: _to_cell(value) for column, value in record.items()}
 
 
 def _to_cell(value: object) -> str:

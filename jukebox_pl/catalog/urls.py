@@ -1,6 +1,8 @@
 """Files that lie elsewhere, read from first byte to last however often the connection breaks.
 
-http and https go through the standard library; other schemes (s3, gs, ...) through fsspec, which needs a package a scheme.
+http and https go through the standard library: a broken answer goes on from its last byte, and a file that changes meanwhile
+is noticed. fsspec's HTTP reads in blocks and does neither. Other schemes (s3, gs, ...) go through fsspec, which needs a
+package a scheme.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from jukebox_pl.errors import UserError
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between tries that bring not one byte
 SILENCE_SECONDS = 60.0  # a connection that says nothing for so long is broken
 BUFFER = 2**20
-BUSY = (408, 425, 429)
+BUSY = (408, 425, 429)  # a timeout, too early, too many requests: the next try may do
 TRANSIENT = (OSError, http.client.HTTPException)
 LASTING = (FileNotFoundError, PermissionError, IsADirectoryError)
 
@@ -66,7 +68,7 @@ def to_place(name: str | Place) -> Place:
     return name if isinstance(name, Url) else Path(name)
 
 
-class Part(NamedTuple):
+class Rest(NamedTuple):
     """The rest of a file from some byte on, the `size` of all of it (None: unknown), and what names this `version` of it."""
 
     stream: BinaryIO
@@ -79,8 +81,8 @@ class Remote(io.RawIOBase):
 
     def __init__(self, url: str):
         self.url, self.position = url, 0
-        self.part: Part | None = None
-        self.first: Part | None = None
+        self.rest: Rest | None = None
+        self.first: Rest | None = None
 
     def readable(self) -> bool:
         return True
@@ -100,60 +102,52 @@ class Remote(io.RawIOBase):
         raise AssertionError("the last try returns or raises")
 
     def _read(self, buffer: Any) -> int:
-        if self.part is None:
-            self.part = opener(self.url)(self.url, self.position)
-            self.first = self.first or self.part
-            if self.part[1:] != self.first[1:]:
+        if self.rest is None:
+            self.rest = OPENERS.get(self.url.partition("://")[0].lower(), open_with_fsspec)(self.url, self.position)
+            self.first = self.first or self.rest
+            if self.rest[1:] != self.first[1:]:
                 raise UserError(f"{self.url} changed while it was read: run it again once it rests")
-        stream = self.part.stream
+        stream = self.rest.stream
         data = getattr(stream, "read1", stream.read)(len(buffer))  # what has come so far is not lost with the connection
-        if not data and self.part.size is not None and self.position < self.part.size:
-            raise ConnectionError(f"cut after {self.position} of {self.part.size} bytes")
+        if not data and self.rest.size is not None and self.position < self.rest.size:
+            raise ConnectionError(f"cut after {self.position} of {self.rest.size} bytes")
         buffer[: len(data)] = data
         self.position += len(data)
         return len(data)
 
     def _drop(self) -> None:
-        if self.part:
-            self.part.stream.close()
-        self.part = None
+        if self.rest:
+            self.rest.stream.close()
+        self.rest = None
 
     def close(self) -> None:
         self._drop()
         super().close()
 
 
-def open_http(url: str, start: int) -> Part:
+def open_http(url: str, start: int) -> Rest:
     request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         response = urlopen(request, timeout=SILENCE_SECONDS)
     except HTTPError as error:
-        raise _as_os_error(url, error) from error
+        if error.code == 404:
+            raise FileNotFoundError(f"{url} does not exist") from error
+        if error.code >= 500 or error.code in BUSY:
+            raise ConnectionError(f"HTTP {error.code} {error.reason}") from error
+        raise UserError(f"{url} cannot be read: HTTP {error.code} {error.reason}") from error
     version = response.headers["ETag"] or response.headers["Last-Modified"]
     if response.status == 206:
-        return Part(response, int(response.headers["Content-Range"].rpartition("/")[2]), version)
+        return Rest(response, int(response.headers["Content-Range"].rpartition("/")[2]), version)
     length = response.headers["Content-Length"]
-    _skip(response, start)  # the server knows no ranges
-    return Part(response, int(length) if length else None, version)
-
-
-def _as_os_error(url: str, error: HTTPError) -> Exception:
-    if error.code == 404:
-        return FileNotFoundError(f"{url} does not exist")
-    if error.code >= 500 or error.code in BUSY:
-        return ConnectionError(f"HTTP {error.code} {error.reason}")
-    return UserError(f"{url} cannot be read: HTTP {error.code} {error.reason}")
-
-
-def _skip(stream: BinaryIO, count: int) -> None:
-    while count > 0:
-        data = stream.read(min(count, BUFFER))
-        if not data:
+    while start > 0:  # the server knows no ranges
+        skipped = response.read(min(start, BUFFER))
+        if not skipped:
             raise ConnectionError("cut again before the place of the last cut")
-        count -= len(data)
+        start -= len(skipped)
+    return Rest(response, int(length) if length else None, version)
 
 
-def open_with_fsspec(url: str, start: int) -> Part:
+def open_with_fsspec(url: str, start: int) -> Rest:
     import fsspec
 
     try:
@@ -164,11 +158,7 @@ def open_with_fsspec(url: str, start: int) -> Part:
         raise UserError(f"{url} cannot be read ({error}): give a folder, http://, https:// or s3://") from error
     size = stream.seek(0, os.SEEK_END)
     stream.seek(start)
-    return Part(stream, size)
+    return Rest(stream, size)
 
 
-OPENERS: dict[str, Callable[[str, int], Part]] = {"http": open_http, "https": open_http}
-
-
-def opener(url: str) -> Callable[[str, int], Part]:
-    return OPENERS.get(url.partition("://")[0].lower(), open_with_fsspec)
+OPENERS: dict[str, Callable[[str, int], Rest]] = {"http": open_http, "https": open_http}

@@ -1,4 +1,4 @@
-"""What differs between a record and what is asked now, for people."""
+"""What differs between a record and what is wanted now, for people."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
-def differences(stored: Any, asked: Any, name: str = "") -> Iterator[str]:
-    """Leaves of two records that differ, as `name: stored -> asked`."""
-    if isinstance(stored, Mapping) and isinstance(asked, Mapping):
-        for key in sorted({*stored, *asked}):
-            yield from differences(stored.get(key), asked.get(key), f"{name}.{key}" if name else str(key))
-    elif not same(stored, asked):
-        yield f"{name}: {stored} -> {asked}"
-
-
-def same(stored: Any, asked: Any) -> bool:
-    if isinstance(stored, Sequence) and isinstance(asked, Sequence) and not isinstance(stored, str):
-        return list(stored) == list(asked)
-    return stored == asked
+def differences(stored: Any, wanted: Any, name: str = "") -> Iterator[str]:
+    """Leaves of two records that differ, as `name: stored -> wanted`. A tuple is the list that it becomes on disk."""
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        for key in sorted({*stored, *wanted}):
+            yield from differences(stored.get(key), wanted.get(key), f"{name}.{key}" if name else str(key))
+        return
+    leaves = (list(leaf) if isinstance(leaf, Sequence) and not isinstance(leaf, str) else leaf for leaf in (stored, wanted))
+    if next(leaves) != next(leaves):
+        yield f"{name}: {stored} -> {wanted}"

@@ -1,4 +1,4 @@
-"""A web server for one folder that fails when it is told to."""
+"""A web server for one folder that fails on demand."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        asked = self.headers["Range"]
-        self.flaky.requests.append((self.path, asked))
+        requested = self.headers["Range"]
+        self.flaky.requests.append((self.path, requested))
         fault = self.flaky.faults.pop(0) if self.flaky.faults else ""
         file = self.flaky.folder / self.path.lstrip("/")
         if fault.isdigit() or not file.is_file():
             self.send_error(int(fault or 404))
         elif fault != "gone":
-            self.send(file.read_bytes(), asked if self.flaky.ranges else None, fault)
+            self.send(file.read_bytes(), requested if self.flaky.ranges else None, fault)
 
-    def send(self, data: bytes, asked: str | None, fault: str) -> None:
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+    def send(self, data: bytes, requested: str | None, fault: str) -> None:
+        start = int(requested.removeprefix("bytes=").removesuffix("-")) if requested else 0
         body = data[start:]
-        self.send_response(206 if asked else 200)
+        self.send_response(206 if requested else 200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", self.flaky.version)
-        if asked:
+        if requested:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.end_headers()
         if fault:

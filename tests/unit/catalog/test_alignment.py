@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from unit.catalog.fake_parts import ANSWERS, MOODS, PLACE, TRUSTED
+from unit.catalog.fakes import ANSWERS, MOODS, PLACE, TRUSTED
 
-from jukebox_pl.catalog.alignment import parts_of
+from jukebox_pl.catalog.alignment import WordFinder
 from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.shards import SPLITS, Catalog, read_shard
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Song, Word
 
-FAKES = {"aligner": PLACE, "trusted": TRUSTED, "separator": {"_target_": "unit.catalog.fake_parts.MoodySeparator"}}
+FAKES = {"aligner": PLACE, "trusted": TRUSTED, "separator": {"_target_": "unit.catalog.fakes.MoodySeparator"}}
 FATAL = ("dies", "crashes", "hangs")
 
 
@@ -62,7 +62,7 @@ def test_whoever_spoils_a_song_leaves_it_without_words_and_the_others_alone(sing
     assert [word.text for word in songs["good"].words] == ["la", "la", "la"]
     assert warnings.pop("good") == []
     assert {title for title, song in songs.items() if not song.words and not song.aligner} == set(MOODS)
-    assert all(len(told) == 1 and told[0].startswith("no word times: ") for told in warnings.values())
+    assert all(len(lines) == 1 and lines[0].startswith("no word times: ") for lines in warnings.values())
     assert {warnings[mood][0] for mood in FATAL} == {"no word times: finding them crashed or hung (step_seconds=5)"}
     assert warnings["sleeps"] == ["no word times: took over step_seconds=5"]
     assert "out of tune" in warnings["raises"][0]
@@ -92,7 +92,7 @@ def test_ten_thousand_characters_of_lyrics_pass(sing, settings):
     assert 2.9 < song.words[-1].end <= 3.0
 
 
-def test_without_an_aligner_a_song_is_told_as_ever(sing, settings):
+def test_without_an_aligner_the_record_of_a_song_is_as_ever(sing, settings):
     sing("a", "la la")
     song = songs_of(prepare(settings()))["a"]
     assert song.words == ()
@@ -116,15 +116,15 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("config", "told"), WRONG.values(), ids=WRONG.keys())
-def test_what_cannot_be_built_is_refused_before_anything_is_decoded(sing, settings, config, told):
+@pytest.mark.parametrize(("config", "message"), WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_built_is_refused_before_anything_is_decoded(sing, settings, config, message):
     sing("a", "la la")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         prepare(settings(aligner=config, trusted=TRUSTED))
     assert not settings().out.exists()
 
 
-def test_parts_may_be_made_of_parts(settings):
+def test_aligners_may_be_made_of_aligners(settings):
     chain = {"_target_": "jukebox_pl.catalog.aligners.chain.Chain", "aligners": [PLACE]}
-    parts = parts_of(settings(aligner=chain, trusted=TRUSTED))
-    assert type(parts.aligner.aligners[0]).__name__ == "MoodyAligner"
+    finder = WordFinder.of(settings(aligner=chain, trusted=TRUSTED))
+    assert type(finder.aligner.aligners[0]).__name__ == "MoodyAligner"

@@ -288,13 +288,13 @@ def test_a_disk_that_is_full_in_the_middle_of_a_shard_leaves_no_half_of_it(make_
         try:
             prepare(settings())
         except UserError as error:
-            (settings().out / ".work/told").write_text(str(error))
+            (settings().out / ".work/message").write_text(str(error))
 
     make_songs(make_song)
     process = multiprocessing.get_context("fork").Process(target=in_little_room)
     process.start()
     process.join()
-    assert "cannot write" in (settings().out / ".work/told").read_text()
+    assert "cannot write" in (settings().out / ".work/message").read_text()
     assert not [path for path in settings().out.rglob("*") if path.suffix in (".tar", ".part")]
     assert contents(prepare(settings()).folder) == contents(prepare(settings(out="roomy")).folder)
 
@@ -321,9 +321,9 @@ def test_the_doctor_alone_says_the_same_and_makes_no_shards(make_song, settings,
     report = examine_all(settings(out="only"))
     assert {path.name for path in (tmp_path / "only").iterdir()} == {"doctor.json", ".work"}
     assert not list((tmp_path / "only").rglob("*.flac"))
-    told = []
-    prepare(settings(out="also"), on_report=told.append)
-    assert told == [report]
+    reports = []
+    prepare(settings(out="also"), on_report=reports.append)
+    assert reports == [report]
     alone, also = (json.loads((tmp_path / name / "doctor.json").read_bytes()) for name in ("only", "also"))
     assert alone == also
     assert {chart["verdict"] for chart in also["charts"]} <= {"kept", "kept with warning"}
@@ -340,9 +340,9 @@ def test_lyrics_in_another_script_than_their_language_are_told(make_song, settin
 
 def test_who_does_not_ask_the_doctor_gets_the_same_shards(make_song, settings):
     make_songs(make_song)
-    asked = contents(prepare(settings(out="asked"), on_report=lambda report: None).folder)
-    assert asked.pop("doctor.json")
-    assert contents(prepare(settings()).folder) == asked
+    examined = contents(prepare(settings(out="examined"), on_report=lambda report: None).folder)
+    assert examined.pop("doctor.json")
+    assert contents(prepare(settings()).folder) == examined
 
 
 def test_the_doctor_looks_only_at_what_it_has_not_seen(make_song, settings):

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 
 from jukebox_pl.catalog.shards import Catalog, ShardSample, read_shard, write_shard
 from jukebox_pl.errors import UserError
@@ -65,11 +66,30 @@ def test_codes_written_are_codes_read(tmp_path):
     assert len(second.codes) == 1
 
 
-def test_webdataset_reads_the_same(tmp_path):
+def test_a_plain_webdataset_pipeline_gets_every_song(tmp_path):
+    """A contract: who has our shards needs webdataset, soundfile and NumPy to use them, and nothing of this package."""
     webdataset = pytest.importorskip("webdataset")
-    write_shard(tmp_path / "0.tar", SAMPLES)
-    found = [*webdataset.WebDataset(str(tmp_path / "0.tar"), shardshuffle=False)]
-    assert [(sample["__key__"], sample["flac"]) for sample in found] == [(s.song.id, s.audio) for s in SAMPLES]
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 1000)
+    flac = io.BytesIO()
+    soundfile.write(flac, noise, 8000, format="flac")
+    songs = [SUNG, song(3), song(5), song(6)]
+    samples = [ShardSample(each, audio=flac.getvalue(), codes=CODES) for each in songs]
+    write_shard(tmp_path / "train/000000.tar", samples[:3])
+    write_shard(tmp_path / "train/000001.tar", samples[3:])
+    url = str(tmp_path / "train/{000000..000001}.tar")
+    found = list(webdataset.WebDataset(url, shardshuffle=False).decode())
+    assert [sample["__key__"] for sample in found] == [each.id for each in songs]
+    for sample, each in zip(found, songs, strict=True):
+        assert sample.keys() - {"__url__", "__local_path__"} == {"__key__", "json", "flac", "codes.npz"}
+        assert sample["json"] == {"schema": 1} | json.loads(json.dumps(each.to_json()))
+        sound, rate = soundfile.read(io.BytesIO(sample["flac"]))
+        assert rate == 8000
+        np.testing.assert_allclose(sound, noise, atol=2**-15)
+        codes = sample["codes.npz"]
+        assert sorted(codes) == ["level_0", "level_1", "level_2"]
+        for level, written in enumerate(CODES):
+            assert codes[f"level_{level}"].dtype == np.uint16
+            np.testing.assert_array_equal(codes[f"level_{level}"], written)
 
 
 def test_what_found_the_words_is_told_and_may_be_missing(tmp_path):
@@ -150,11 +170,11 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("members", "told"), BROKEN.values(), ids=BROKEN.keys())
-def test_what_does_not_belong_in_a_shard_is_named(tmp_path, monkeypatch, members, told):
+@pytest.mark.parametrize(("members", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_does_not_belong_in_a_shard_is_named(tmp_path, monkeypatch, members, message):
     monkeypatch.chdir(tmp_path)
     write_tar(tmp_path / "0.tar", members)
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         list(read_shard(tmp_path / "0.tar"))
     assert "0.tar is broken at" in str(caught.value)
     assert "make it again" in str(caught.value)
@@ -207,9 +227,9 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("damage", "told"), DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_catalog_tells_the_way_out(tmp_path, damage, told):
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_catalog_tells_the_way_out(tmp_path, damage, message):
     catalog(tmp_path).save()
     damage(tmp_path / "catalog.json")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         Catalog.load(tmp_path)

@@ -68,17 +68,17 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize(("text", "told"), UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_an_unreadable_table_is_told_why(tmp_path, text, told):
-    with pytest.raises(UserError, match=told):
+@pytest.mark.parametrize(("text", "message"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_an_unreadable_table_is_told_why(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
         discover(table(tmp_path, text))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [('{"path": "a"}\n{"path"', "line 2"), ("[1]", "expected an object"), ("", "no column path")]
+    ("text", "message"), [('{"path": "a"}\n{"path"', "line 2"), ("[1]", "expected an object"), ("", "no column path")]
 )
-def test_an_unreadable_jsonl_is_told_why(tmp_path, text, told):
-    with pytest.raises(UserError, match=told):
+def test_an_unreadable_jsonl_is_told_why(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
         discover(table(tmp_path, text, "songs/catalog.jsonl"))
 
 
@@ -110,12 +110,12 @@ def test_paths_that_leave_the_catalog_are_skipped(tmp_path, make_song):
     sources, skipped = discover(
         table(tmp_path, "\n".join(json.dumps({"path": path}) for path in paths), "songs/catalog.jsonl")
     )
-    told = reasons(skipped)
+    found = reasons(skipped)
     assert [source.path for source in sources] == ["in.flac"]
-    assert told.keys() == set(paths[1:])
-    assert all("leaves the catalog" in told[path] for path in paths[1:4])
-    assert told["gone.flac"] == "no such file"
-    assert told[""] == "its row has no path"
+    assert found.keys() == set(paths[1:])
+    assert all("leaves the catalog" in found[path] for path in paths[1:4])
+    assert found["gone.flac"] == "no such file"
+    assert found[""] == "its row has no path"
 
 
 def test_a_song_listed_twice_counts_once(tmp_path, make_song):

@@ -62,11 +62,11 @@ GIVEN_UP = {
 }
 
 
-@pytest.mark.parametrize(("fault", "told"), GIVEN_UP.values(), ids=GIVEN_UP.keys())
-def test_what_stays_broken_is_one_line_with_the_url(server, fault, told):
+@pytest.mark.parametrize(("fault", "message"), GIVEN_UP.values(), ids=GIVEN_UP.keys())
+def test_what_stays_broken_is_one_line_with_the_url(server, fault, message):
     server.faults = [fault] * ALWAYS
     with pytest.raises(
-        UserError, match=rf"^{server.url}/0\.tar cannot be read \(.*({told}).*, 4 tries\): see that"
+        UserError, match=rf"^{server.url}/0\.tar cannot be read \(.*({message}).*, 4 tries\): see that"
     ) as caught:
         list(read_shard(f"{server.url}/0.tar"))
     assert "\n" not in str(caught.value)

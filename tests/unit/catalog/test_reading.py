@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukebox_pl.catalog import songs
-from jukebox_pl.catalog.songs import load_song, load_sound, read_text, split_genres
+from jukebox_pl.catalog import reading
+from jukebox_pl.catalog.reading import Prepared, load_song, load_sound, read_text, split_genres
 from jukebox_pl.catalog.sources import Source
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Word
@@ -62,7 +63,7 @@ def test_ffmpeg_follows_no_playlist(make_song, settings):
 
 
 def test_without_ffmpeg_its_formats_say_so(make_song, settings, monkeypatch):
-    monkeypatch.setattr(songs, "find_ffmpeg", lambda: None)
+    monkeypatch.setattr(reading, "find_ffmpeg", lambda: None)
     path = make_song("a.wav")
     with pytest.raises(UserError, match=r"\.m4a needs ffmpeg, which is not installed"):
         load_sound(path.rename(path.with_suffix(".m4a")), settings())
@@ -84,11 +85,11 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "told"), UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_unusable_sound_is_told_why(tmp_path, settings, spoil, told):
+@pytest.mark.parametrize(("spoil", "message"), UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_unusable_sound_is_told_why(tmp_path, settings, spoil, message):
     path = tmp_path / "a.wav"
     spoil(path)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         load_sound(path, settings(max_seconds=5.0))
 
 
@@ -101,18 +102,29 @@ def test_a_file_that_is_the_beginning_of_another_is_told(make_song, settings, ex
     elif extension == "ogg":
         make_song("a.ogg", seconds=6.0)
     source = Source("id", path.parent, path.name)
-    whole = load_song(source, settings())
+    whole, whole_sound = load_song(source, settings())
     assert whole.warnings == ()
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    cut = load_song(source, settings())
-    assert cut.sound.shape[1] < 0.6 * whole.sound.shape[1]
+    cut, cut_sound = load_song(source, settings())
+    assert cut_sound.shape[1] < 0.6 * whole_sound.shape[1]
     assert len(cut.warnings) == 1
     assert cut.warnings[0].startswith("cut short: ")
 
 
 def test_a_song_is_measured_as_it_was_before_it_was_resampled(source, settings):
-    checkup = load_song(source({}), settings(sample_rate=4000)).checkup
-    assert (checkup.sample_rate, checkup.channels, checkup.seconds) == (8000, 1, 2.0)
+    stats = load_song(source({}), settings(sample_rate=4000))[0].audio_stats
+    assert (stats.sample_rate, stats.channels, stats.seconds) == (8000, 1, 2.0)
+
+
+def test_what_became_of_a_song_is_kept_as_version_1_kept_it(source, settings, tmp_path):
+    """Whose interrupted runs go on."""
+    prepared, _ = load_song(
+        source({"a.txt": "la", "w.json": '[["la", 0.5, 1]]'}, lyrics="a.txt", words="w.json"), settings()
+    )
+    for written in (prepared._replace(warnings=("lyrics left out: x",)), Prepared(None, "silent")):
+        written.save(tmp_path / "record")
+        assert json.loads((tmp_path / "record").read_bytes()).keys() == {"song", "reason", "warnings", "checkup"}
+        assert Prepared.load(tmp_path / "record") == written
 
 
 CSV = "word_start,word_end,line_end\n0.5,0.75,nan\n0.75,1.5,1.5\n"
@@ -137,12 +149,12 @@ BAD_WORDS = {
 }
 
 
-@pytest.mark.parametrize(("name", "text", "told"), BAD_WORDS.values(), ids=BAD_WORDS.keys())
-def test_bad_words_are_left_out_and_the_lyrics_kept(source, settings, name, text, told):
+@pytest.mark.parametrize(("name", "text", "message"), BAD_WORDS.values(), ids=BAD_WORDS.keys())
+def test_bad_words_are_left_out_and_the_lyrics_kept(source, settings, name, text, message):
     made = source({"a.txt": "la la la", name: text}, lyrics="a.txt", words=name)
-    song, _, _, (warning,) = load_song(made, settings())
+    (song, _, (warning,), _), _ = load_song(made, settings())
     assert (song.lyrics, song.words) == ("la la la", ())
-    assert told in warning
+    assert message in warning
 
 
 LRC = "[ti:Song]\n[00:00.50]la\n[00:00.75]là\n[00:01.50]\n"
@@ -158,21 +170,21 @@ def test_an_lrc_file_is_lyrics_and_their_times(source, fields):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("gone.txt", "no such file"), ("../a.txt", "leaves"), ("latin.txt", "not UTF-8")]
+    ("name", "message"), [("gone.txt", "no such file"), ("../a.txt", "leaves"), ("latin.txt", "not UTF-8")]
 )
-def test_bad_lyrics_are_left_out(source, tmp_path, settings, name, told):
+def test_bad_lyrics_are_left_out(source, tmp_path, settings, name, message):
     (tmp_path / "a.txt").write_text("secret")
     made = source({}, lyrics=name)
     (tmp_path / "songs/latin.txt").write_bytes("là".encode("latin-1"))
-    song, _, _, (warning,) = load_song(made, settings())
+    (song, _, (warning,), _), _ = load_song(made, settings())
     assert song.lyrics == ""
     assert warning.startswith(f"lyrics left out: {name}")
-    assert told in warning
+    assert message in warning
 
 
 def test_missing_words_are_left_out(source, settings):
     made = source({"a.txt": "la"}, lyrics="a.txt", words="gone.csv")
-    assert load_song(made, settings()).warnings == ("word times left out: gone.csv: no such file",)
+    assert load_song(made, settings())[0].warnings == ("word times left out: gone.csv: no such file",)
 
 
 @needs_ffmpeg
@@ -185,7 +197,7 @@ def test_tags_win_over_folder_names(make_song, settings, extension):
     tags["artist"], tags["genre"] = ["Ärtist"], ["Pop / Rock", "Folk"]
     tags.save()
     source = Source("id", wav.parents[1], f"Folder/{path.name}", artist="Folder", title="file", tagged=True)
-    song = load_song(source, settings()).song
+    song = load_song(source, settings())[0].song
     assert (song.artist, song.title, song.genres) == ("Ärtist", "file", ("Pop", "Rock", "Folk"))
 
 
