@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from jukebox_pl.catalog.alignment import parts_of
-from jukebox_pl.catalog.doctor import Patient, Report, Standards, diagnose
+from jukebox_pl.catalog.doctor import ExaminedSong, Report, Standards, diagnose
 from jukebox_pl.catalog.engines import Engine, LocalEngine
 from jukebox_pl.catalog.packing import pack, shorten, sort_out
 from jukebox_pl.catalog.plan import plan
@@ -92,14 +92,14 @@ def write_report(jobs: list[Job], settings: PrepareSettings, refused: list[Skipp
     return report
 
 
-def patients(jobs: list[Job], settings: PrepareSettings, skipped: list[Skipped]) -> Iterator[Patient]:
+def patients(jobs: list[Job], settings: PrepareSettings, skipped: list[Skipped]) -> Iterator[ExaminedSong]:
     """The usable songs, one by one; the others go to `skipped`."""
     planned = plan([job.source for job in jobs], settings.held_out, settings.songs_per_shard)
     held_out = set(chain(*planned[HELD_OUT]))
     for job in jobs:
         song, reason, warnings, checkup = job.checked()
         if song and checkup:
-            yield Patient(song, job.source.path, checkup, warnings, HELD_OUT if song.id in held_out else TRAIN)
+            yield ExaminedSong(song, job.source.path, checkup, warnings, HELD_OUT if song.id in held_out else TRAIN)
         else:
             skipped.append({"path": job.source.path, "reason": reason})
 

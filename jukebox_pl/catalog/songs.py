@@ -26,7 +26,7 @@ from mutagen.oggvorbis import OggVorbisInfo
 from mutagen.wave import WaveStreamInfo
 
 from jukebox_pl import audio
-from jukebox_pl.catalog.doctor.examine import Checkup, examine
+from jukebox_pl.catalog.doctor.examine import AudioStats, examine
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.sources import Source, inside
 from jukebox_pl.catalog.word_times.lrc import read_lrc
@@ -49,7 +49,7 @@ class LoadedSong(NamedTuple):
 
     song: Song
     sound: np.ndarray
-    checkup: Checkup
+    checkup: AudioStats
     warnings: tuple[str, ...]
 
 
@@ -77,7 +77,7 @@ def load_song(source: Source, settings: PrepareSettings) -> LoadedSong:
     return LoadedSong(song, sound, checkup, (*missing_sound(path, file, checkup.seconds), *warnings))
 
 
-def load_sound(path: Path, settings: PrepareSettings) -> tuple[np.ndarray, Checkup]:
+def load_sound(path: Path, settings: PrepareSettings) -> tuple[np.ndarray, AudioStats]:
     """The sound [C, T] of a file as the settings want it. Raises UserError when it is unreadable, short, long or silent."""
     if path.stat().st_size == 0:
         raise UserError("the file is empty (0 bytes)")

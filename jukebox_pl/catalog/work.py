@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jukebox_pl.catalog.doctor.examine import Checkup
+from jukebox_pl.catalog.doctor.examine import AudioStats
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import ShardSample, writing
 from jukebox_pl.catalog.songs import FFMPEG_DEMUXERS, find_ffmpeg
@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
     song: Song | None
     reason: str = ""
     warnings: tuple[str, ...] = ()
-    checkup: Checkup | None = None
+    checkup: AudioStats | None = None
 
     def to_json(self) -> dict[str, Any]:
         song, checkup = self.song and self.song.to_json(), self.checkup and self.checkup.to_json()
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Outcome:
         song, checkup = record["song"], record["checkup"]
-        known = {"song": song and Song.from_json(song), "checkup": checkup and Checkup.from_json(checkup)}
+        known = {"song": song and Song.from_json(song), "checkup": checkup and AudioStats.from_json(checkup)}
         return cls(**(record | known | {"warnings": tuple(record["warnings"])}))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from jukebox_pl import audio, checkpoints
-from jukebox_pl.audio.augmentations import View, make_view, view_id
+from jukebox_pl.audio.augmentations import Augmentation, augment, augmented_id
 from jukebox_pl.catalog.shards import (
     SPLITS,
     TRAIN,
@@ -42,7 +42,7 @@ class EncodeStage:
 
     alone = True
 
-    def __init__(self, path: str, vqvae: str, device: str = "auto", views: Mapping[str, View] | None = None):
+    def __init__(self, path: str, vqvae: str, device: str = "auto", views: Mapping[str, Augmentation] | None = None):
         self.path, self.vqvae, self.views = path, vqvae, dict(views or {})
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
@@ -70,7 +70,7 @@ class Encoder:
     def __init__(self, model: VQVAE, progress: Progress):
         self.model, self.progress = model, progress
 
-    def encode_split(self, catalog: Catalog, split: str, out: Path, views: Mapping[str, View]) -> Split:
+    def encode_split(self, catalog: Catalog, split: str, out: Path, views: Mapping[str, Augmentation]) -> Split:
         encoded: Split = {"shards": [], "songs": []}
         entries = entries_of(catalog.songs(split), views)
         for shard in catalog.shards(split):
@@ -79,7 +79,7 @@ class Encoder:
             encoded["songs"] += [{**entries[song.id], "samples": song.duration} for song in songs]
         return encoded
 
-    def encode_shard(self, shard: Place, out: Path, views: Mapping[str, View]) -> list[Song]:
+    def encode_shard(self, shard: Place, out: Path, views: Mapping[str, Augmentation]) -> list[Song]:
         """Makes the shard unless it is there; returns the songs and views in it."""
         if not out.exists():
             write_shard(out, self.encode_songs(shard, views))
@@ -88,27 +88,27 @@ class Encoder:
         self.progress.add(len(songs))
         return songs
 
-    def encode_songs(self, shard: Place, views: Mapping[str, View]) -> Iterator[ShardSample]:
+    def encode_songs(self, shard: Place, views: Mapping[str, Augmentation]) -> Iterator[ShardSample]:
         for sample in read_shard(shard):
             sound, _ = audio.read(sample.audio or b"")
             yield self.encode_song(sound, sample.song)
-            for name, view in views.items():
-                yield self.encode_song(*make_view(name, view, sound, sample.song))
+            for name, augmentation in views.items():
+                yield self.encode_song(*augment(name, augmentation, sound, sample.song))
 
     def encode_song(self, sound: np.ndarray, song: Song) -> ShardSample:
-        mono = torch.from_numpy(sound.mean(0)).view(1, 1, -1).to(next(self.model.parameters()).device)
+        mono = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1).to(next(self.model.parameters()).device)
         with torch.inference_mode():
             codes = self.model.encode_long(mono)
         self.progress.add(1)
         return ShardSample(song, codes=tuple(level[0].cpu().numpy().astype(np.uint16) for level in codes))
 
 
-def entries_of(songs: list[SongEntry], views: Mapping[str, View]) -> dict[str, SongEntry]:
+def entries_of(songs: list[SongEntry], views: Mapping[str, Augmentation]) -> dict[str, SongEntry]:
     """What `catalog.json` says of the songs and of their views, by id."""
     seen: dict[str, SongEntry] = {song["id"]: song for song in songs}
     for song in songs:
         for name in views:
-            id = view_id(song["id"], name)
+            id = augmented_id(song["id"], name)
             seen[id] = {**song, "id": id, "view": name}
     return seen
 
