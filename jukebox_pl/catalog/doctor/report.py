@@ -126,8 +126,8 @@ class Report:
 
     @property
     def findings(self) -> Counter[str]:
-        """How many songs have each kind of finding."""
-        return Counter(kind for song in self.songs for kind in {finding.kind for finding in song.findings})
+        """How many songs have each kind of finding, in the order in which they were met: the same in every run."""
+        return Counter(kind for song in self.songs for kind in dict.fromkeys(finding.kind for finding in song.findings))
 
     def to_json(self) -> dict[str, Any]:
         """Everything as what JSON knows, the sums first."""

@@ -10,6 +10,7 @@ import pytest
 from jukebox_pl.catalog.doctor import Standards, advice, diagnose, tables
 from jukebox_pl.catalog.doctor.report import Letter, Share
 from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, judge
+from jukebox_pl.types import Word
 
 STANDARDS = Standards(sample_rate=22_050)
 NFC, NFD = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
@@ -40,6 +41,16 @@ def test_every_song_has_a_verdict(doctor):
     assert [song.verdict for song in report.songs] == ["kept", "kept with warning"]
     assert report.skipped == tuple(skipped)
     assert report.findings == {"no lyrics": 1, "incomplete": 1}
+
+
+def test_kinds_of_findings_keep_the_order_in_which_they_are_met(doctor):
+    report = doctor({"lyrics": "na " * 101, "language": "ru", "words": (Word("na", 0.0, 40.0),), "warnings": ["a", "b"]})
+    assert list(report.findings.items()) == [
+        ("incomplete", 1),
+        ("too many words", 1),
+        ("wrong script", 1),
+        ("late words", 1),
+    ]
 
 
 def test_songs_may_be_skipped_while_the_others_go_by(examined):
