@@ -31,8 +31,7 @@ from jukebox_pl import audio
 from jukebox_pl.catalog.separators.demucs import Demucs
 from jukebox_pl.catalog.separators.hpss import HPSS
 from jukebox_pl.catalog.separators.separator import Separator
-from jukebox_pl.catalog.separators.spleeter import Spleeter
-from jukebox_pl.catalog.separators.spleeter_network import TwoStems
+from jukebox_pl.catalog.separators.spleeter import Spleeter, TwoStems
 from jukebox_pl.errors import UserError
 
 RATE = 44_100
