@@ -69,9 +69,8 @@ def histograms(measures: list[Measure]) -> bytes:
     figure = new_figure(PANEL_HEIGHT * rows)
     for place, measure in enumerate(measures, start=1):
         axes = figure.add_subplot(rows, PANELS_PER_ROW, place)
-        edges = np.histogram_bin_edges(
-            [*measure.values, *measure.limits], BINS
-        )  # limits are seen where no song reaches them
+        # Limits count as values here, so that they are seen also where no song comes near them.
+        edges = np.histogram_bin_edges([*measure.values, *measure.limits], BINS)
         axes.hist(measure.values, bins=list(edges), color="#5b9bd5")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         for limit in measure.limits:
