@@ -26,7 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from datamodules.demo import make_song
-from datamodules.demo.synth import ARTISTS, GENRES
+from datamodules.demo.bands import GENRES
+from datamodules.demo.voices import ARTISTS
 from jukebox_pl import audio
 from jukebox_pl.catalog.aligners.activity import ActivityAligner
 from jukebox_pl.catalog.aligners.aligner import Aligner

@@ -25,13 +25,13 @@ import torch
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
 
 from datamodules.demo import make_song
-from datamodules.demo.synth import ARTISTS, GENRES
+from datamodules.demo.bands import GENRES
+from datamodules.demo.voices import ARTISTS
 from jukebox_pl import audio
 from jukebox_pl.catalog.separators.demucs import Demucs
 from jukebox_pl.catalog.separators.hpss import HPSS
 from jukebox_pl.catalog.separators.separator import Separator
-from jukebox_pl.catalog.separators.spleeter import Spleeter
-from jukebox_pl.catalog.separators.spleeter_network import TwoStems
+from jukebox_pl.catalog.separators.spleeter import Spleeter, TwoStems
 from jukebox_pl.errors import UserError
 
 RATE = 44_100

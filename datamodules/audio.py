@@ -40,7 +40,7 @@ class DecodedSongs:
 def decode(sample: ShardSample) -> np.ndarray:
     """The mean of a song's channels as int16 [T]."""
     sound, _ = audio.read(sample.audio or b"")
-    return (sound.mean(0) * 32767).round().astype(np.int16)
+    return (audio.downmix(sound) * 32767).round().astype(np.int16)
 
 
 class AudioDataModule(ShardDataModule):

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datamodules.demo.synth import ARTISTS, CHARACTER_SOUNDS, CHARACTERS_PER_BEAT, GENRES, fade, harmony, melody, sing
+from datamodules.demo.bands import CHARACTERS_PER_BEAT, GENRES, harmony, melody
+from datamodules.demo.voices import ARTISTS, CHARACTER_SOUNDS, fade, sing
 from jukebox_pl import audio
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Word
@@ -86,19 +87,6 @@ def write_song(folder: Path, name: str, song: DemoSong, sample_rate: int) -> dic
     return files | facts | {"license": "CC0-1.0", "source": "synthesized by jukebox_pl"}
 
 
-def fill(folder: Path, songs: int, seconds: float, sample_rate: int, seed: int) -> None:
-    """Writes the songs, each from its own generator: more of them leave the first ones as they are."""
-    rows = []
-    for i in range(songs):
-        artist, genre = list(ARTISTS)[i % len(ARTISTS)], list(GENRES)[i % len(GENRES)]
-        song = make_song(artist, genre, seconds, sample_rate, np.random.default_rng([seed, i]))
-        rows.append(write_song(folder, f"{i:03d}", song, sample_rate))
-    with open(folder / "catalog.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def is_written(folder: Path, arguments: dict[str, Any]) -> bool:
     """Whether `folder` holds the catalog of these arguments. Raises UserError when it holds anything else."""
     if not folder.exists() or not any(folder.iterdir()):
@@ -122,11 +110,20 @@ def write_demo_catalog(
     arguments = {"songs": songs, "seconds": seconds, "sample_rate": sample_rate, "seed": seed}
     if seconds < 3:
         raise UserError(f"a demo song takes at least 3 seconds to sing a word, found {seconds}")
-    if not is_written(folder, arguments):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part") as beside:
-            whole = Path(beside) / folder.name
-            fill(whole, songs, seconds, sample_rate, seed)
-            write_atomic(whole / "demo.json", json.dumps(arguments).encode())
-            os.replace(whole, folder)
+    if is_written(folder, arguments):
+        return folder / "catalog.csv"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part") as beside:
+        whole = Path(beside) / folder.name
+        rows = []
+        for i in range(songs):
+            artist, genre = list(ARTISTS)[i % len(ARTISTS)], list(GENRES)[i % len(GENRES)]
+            rng = np.random.default_rng([seed, i])  # one a song: more songs leave the first ones as they are
+            rows.append(write_song(whole, f"{i:03d}", make_song(artist, genre, seconds, sample_rate, rng), sample_rate))
+        with open(whole / "catalog.csv", "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        write_atomic(whole / "demo.json", json.dumps(arguments).encode())
+        os.replace(whole, folder)
     return folder / "catalog.csv"

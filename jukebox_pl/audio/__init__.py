@@ -2,9 +2,9 @@
 
 from jukebox_pl.audio.files import (
     FORMATS,
-    FRAMES_AT_ONCE,
     SAMPLE_RATE,
     append,
+    downmix,
     encode,
     read,
     resample,
@@ -12,4 +12,14 @@ from jukebox_pl.audio.files import (
     write,
 )
 
-__all__ = ["FORMATS", "FRAMES_AT_ONCE", "SAMPLE_RATE", "append", "encode", "read", "resample", "to_channels", "write"]
+__all__ = [
+    "FORMATS",
+    "SAMPLE_RATE",
+    "append",
+    "downmix",
+    "encode",
+    "read",
+    "resample",
+    "to_channels",
+    "write",
+]

@@ -1,7 +1,7 @@
-"""Views of a song: its sound changed a little and encoded beside it, so that priors see more than the catalog holds.
+"""Augmentations: a song changed a little and encoded beside itself, so that priors see more than the catalog holds.
 
-A view takes sound [C, T], what is known of the song, and a generator; it returns both as they are in the view. Codes are
-made once, so what augments sound has to come before them.
+Each takes audio [C, T], what is known of the song, and a generator; it returns both as they are afterwards. Codes are made
+once, so what augments sound has to come before them. The setting is `views=`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ import numpy as np
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Song, Word
 
-Rng = np.random.Generator
-View = Callable[[np.ndarray, Song, Rng], tuple[np.ndarray, Song]]
+Augmented = tuple[np.ndarray, Song]
+Augmentation = Callable[[np.ndarray, Song, np.random.Generator], Augmented]
 
 
-def view_id(song_id: str, name: str) -> str:
+def augmented_id(song_id: str, name: str) -> str:
     return f"{song_id}_{name}"
 
 
-def make_view(name: str, view: View, sound: np.ndarray, song: Song) -> tuple[np.ndarray, Song]:
-    """A view under an id of its own, the same one every time."""
-    seed = int.from_bytes(hashlib.sha256(view_id(song.id, name).encode()).digest()[:8], "big")
-    seen, known = view(sound, song, np.random.default_rng(seed))
-    return seen, dataclasses.replace(known, id=view_id(song.id, name), duration=seen.shape[1])
+def augment(name: str, augmentation: Augmentation, audio: np.ndarray, song: Song) -> Augmented:
+    """An augmented song under an id of its own, the same one every time: the id is the seed."""
+    id = augmented_id(song.id, name)
+    seed = int.from_bytes(hashlib.sha256(id.encode()).digest()[:8], "big")
+    changed, known = augmentation(audio, song, np.random.default_rng(seed))
+    return changed, dataclasses.replace(known, id=id, duration=changed.shape[1])
 
 
 class Shift:
@@ -38,9 +39,9 @@ class Shift:
         require("most", most, most > 0, "above 0")
         self.most = most
 
-    def __call__(self, sound: np.ndarray, song: Song, rng: Rng) -> tuple[np.ndarray, Song]:
-        later = min(int(rng.integers(1, self.most + 1)), sound.shape[1] - 1)
-        return sound[:, later:], retimed(song, lambda seconds: max(seconds - later / song.sample_rate, 0.0))
+    def __call__(self, audio: np.ndarray, song: Song, rng: np.random.Generator) -> Augmented:
+        later = min(int(rng.integers(1, self.most + 1)), audio.shape[1] - 1)
+        return audio[:, later:], retimed(song, lambda seconds: max(seconds - later / song.sample_rate, 0.0))
 
 
 class Gain:
@@ -50,16 +51,16 @@ class Gain:
         require("most", most, most > 0, "above 0")
         self.most = most
 
-    def __call__(self, sound: np.ndarray, song: Song, rng: Rng) -> tuple[np.ndarray, Song]:
-        return sound * np.float32(10 ** (-rng.uniform(0.0, self.most) / 20)), song
+    def __call__(self, audio: np.ndarray, song: Song, rng: np.random.Generator) -> Augmented:
+        return audio * np.float32(10 ** (-rng.uniform(0.0, self.most) / 20)), song
 
 
 class Blend:
     """Another mix of the two channels to one; a mono song stays as it is (released option `aug_blend`)."""
 
-    def __call__(self, sound: np.ndarray, song: Song, rng: Rng) -> tuple[np.ndarray, Song]:
+    def __call__(self, audio: np.ndarray, song: Song, rng: np.random.Generator) -> Augmented:
         left = np.float32(rng.uniform())
-        return (sound if len(sound) == 1 else left * sound[:1] + (1 - left) * sound[1:2]), song
+        return (audio if len(audio) == 1 else left * audio[:1] + (1 - left) * audio[1:2]), song
 
 
 class Pitch:
@@ -69,8 +70,8 @@ class Pitch:
         require("semitones", semitones, -12 <= semitones <= 12 and semitones != 0, "between -12 and 12, and not 0")
         self.semitones = semitones
 
-    def __call__(self, sound: np.ndarray, song: Song, rng: Rng) -> tuple[np.ndarray, Song]:
-        return librosa.effects.pitch_shift(sound, sr=song.sample_rate, n_steps=self.semitones), song
+    def __call__(self, audio: np.ndarray, song: Song, rng: np.random.Generator) -> Augmented:
+        return librosa.effects.pitch_shift(audio, sr=song.sample_rate, n_steps=self.semitones), song
 
 
 class Tempo:
@@ -80,12 +81,13 @@ class Tempo:
         require("factor", factor, 0.5 <= factor <= 2 and factor != 1, "between 0.5 and 2, and not 1")
         self.factor = factor
 
-    def __call__(self, sound: np.ndarray, song: Song, rng: Rng) -> tuple[np.ndarray, Song]:
-        seen = librosa.effects.time_stretch(sound, rate=self.factor)
-        return seen, retimed(song, lambda seconds: seconds / self.factor)
+    def __call__(self, audio: np.ndarray, song: Song, rng: np.random.Generator) -> Augmented:
+        stretched = librosa.effects.time_stretch(audio, rate=self.factor)
+        return stretched, retimed(song, lambda seconds: seconds / self.factor)
 
 
 def retimed(song: Song, move: Callable[[float], float]) -> Song:
+    """The song with `move` applied to the times of its words, in seconds."""
     words = tuple(Word(word.text, move(word.start), move(word.end)) for word in song.words)
     return dataclasses.replace(song, words=words)
 

@@ -28,12 +28,14 @@ def resample(audio: np.ndarray, rate: int, target: int) -> np.ndarray:
     return audio if rate == target else np.ascontiguousarray(soxr.resample(audio.T, rate, target).T, dtype=np.float32)
 
 
+def downmix(audio: np.ndarray) -> np.ndarray:
+    """[C, T] to mono [T]: the mean of the channels."""
+    return audio.mean(axis=0)
+
+
 def to_channels(audio: np.ndarray, channels: int) -> np.ndarray:
     """[C, T] to [channels, T]: mono is the mean, stereo from mono is a copy."""
-    if audio.shape[0] == channels:
-        return audio
-    mono = audio.mean(axis=0, keepdims=True)
-    return np.repeat(mono, channels, axis=0)
+    return audio if audio.shape[0] == channels else np.repeat(downmix(audio)[None], channels, axis=0)
 
 
 def encode(audio: np.ndarray, rate: int, format: str = "flac") -> bytes:

@@ -10,8 +10,7 @@ from itertools import chain
 from typing import Any
 
 from jukebox_pl.catalog.alignment import WordFinder
-from jukebox_pl.catalog.doctor import Patient as ExaminedSong
-from jukebox_pl.catalog.doctor import Report, Standards, diagnose
+from jukebox_pl.catalog.doctor import ExaminedSong, Report, Standards, diagnose
 from jukebox_pl.catalog.engines import Engine, LocalEngine
 from jukebox_pl.catalog.packing import pack, plan_jobs, shorten
 from jukebox_pl.catalog.settings import OF_THE_CATALOG, PrepareSettings

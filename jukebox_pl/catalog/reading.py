@@ -25,8 +25,7 @@ from mutagen.oggvorbis import OggVorbisInfo
 from mutagen.wave import WaveStreamInfo
 
 from jukebox_pl import audio
-from jukebox_pl.catalog.doctor.examine import Checkup as AudioStats
-from jukebox_pl.catalog.doctor.examine import examine
+from jukebox_pl.catalog.doctor.examine import AudioStats, examine
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import store
 from jukebox_pl.catalog.sources import Source, inside

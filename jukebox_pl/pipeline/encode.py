@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from jukebox_pl import audio, checkpoints
-from jukebox_pl.audio.augmentations import View, make_view, view_id
+from jukebox_pl.audio.augmentations import Augmentation, augment, augmented_id
 from jukebox_pl.catalog.shards import (
     SPLITS,
     TRAIN,
@@ -40,7 +40,7 @@ class EncodeStage:
 
     rank_zero_only = True
 
-    def __init__(self, path: str, vqvae: str, device: str = "auto", views: Mapping[str, View] | None = None):
+    def __init__(self, path: str, vqvae: str, device: str = "auto", views: Mapping[str, Augmentation] | None = None):
         self.path, self.vqvae, self.augmentations = path, vqvae, dict(views or {})
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
@@ -69,12 +69,12 @@ class Encoder:
     def __init__(self, model: VQVAE, meter: Meter, total: int):
         self.model, self.meter, self.total, self.done = model, meter, total, 0
 
-    def encode_split(self, catalog: Catalog, split: str, out: Path, augmentations: Mapping[str, View]) -> Split:
+    def encode_split(self, catalog: Catalog, split: str, out: Path, augmentations: Mapping[str, Augmentation]) -> Split:
         """Makes the shards of a split that are not there yet and describes all of them for `catalog.json`."""
         entries: dict[str, SongEntry] = {song["id"]: song for song in catalog.songs(split)}
         for song in catalog.songs(split):
             for name in augmentations:
-                id = view_id(song["id"], name)
+                id = augmented_id(song["id"], name)
                 entries[id] = {**song, "id": id, "view": name}
         encoded: Split = {"shards": [], "songs": []}
         for shard in catalog.shards(split):
@@ -88,17 +88,17 @@ class Encoder:
             encoded["songs"] += [{**entries[song.id], "samples": song.duration} for song in songs]
         return encoded
 
-    def encode_shard(self, shard: Place, augmentations: Mapping[str, View]) -> Iterator[ShardSample]:
+    def encode_shard(self, shard: Place, augmentations: Mapping[str, Augmentation]) -> Iterator[ShardSample]:
         for sample in read_shard(shard):
             sound, _ = audio.read(sample.audio or b"")
             yield self.encode_song(sound, sample.song)
             for name, augmentation in augmentations.items():
-                yield self.encode_song(*make_view(name, augmentation, sound, sample.song))
+                yield self.encode_song(*augment(name, augmentation, sound, sample.song))
 
     @torch.inference_mode()
     def encode_song(self, sound: np.ndarray, song: Song) -> ShardSample:
         """sound [C, T] to codes uint16 [T / hop] of every level."""
-        mono = torch.from_numpy(sound.mean(0)).view(1, 1, -1).to(next(self.model.parameters()).device)
+        mono = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1).to(next(self.model.parameters()).device)
         codes = self.model.encode_long(mono)
         self.done += 1
         self.meter.update("codes", self.done, self.total)

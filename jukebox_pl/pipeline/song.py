@@ -64,7 +64,7 @@ def held_out_clip(catalog: Catalog, hop: int) -> tuple[torch.Tensor, int]:
     """The first seconds [1, 1, N] of a held-out song (of a training song where none is held out) and their rate."""
     shard = [*catalog.shards(HELD_OUT), *catalog.shards(TRAIN)][0]
     sound, rate = audio.read(next(read_shard(shard)).audio or b"", frames=SECONDS_TO_COMPARE * catalog.sample_rate)
-    mono = torch.from_numpy(sound.mean(0)).view(1, 1, -1)
+    mono = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)
     return mono[..., : mono.shape[-1] // hop * hop], rate
 
 

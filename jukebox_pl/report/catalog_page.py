@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from jukebox_pl.catalog.doctor import Report, advice, tables
@@ -38,10 +37,10 @@ def write_doctor_page(folder: str | Path, report: Report) -> Path:
         environment()
         .get_template("doctor.html")
         .render(
-            heading=f"A checkup of {len(report.charts)} songs",
+            heading=f"A checkup of {len(report.songs)} songs",
             advice=advice(report),
             first=[made[title] for title in first if title in made],
-            numbers=png_uri(histograms(list(measures(report)))) if report.charts else "",
+            numbers=png_uri(histograms(list(measures(report)))) if report.songs else "",
             labels=[made[title] for title in labels if title in made],
             others=[table for title, table in made.items() if title not in first + labels],
         )
@@ -52,16 +51,15 @@ def write_doctor_page(folder: str | Path, report: Report) -> Path:
 
 
 def measures(report: Report) -> Iterator[Measure]:
-    checkups, limits = [chart.checkup for chart in report.charts], report.standards
-    yield Measure("length, minutes", [checkup.seconds / 60 for checkup in checkups])
-    yield Measure("loudness, dB", [checkup.loudness_decibels for checkup in checkups], (limits.loudness_decibels,))
+    stats, limits = [song.audio_stats for song in report.songs], report.standards
+    yield Measure("length, minutes", [song.seconds / 60 for song in stats])
+    yield Measure("loudness, dB", [song.loudness_decibels for song in stats], (limits.loudness_decibels,))
     narrow = limits.bandwidth_share * limits.sample_rate / 2
-    yield Measure("highest frequency, kHz", [checkup.bandwidth_hertz / 1000 for checkup in checkups], (narrow / 1000,))
-    yield Measure("silence, %", [100 * checkup.silent_share for checkup in checkups], (100 * limits.silent_share,))
-    clipped = [1e4 * checkup.clipped_share for checkup in checkups]
-    yield Measure("clipped samples in 10,000", clipped, (1e4 * limits.clipped_share,))
+    yield Measure("highest frequency, kHz", [song.bandwidth_hertz / 1000 for song in stats], (narrow / 1000,))
+    yield Measure("silence, %", [100 * song.silent_share for song in stats], (100 * limits.silent_share,))
+    yield Measure("clipped samples in 10,000", [1e4 * song.clipped_share for song in stats], (1e4 * limits.clipped_share,))
     if report.sung:
-        words = [chart.words / chart.checkup.seconds for chart in report.sung]
+        words = [song.words / song.audio_stats.seconds for song in report.sung]
         yield Measure("words a second, where there are any", words, (limits.most_words_per_second,))
 
 
@@ -71,13 +69,11 @@ def histograms(measures: list[Measure]) -> bytes:
     figure = new_figure(PANEL_HEIGHT * rows)
     for place, measure in enumerate(measures, start=1):
         axes = figure.add_subplot(rows, PANELS_PER_ROW, place)
-        draw_histogram(axes, measure)
+        # Limits count as values here, so that they are seen also where no song comes near them.
+        edges = np.histogram_bin_edges([*measure.values, *measure.limits], BINS)
+        axes.hist(measure.values, bins=list(edges), color="#5b9bd5")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        for limit in measure.limits:
+            axes.axvline(limit, color="#e8843c", linestyle=":")
         dress(axes, measure.title, ylabel="songs" if place % PANELS_PER_ROW == 1 else "")
     return to_png(figure)
-
-
-def draw_histogram(axes: Axes, measure: Measure) -> None:
-    axes.hist(measure.values, bins=list(np.histogram_bin_edges([*measure.values, *measure.limits], BINS)), color="#5b9bd5")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    for limit in measure.limits:
-        axes.axvline(limit, color="#e8843c", linestyle=":")

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.fft import next_fast_len
 
+from jukebox_pl.audio import downmix
 from jukebox_pl.catalog.aligners.aligner import require_alignment, seconds_of, spread
 from jukebox_pl.types import Word
 
@@ -33,7 +34,7 @@ class ActivityAligner:
         lines = [line.split() for line in lyrics.splitlines() if line.strip()]
         if not lines:
             return []
-        level = loudness(vocals.mean(0), sample_rate)
+        level = loudness(downmix(vocals), sample_rate)
         clock = np.append(0, np.cumsum(level / level.sum()))
         times = np.minimum(np.arange(len(clock)) * FRAME_SECONDS, seconds)
         starts = self._starts(lines, clock, times)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +50,11 @@ class NUSAligner:
         seconds = seconds_of(vocals, sample_rate)
         with tempfile.TemporaryDirectory(prefix="lyrics-") as work:
             wav, txt, out = (Path(work, name) for name in ("song.wav", "song.txt", "aligned.txt"))
-            audio.write(wav, audio.to_channels(vocals, 1), sample_rate)
+            audio.write(wav, audio.downmix(vocals)[None], sample_rate)
             txt.write_text(lyrics.translate(BRACKETS), encoding="utf-8")
-            paths = dict(zip(PLACES, (wav, txt, out), strict=True))
-            command = [fill(word, paths) for word in self.command]
+            command = list(self.command)
+            for place, path in zip(PLACES, (wav, txt, out), strict=True):
+                command = [word.replace(place, str(path)) for word in command]
             report = run_limited(command, command[0], self.folder, self.time_limit)
             if not out.is_file():
                 raise UserError(f"{self.command[0]} wrote nothing to {{out}} ({report})")
@@ -61,25 +62,19 @@ class NUSAligner:
         return require_alignment(read_output(written, lyrics, seconds, self.coverage), lyrics, seconds)
 
 
-def fill(word: str, paths: Mapping[str, Path]) -> str:
-    for place, path in paths.items():
-        word = word.replace(place, str(path))
-    return word
-
-
 def read_output(written: str, lyrics: str, seconds: float | None = None, coverage: float = 0.8) -> list[Word]:
     """The words of the lyrics by what the program has written, `seconds` being the end of the song.
 
     Raises UserError on other lines, or when less than the share `coverage` of the words is there.
     """
-    texts, found = lyrics.split(), [to_word(*line) for line in enumerate(written.splitlines(), start=1) if line[1].strip()]
+    found = []
+    for number, line in enumerate(written.splitlines(), start=1):
+        if line.strip():
+            try:
+                start, end, text = line.split(maxsplit=2)
+                found.append(Word(text.strip(), float(start), float(end)))
+            except ValueError:
+                raise UserError(f"line {number} is {line[:40]!r}, expected `start end word`") from None
+    texts = lyrics.split()
     ends = max((word.end for word in found), default=0.0) if seconds is None else seconds
     return complete(texts, match(texts, found, coverage), ends)
-
-
-def to_word(number: int, line: str) -> Word:
-    try:
-        start, end, text = line.split(maxsplit=2)
-        return Word(text.strip(), float(start), float(end))
-    except ValueError:
-        raise UserError(f"line {number} is {line[:40]!r}, expected `start end word`") from None

@@ -58,7 +58,7 @@ class SphinxAligner:
         known = [word for word in map(plain, texts) if self._knows(word)]
         if not known:
             raise UserError("no word of these lyrics is one that pocketsphinx knows: it hears English")
-        sound = audio.resample(vocals.mean(0, keepdims=True), sample_rate, RATE)[0]
+        sound = audio.resample(audio.downmix(vocals)[None], sample_rate, RATE)[0]
         spans = match(texts, [word._replace(end=min(word.end, seconds)) for word in self._find(known, sound)], self.coverage)
         return require_alignment(complete(texts, spans, seconds), lyrics, seconds)
 

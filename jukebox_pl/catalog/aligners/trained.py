@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import torch
 
-from jukebox_pl import audio
+from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.aligners.ctc import CTCAligner, Emissions
 from jukebox_pl.errors import UserError
+from jukebox_pl.models.aligner import AcousticModel
 from jukebox_pl.text.characters import letters
-
-if TYPE_CHECKING:  # torch is loaded at the first call, in the process that aligns
-    from jukebox_pl.models.aligner import AcousticModel
 
 NETWORK = "jukebox_pl.models.aligner.AcousticModel"
 
@@ -29,33 +27,28 @@ class TrainedAligner(CTCAligner):
 
     def __init__(self, path: str, prior: float = 0.4):
         self.path, self.prior = path, prior
-        require_network(Path(path))
+        try:
+            found = json.loads((Path(path) / "config.json").read_bytes())["model"]["_target_"]
+        except (OSError, ValueError, KeyError, TypeError):
+            found = "nothing"
+        if found != NETWORK:
+            raise UserError(f"path={path} holds {found}, expected RUN/aligner/model of a run of recipe=aligner")
 
     @cached_property
     def model(self) -> AcousticModel:
-        from jukebox_pl import checkpoints
+        """Loaded at the first call, in the process that aligns."""
+        model = checkpoints.load(self.path).model
+        assert isinstance(model, AcousticModel)
+        return model
 
-        return cast("AcousticModel", checkpoints.load(self.path).model)
-
-    def listen(self, vocals: np.ndarray, sample_rate: int) -> Emissions:
-        import torch
-
-        mono = audio.resample(vocals.mean(0, keepdims=True), sample_rate, self.model.sample_rate)
+    def emissions(self, vocals: np.ndarray, sample_rate: int) -> Emissions:
+        mono = audio.resample(audio.downmix(vocals)[None], sample_rate, self.model.sample_rate)
         with torch.inference_mode():
             log_probs = self.model(torch.from_numpy(mono))[0].numpy()
         common = np.log(np.exp(log_probs).mean(axis=0))
         return Emissions(log_probs - self.prior * common, self.model.frame_seconds)
 
-    def spell(self, word: str) -> list[int]:
+    def tokenize(self, word: str) -> list[int]:
+        """Token 0 is the blank."""
         characters = self.model.characters
         return [1 + characters.index(letter) for letter in letters(word) if letter in characters]
-
-
-def require_network(folder: Path) -> None:
-    """Raises UserError when no network of the recipe is in `folder`."""
-    try:
-        found = json.loads((folder / "config.json").read_bytes())["model"]["_target_"]
-    except (OSError, ValueError, KeyError, TypeError):
-        found = "nothing"
-    if found != NETWORK:
-        raise UserError(f"path={folder} holds {found}, expected RUN/aligner/model of a run of recipe=aligner")

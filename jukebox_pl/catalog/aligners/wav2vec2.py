@@ -28,7 +28,7 @@ class Checkpoint(NamedTuple):
     normalize: bool
     vocabulary: dict[str, int]
     blank: int
-    gap: tuple[int, ...]
+    delimiter: tuple[int, ...]
 
 
 class Wav2Vec2Aligner(CTCAligner):
@@ -55,20 +55,20 @@ class Wav2Vec2Aligner(CTCAligner):
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UserError(f"{self.path} cannot be loaded as a Wav2Vec2ForCTC ({reason})") from error
 
-    def listen(self, vocals: np.ndarray, sample_rate: int) -> Emissions:
+    def emissions(self, vocals: np.ndarray, sample_rate: int) -> Emissions:
         """In pieces, since attention over a whole song takes memory by its square."""
-        network, rate, hop, normalize, _, blank, gap = self.checkpoint
-        mono = audio.resample(vocals.mean(0, keepdims=True), sample_rate, rate)[0]
+        network, rate, hop, normalize, _, blank, delimiter = self.checkpoint
+        mono = audio.resample(audio.downmix(vocals)[None], sample_rate, rate)[0]
         if normalize:
-            mono = (mono - mono.mean()) / np.sqrt(mono.var() + 1e-7)
+            mono = (mono - mono.mean()) / np.sqrt(mono.var() + 1e-7)  # as Wav2Vec2FeatureExtractor
         frames = -(-len(mono) // hop)
         mono = np.pad(mono, (0, (frames + 1) * hop - len(mono)))
         pieces = cut(frames, PIECE_SECONDS * rate // hop, MARGIN_SECONDS * rate // hop)
         heard = [piece.keep(hear(network, mono[piece.start * hop : (piece.stop + 1) * hop])) for piece in pieces]
-        return Emissions(np.concatenate(heard, axis=1).T, hop / rate, blank, gap)
+        return Emissions(np.concatenate(heard, axis=1).T, hop / rate, blank, delimiter)
 
-    def spell(self, word: str) -> list[int]:
-        return spell(word, self.checkpoint.vocabulary)
+    def tokenize(self, word: str) -> list[int]:
+        return tokenize(word, self.checkpoint.vocabulary)
 
 
 def load(path: str, language: str | None) -> Checkpoint:
@@ -104,12 +104,12 @@ def hear(network: Any, sound: np.ndarray) -> np.ndarray:
         return logits.float().log_softmax(-1).T.numpy()
 
 
-def spell(word: str, vocabulary: dict[str, int]) -> list[int]:
+def tokenize(word: str, vocabulary: dict[str, int]) -> list[int]:
     """Each character by its own token, else in the other case, else as the letters it folds to, else not at all."""
-    return [vocabulary[token] for character in word for token in known(character, vocabulary)]
-
-
-def known(character: str, vocabulary: dict[str, int]) -> str:
-    plain = letters(character)
-    spellings = (character, character.lower(), character.upper(), plain, plain.upper())
-    return next((spelling for spelling in spellings if set(spelling) <= vocabulary.keys()), "")
+    tokens: list[int] = []
+    for character in word:
+        plain = letters(character)
+        spellings = (character, character.lower(), character.upper(), plain, plain.upper())
+        spelling = next((each for each in spellings if set(each) <= vocabulary.keys()), "")
+        tokens += [vocabulary[token] for token in spelling]
+    return tokens

@@ -1,20 +1,20 @@
 """The doctor of catalogs: `examine` each song, `diagnose` them all, read the report. It judges and stops nothing."""
 
-from jukebox_pl.catalog.doctor.advice import advice
-from jukebox_pl.catalog.doctor.checks import Finding, Patient
+from jukebox_pl.catalog.doctor.checks import ExaminedSong, Finding
 from jukebox_pl.catalog.doctor.diagnose import diagnose
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, find_duplicates
-from jukebox_pl.catalog.doctor.examine import Checkup, examine
-from jukebox_pl.catalog.doctor.report import Report
+from jukebox_pl.catalog.doctor.examine import AudioStats, examine
+from jukebox_pl.catalog.doctor.report import Report, SongReport
 from jukebox_pl.catalog.doctor.standards import Standards
-from jukebox_pl.catalog.doctor.tables import Table, tables
+from jukebox_pl.catalog.doctor.tables import Table, advice, tables
 
 __all__ = [
-    "Checkup",
+    "AudioStats",
     "Duplicate",
+    "ExaminedSong",
     "Finding",
-    "Patient",
     "Report",
+    "SongReport",
     "Standards",
     "Table",
     "advice",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jukebox_pl.catalog.doctor.fingerprint import BITS, SECONDS_PER_WORD, SILENCE, span_seconds, words_of
+from jukebox_pl.audio.fingerprint import BITS, SECONDS_PER_WORD, SILENCE, span_seconds, words_of
 
 NEIGHBOURS = 8  # of the songs that share a word, each is paired with this many in a row
 LEAST_VOTES = 2  # words that two songs share at one offset

@@ -6,22 +6,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jukebox_pl.catalog.doctor.fingerprint import fingerprint
+from jukebox_pl.audio.fingerprint import fingerprint
 
 FLOOR_DECIBELS = -120.0
 SILENCE_DECIBELS = -60.0
 SILENCE_FRAME_SECONDS = 0.05
 FULL_SCALE = 0.999
 NEAR_PEAK = 0.98
-CLIP_RUN = 3
+CLIP_RUN = 3  # equal samples in a row; two are common where a loud tone turns round
 SPECTRUM_SIZE = 4096
 SPECTRUM_FRAMES = 100
 BANDWIDTH_DECIBELS = -80.0
-LOWEST_HERTZ = 20.0
+LOWEST_HERTZ = 20.0  # below it a constant would count as the strongest frequency
 
 
-class Checkup(NamedTuple):
-    """What was measured on sound as decoded. Decibels of sound are relative to full scale and at least FLOOR_DECIBELS.
+class AudioStats(NamedTuple):
+    """What was measured on audio as decoded. Decibels of audio are relative to full scale and at least FLOOR_DECIBELS.
 
     `clipped_share`: samples at full scale or on a flat top, in runs of CLIP_RUN or more. `silent_share`: frames below
     SILENCE_DECIBELS. `dc_offset`: the largest mean of a channel. `loudness_decibels`: root mean square.
@@ -49,36 +49,30 @@ class Checkup(NamedTuple):
         return self._asdict()
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Checkup:
+    def from_json(cls, record: dict[str, Any]) -> AudioStats:
         """Raises TypeError on unknown or missing fields."""
         return cls(**record)
 
 
-class Silence(NamedTuple):
-    share: float
-    leading_seconds: float
-    trailing_seconds: float
-
-
-def examine(sound: np.ndarray, sample_rate: int) -> Checkup:
-    """Examines finite float sound [C, T] with at least one sample."""
-    channels, samples = sound.shape
-    powers = [float(np.vdot(channel, channel)) / samples for channel in sound]
-    mono = np.full(channels, 1 / channels, sound.dtype) @ sound
-    peak = float(max(sound.max(), -sound.min()))
-    silence = find_silence(sound, sample_rate)
-    return Checkup(
+def examine(audio: np.ndarray, sample_rate: int) -> AudioStats:
+    """Examines finite float audio [C, T] with at least one sample."""
+    channels, samples = audio.shape
+    powers = [float(np.vdot(channel, channel)) / samples for channel in audio]  # as a dot product: no copy of the song
+    mono = np.full(channels, 1 / channels, audio.dtype) @ audio
+    peak = float(max(audio.max(), -audio.min()))
+    silent_share, leading_seconds, trailing_seconds = find_silence(audio, sample_rate)
+    return AudioStats(
         seconds=samples / sample_rate,
         sample_rate=sample_rate,
         channels=channels,
         peak=peak,
-        clipped_share=sum(clipped_samples(channel, peak) for channel in sound) / sound.size,
-        silent_share=silence.share,
-        leading_silence_seconds=silence.leading_seconds,
-        trailing_silence_seconds=silence.trailing_seconds,
-        dc_offset=float(np.abs(sound.mean(axis=1)).max()),
+        clipped_share=sum(clipped_samples(channel, peak) for channel in audio) / audio.size,
+        silent_share=silent_share,
+        leading_silence_seconds=leading_seconds,
+        trailing_silence_seconds=trailing_seconds,
+        dc_offset=float(np.abs(audio.mean(axis=1)).max()),
         loudness_decibels=decibels(sum(powers) / channels),
-        bandwidth_hertz=bandwidth(sound, sample_rate),
+        bandwidth_hertz=bandwidth(audio, sample_rate),
         mono_decibels=decibels(float(np.vdot(mono, mono)) / samples, sum(powers) / channels),
         quietest_channel_decibels=decibels(min(powers), max(powers)),
         fingerprint=fingerprint(mono, sample_rate),
@@ -103,30 +97,31 @@ def clipped_samples(channel: np.ndarray, peak: float) -> int:
     return int(runs[runs >= CLIP_RUN].sum())
 
 
-def find_silence(sound: np.ndarray, sample_rate: int) -> Silence:
-    """Of sound [C, T], in frames that are silent when the mean of their channels is."""
-    size = max(1, min(round(SILENCE_FRAME_SECONDS * sample_rate), sound.shape[1]))
-    frames = sound[:, : sound.shape[1] // size * size].reshape(len(sound), -1, size)
-    powers = np.einsum("cfn,cfn->f", frames, frames) / (len(sound) * size)
+def find_silence(audio: np.ndarray, sample_rate: int) -> tuple[float, float, float]:
+    """Of audio [C, T]: the share of silent frames, seconds of silence at the start and at the end.
+
+    A frame is silent when the mean power of its channels is.
+    """
+    size = max(1, min(round(SILENCE_FRAME_SECONDS * sample_rate), audio.shape[1]))
+    frames = audio[:, : audio.shape[1] // size * size].reshape(len(audio), -1, size)
+    powers = np.einsum("cfn,cfn->f", frames, frames) / (len(audio) * size)
     heard = np.flatnonzero(powers >= 10 ** (SILENCE_DECIBELS / 10))
     first, last = (heard[0], heard[-1]) if len(heard) else (len(powers), -1)
-    edges = (float(frames) * size / sample_rate for frames in (first, len(powers) - 1 - last))
-    return Silence(1 - len(heard) / len(powers), *edges)
+    leading, trailing = (float(frames) * size / sample_rate for frames in (first, len(powers) - 1 - last))
+    return 1 - len(heard) / len(powers), leading, trailing
 
 
-def bandwidth(sound: np.ndarray, sample_rate: int) -> float:
-    """The highest frequency of sound [C, T] within BANDWIDTH_DECIBELS of the strongest one, 0 for silence."""
+def bandwidth(audio: np.ndarray, sample_rate: int) -> float:
+    """The highest frequency of audio [C, T] within BANDWIDTH_DECIBELS of the strongest one, 0 for silence.
+
+    Of the mean power spectrum over channels, and over frames spread evenly: few are enough, and long songs cost no more.
+    """
+    audio = np.pad(audio, ((0, 0), (0, max(SPECTRUM_SIZE - audio.shape[1], 0))))
+    starts = np.linspace(0, audio.shape[1] - SPECTRUM_SIZE, SPECTRUM_FRAMES).astype(int)
+    places = starts[:, None] + np.arange(SPECTRUM_SIZE)  # [frames, samples]
+    window = np.hanning(SPECTRUM_SIZE).astype(np.float32)
+    power = np.mean([np.abs(np.fft.rfft(channel[places] * window)) ** 2 for channel in audio], axis=(0, 1))
     frequencies = np.fft.rfftfreq(SPECTRUM_SIZE, 1 / sample_rate)
-    power = mean_spectrum(sound) * (frequencies >= LOWEST_HERTZ)
+    power = power * (frequencies >= LOWEST_HERTZ)
     present = np.flatnonzero(power > power.max() * 10 ** (BANDWIDTH_DECIBELS / 10))
     return float(frequencies[present[-1]]) if len(present) else 0.0
-
-
-def mean_spectrum(sound: np.ndarray) -> np.ndarray:
-    """The power spectrum of sound [C, T], its mean over channels and over frames spread evenly."""
-    missing = max(SPECTRUM_SIZE - sound.shape[1], 0)
-    sound = np.pad(sound, ((0, 0), (0, missing)))
-    starts = np.linspace(0, sound.shape[1] - SPECTRUM_SIZE, SPECTRUM_FRAMES).astype(int)
-    places = starts[:, None] + np.arange(SPECTRUM_SIZE)
-    window = np.hanning(SPECTRUM_SIZE).astype(np.float32)
-    return np.mean([np.abs(np.fft.rfft(channel[places] * window)) ** 2 for channel in sound], axis=(0, 1))

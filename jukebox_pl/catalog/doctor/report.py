@@ -1,4 +1,4 @@
-"""What the doctor says of a catalog, as records."""
+"""What the doctor says of a catalog, as records. Their JSON is that of version 1: its keys are those of `doctor.json`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 
 from jukebox_pl.catalog.doctor.checks import Finding
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, group
-from jukebox_pl.catalog.doctor.examine import Checkup
+from jukebox_pl.catalog.doctor.examine import AudioStats
 from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Size, Standards, judge
 from jukebox_pl.catalog.shards import Skipped
 
 KEPT, WARNED = "kept", "kept with warning"
+LABELS = ("artist", "genre", "language", "license")
+LEARNED = LABELS[:2]
 
 
 @dataclass(frozen=True)
-class Chart:
+class SongReport:
     """A song that is kept. Of its lyrics there are the numbers: `characters`, `words`, and how many of these have times."""
 
     id: str
@@ -31,19 +33,23 @@ class Chart:
     characters: int
     words: int
     timed_words: int
-    checkup: Checkup
+    audio_stats: AudioStats
     findings: tuple[Finding, ...]
 
     @property
     def verdict(self) -> str:
         return WARNED if self.findings else KEPT
 
+    def names(self, label: str) -> tuple[str, ...]:
+        """Its names for one of LABELS, "" where it has none; it may have several genres."""
+        return self.genres or ("",) if label == "genre" else (getattr(self, label),)
+
     def to_json(self) -> dict[str, Any]:
         """Without the fingerprint, which tells a reader nothing."""
-        checkup = self.checkup.to_json()
-        del checkup["fingerprint"]
-        findings = [finding._asdict() for finding in self.findings]
-        return {"verdict": self.verdict} | vars(self) | {"checkup": checkup, "findings": findings}
+        record = {"verdict": self.verdict} | vars(self)
+        stats = record.pop("audio_stats").to_json()
+        del stats["fingerprint"], record["findings"]
+        return record | {"checkup": stats, "findings": _records(self.findings)}
 
 
 class Share(NamedTuple):
@@ -77,7 +83,7 @@ class Report:
     """
 
     standards: Standards
-    charts: tuple[Chart, ...]
+    songs: tuple[SongReport, ...]
     skipped: tuple[Skipped, ...]
     duplicates: tuple[Duplicate, ...]
     labels: dict[str, tuple[Share, ...]]
@@ -87,22 +93,22 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        return sum(chart.checkup.seconds for chart in self.charts)
+        return sum(song.audio_stats.seconds for song in self.songs)
 
     @property
     def unique_seconds(self) -> float:
         """Of recordings that are there more than once the longest counts."""
-        lengths = {chart.id: chart.checkup.seconds for chart in self.charts}
+        lengths = {song.id: song.audio_stats.seconds for song in self.songs}
         groups = [[lengths[id] for id in ids] for ids in group(self.duplicates)]
         return self.seconds - sum(sum(copies) - max(copies) for copies in groups)
 
     @property
-    def sung(self) -> list[Chart]:
-        return [chart for chart in self.charts if chart.characters]
+    def sung(self) -> list[SongReport]:
+        return [song for song in self.songs if song.characters]
 
     @property
     def sung_seconds(self) -> float:
-        return sum(chart.checkup.seconds for chart in self.sung)
+        return sum(song.audio_stats.seconds for song in self.sung)
 
     @property
     def size(self) -> Size:
@@ -116,12 +122,12 @@ class Report:
 
     @property
     def sample_rates(self) -> Counter[int]:
-        return Counter(chart.checkup.sample_rate for chart in self.charts)
+        return Counter(song.audio_stats.sample_rate for song in self.songs)
 
     @property
     def findings(self) -> Counter[str]:
-        """How many songs have each kind of finding."""
-        return Counter(kind for chart in self.charts for kind in {finding.kind for finding in chart.findings})
+        """How many songs have each kind of finding, in the order in which they were met: the same in every run."""
+        return Counter(kind for song in self.songs for kind in dict.fromkeys(finding.kind for finding in song.findings))
 
     def to_json(self) -> dict[str, Any]:
         """Everything as what JSON knows, the sums first."""
@@ -139,7 +145,7 @@ class Report:
             "unknown": {name: _records(letters) for name, letters in self.unknown.items()},
             "duplicates": _records(self.duplicates),
             "skipped": list(self.skipped),
-            "charts": [chart.to_json() for chart in self.charts],
+            "charts": [song.to_json() for song in self.songs],
             "standards": asdict(self.standards),
         }
 

@@ -1,4 +1,4 @@
-"""A report as tables of text, for the terminal and for the page."""
+"""A report in words: as advice in sentences, and as tables of text for the terminal and for the page."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import NamedTuple
 
-from jukebox_pl.catalog.doctor.advice import MOST_LETTERS
-from jukebox_pl.catalog.doctor.checks import REMEDIES
-from jukebox_pl.catalog.doctor.report import KEPT, WARNED, Report
+from jukebox_pl.catalog.doctor.checks import FIXES
+from jukebox_pl.catalog.doctor.report import KEPT, LEARNED, WARNED, Report
 
 MOST_ROWS = 20
+MOST_LETTERS = 40
+WANTED = (*LEARNED, "license")
 
 Row = tuple[str, ...]
 
@@ -26,11 +27,37 @@ class Table(NamedTuple):
     more: int = 0
 
 
+def advice(report: Report) -> list[str]:
+    """What a catalog as a whole calls for, the most important sentence first."""
+    counted = ", each recording counted once," if report.duplicates else ""
+    sizes = [(report.unique_seconds, f"of music{counted}", report.size)]
+    sizes += [(report.sung_seconds, "with lyrics", report.sung_size)] if report.sung else []
+    said = []
+    for seconds, of_what, size in sizes:
+        length = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+        said.append(f"{length} {of_what} are enough for {size.enough_for}. This rests on: {size.evidence}.")
+    missing = {label: sum(share.songs for share in report.labels[label] if not share.name) for label in WANTED}
+    said += [f"{songs} of {len(report.songs)} songs have no {label}." for label, songs in missing.items() if songs]
+    few = report.standards.few_songs
+    for label in LEARNED:
+        names = [share for share in report.labels[label] if share.name]
+        if rare := sum(share.songs < few for share in names):
+            of = f"{rare} of {len(names)} {label}s"
+            said.append(f"{of} have fewer than {few} songs: they stand for songs, not for a style.")
+    few = report.standards.rare_character
+    letters = [letter.character for letter in report.letters if letter.times < few and not letter.character.isspace()]
+    if letters:
+        of = f"{len(letters)} of {len(report.letters)} characters of the lyrics"
+        said.append(f"{of} occur fewer than {few} times and will not be learned: {' '.join(letters[:MOST_LETTERS])}")
+    return said
+
+
 def tables(report: Report, most_rows: int = MOST_ROWS) -> list[Table]:
     """Those that have rows, each with the first `most_rows` of them."""
+    fixes: list[Row] = [(kind, str(songs), FIXES[kind]) for kind, songs in report.findings.most_common()]
     made = (
         Table("catalog", ("", ""), list(overview(report))),
-        Table("findings", ("what", "songs", "what to do"), list(findings(report))),
+        Table("findings", ("what", "songs", "what to do"), fixes),
         Table("same recordings", ("song", "is also", "begins at", "shared", "alike"), list(recordings(report))),
         *(Table(label, (label, "songs", "minutes", "share"), list(shares(report, label))) for label in report.labels),
         Table("spellings", ("label", "names", "in training"), list(spellings(report))),
@@ -39,32 +66,25 @@ def tables(report: Report, most_rows: int = MOST_ROWS) -> list[Table]:
         Table("songs", ("song", "verdict", "length", "loudness", "findings"), list(songs(report))),
         Table("skipped", ("song", "why"), [(song["path"], song["reason"]) for song in report.skipped]),
     )
-    return [shorten(table, most_rows) for table in made if table.rows]
-
-
-def shorten(table: Table, most_rows: int) -> Table:
-    return table._replace(rows=table.rows[:most_rows], more=max(len(table.rows) - most_rows, 0))
+    return [
+        table._replace(rows=table.rows[:most_rows], more=max(len(table.rows) - most_rows, 0)) for table in made if table.rows
+    ]
 
 
 def overview(report: Report) -> Iterator[Row]:
-    verdicts = Counter(chart.verdict for chart in report.charts)
+    verdicts = Counter(song.verdict for song in report.songs)
     yield "songs", f"{verdicts[KEPT]} kept, {verdicts[WARNED]} kept with warning, {len(report.skipped)} skipped"
     yield "music", clock(report.seconds) + (f", {clock(report.unique_seconds)} without copies" if report.duplicates else "")
-    if lengths := [chart.checkup.seconds for chart in report.charts]:
+    if lengths := [song.audio_stats.seconds for song in report.songs]:
         yield "length of a song", f"{clock(min(lengths))} to {clock(max(lengths))}, median {clock(median(lengths))}"
-        yield "sample rates", listed((f"{rate} Hz", count) for rate, count in report.sample_rates.most_common())
+        yield "sample rates", listed((f"{rate} Hz", songs) for rate, songs in report.sample_rates.most_common())
         yield "with lyrics", f"{len(report.sung)} of {len(lengths)}, {report.sung_seconds / report.seconds:.0%} of the music"
-        yield "with word times", f"{sum(chart.timed_words > 0 for chart in report.charts)} of {len(lengths)}"
+        yield "with word times", f"{sum(song.timed_words > 0 for song in report.songs)} of {len(lengths)}"
         yield "characters of lyrics", str(len(report.letters))
 
 
-def findings(report: Report) -> Iterator[Row]:
-    for kind, count in report.findings.most_common():
-        yield kind, str(count), REMEDIES[kind]
-
-
 def recordings(report: Report) -> Iterator[Row]:
-    paths = {chart.id: chart.path for chart in report.charts}
+    paths = {song.id: song.path for song in report.songs}
     for pair in report.duplicates:
         names = paths[pair.first], paths[pair.second]
         yield *names, f"{pair.offset_seconds:+.1f} s", clock(pair.shared_seconds), f"{1 - pair.wrong_bits:.0%}"
@@ -82,9 +102,10 @@ def spellings(report: Report) -> Iterator[Row]:
 
 
 def lyrics(report: Report) -> Iterator[Row]:
-    for chart in report.sung:
-        rates = f"{chart.words / chart.checkup.seconds:.2f}", f"{chart.characters / chart.checkup.seconds:.1f}"
-        yield chart.path, chart.language, chart.script, *rates, f"{chart.timed_words} of {chart.words}"
+    for song in report.sung:
+        seconds = song.audio_stats.seconds
+        rates = f"{song.words / seconds:.2f}", f"{song.characters / seconds:.1f}"
+        yield song.path, song.language, song.script, *rates, f"{song.timed_words} of {song.words}"
 
 
 def characters(report: Report) -> Iterator[Row]:
@@ -95,9 +116,9 @@ def characters(report: Report) -> Iterator[Row]:
 
 def songs(report: Report) -> Iterator[Row]:
     """Those with most findings first."""
-    for chart in sorted(report.charts, key=lambda chart: (-len(chart.findings), chart.path)):
-        checkup, found = chart.checkup, "; ".join(finding.text for finding in chart.findings)
-        yield chart.path, chart.verdict, clock(checkup.seconds), f"{checkup.loudness_decibels:.1f} dB", found
+    for song in sorted(report.songs, key=lambda song: (-len(song.findings), song.path)):
+        stats, found = song.audio_stats, "; ".join(finding.text for finding in song.findings)
+        yield song.path, song.verdict, clock(stats.seconds), f"{stats.loudness_decibels:.1f} dB", found
 
 
 def listed(counts: Iterable[tuple[str, int]]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
+from jukebox_pl.audio import downmix
 from jukebox_pl.catalog.separators.separator import MODEL_RATE, at_model_rate, in_pieces, require_vocals
 from jukebox_pl.errors import UserError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 VOCALS = "vocals"
 NETWORKS = ("demucs.demucs.Demucs", "demucs.hdemucs.HDemucs", "demucs.htdemucs.HTDemucs")
 OVERLAP = 0.25  # of a segment with the next
-PIECE_STRIDES, MARGIN_STRIDES = 16, 2
+PIECE_STRIDES, MARGIN_STRIDES = 16, 2  # pieces begin where segments do, so that they add up to the whole
 
 
 @dataclass
@@ -67,20 +68,20 @@ class Demucs:
         return require_vocals(at_model_rate(self._separate, audio, sample_rate), audio)
 
     def _separate(self, stereo: np.ndarray) -> np.ndarray:
-        """At the mean and deviation of the whole song, as Demucs was trained."""
-        mono = stereo.mean(axis=0)
-        mean, deviation = mono.mean(), mono.std() + 1e-8
-        segment: float = self.network.models[0].segment  # type: ignore[assignment]
-        stride = int((1 - OVERLAP) * int(MODEL_RATE * segment))
-        vocals = in_pieces(self._vocals, (stereo - mean) / deviation, PIECE_STRIDES * stride, MARGIN_STRIDES * stride)
-        return vocals * deviation + mean
-
-    def _vocals(self, stereo: np.ndarray) -> np.ndarray:
+        """Of [2, T] at MODEL_RATE, at the mean and deviation of the whole song, as Demucs was trained."""
         from demucs.apply import apply_model
 
-        mix = torch.from_numpy(stereo).float()[None]
-        stems = apply_model(self.network, mix, shifts=0, overlap=OVERLAP, device=self.device)
-        return stems[0, self.network.sources.index(VOCALS)].numpy()
+        def vocals_of(piece: np.ndarray) -> np.ndarray:
+            mix = torch.from_numpy(piece).float()[None]
+            stems = apply_model(self.network, mix, shifts=0, overlap=OVERLAP, device=self.device)
+            return stems[0, self.network.sources.index(VOCALS)].numpy()
+
+        mono = downmix(stereo)
+        mean, deviation = mono.mean(), mono.std() + 1e-8  # as in Demucs: a silent song is not divided by 0
+        segment: float = self.network.models[0].segment  # type: ignore[assignment]
+        stride = int((1 - OVERLAP) * int(MODEL_RATE * segment))
+        vocals = in_pieces(vocals_of, (stereo - mean) / deviation, PIECE_STRIDES * stride, MARGIN_STRIDES * stride)
+        return vocals * deviation + mean
 
 
 def read_bag(model: str, repo: str | None) -> dict[str, Any]:

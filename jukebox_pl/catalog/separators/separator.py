@@ -11,7 +11,7 @@ from jukebox_pl.audio.files import resample, to_channels
 from jukebox_pl.errors import UserError
 
 MODEL_RATE = 44_100
-SILENCE = 1e-5
+SILENCE = 1e-5  # of the song's peak, -100 dB: a separator that fails answers with zeros, a weak one with more
 
 
 class Separator(Protocol):

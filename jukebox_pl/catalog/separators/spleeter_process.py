@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from jukebox_pl import audio as sound
+from jukebox_pl import audio
 from jukebox_pl.catalog.separators.install_spleeter import COMMAND
-from jukebox_pl.catalog.separators.separator import MODEL_RATE, Piece, at_model_rate, cut, require_vocals
-from jukebox_pl.catalog.separators.spleeter_files import model_folder
+from jukebox_pl.catalog.separators.separator import MODEL_RATE, at_model_rate, cut, require_vocals
 from jukebox_pl.errors import UserError
 from jukebox_pl.utils.subprocesses import run_limited
 
 PYTHON = "JUKEBOX_SPLEETER_PYTHON"
+MODEL = "2stems"
+FILES = ("checkpoint", "model.index", "model.data-00000-of-00001")
 HAS_SPLEETER = "import importlib.util, sys; sys.exit(importlib.util.find_spec('spleeter') is None)"
 SEGMENT = 512 * 1024  # samples that Spleeter sees at once
 PIECE, MARGIN = 4 * SEGMENT, SEGMENT
@@ -52,21 +53,42 @@ class SpleeterProcess:
         return require_vocals(at_model_rate(self._separate, audio, sample_rate), audio)
 
     def _separate(self, stereo: np.ndarray) -> np.ndarray:
+        """Of [2, T] at MODEL_RATE. Spleeter writes the stems of each file into a folder of its name."""
         pieces = list(cut(stereo.shape[1], PIECE, MARGIN))
+        require_named_model(model_folder(str(self.folder.parent)))  # again: hours may lie between construction and call
+        vocals = []
         with tempfile.TemporaryDirectory(prefix="spleeter-") as work:
-            files = [_write(Path(work, f"{piece.first}.wav"), stereo[:, piece.start : piece.stop]) for piece in pieces]
-            report = self._run(files, work)
-            stems = zip(files, pieces, strict=True)
-            vocals = [_read(file.with_suffix("") / "vocals.wav", piece, report) for file, piece in stems]
+            files = [Path(work, f"{piece.first}.wav") for piece in pieces]
+            for file, piece in zip(files, pieces, strict=True):
+                soundfile.write(file, stereo[:, piece.start : piece.stop].T, MODEL_RATE, subtype="FLOAT")
+            options = ["-p", self.config, "-o", work, "-d", str(PIECE_SECONDS)]
+            command = [self.interpreter, "-m", "spleeter", "separate", *options, *map(str, files)]
+            environment = clean_environment() | {"MODEL_PATH": str(self.folder.parent)}
+            report = run_limited(command, "spleeter", work, self.time_limit, environment)
+            for file, piece in zip(files, pieces, strict=True):
+                written, samples = file.with_suffix("") / "vocals.wav", piece.stop - piece.start
+                if not written.is_file():  # it ends with exit code 0 also when it has written nothing
+                    raise UserError(f"spleeter wrote no {written.name} ({report})")
+                heard, rate = audio.read(written)
+                if rate != MODEL_RATE or heard.shape != (2, samples):
+                    found = f"{heard.shape} (channels, samples) at {rate} Hz"
+                    raise UserError(f"spleeter answered with {found} to {samples} samples at {MODEL_RATE} Hz")
+                vocals.append(piece.keep(heard))
         return np.concatenate(vocals, axis=1)
 
-    def _run(self, files: list[Path], work: str) -> str:
-        """Calls Spleeter, which writes the stems of a file into a folder of its name; returns its last line."""
-        require_named_model(model_folder(str(self.folder.parent)))
-        options = ["-p", self.config, "-o", work, "-d", str(PIECE_SECONDS)]
-        command = [self.interpreter, "-m", "spleeter", "separate", *options, *map(str, files)]
-        environment = clean_environment() | {"MODEL_PATH": str(self.folder.parent)}
-        return run_limited(command, "spleeter", work, self.time_limit, environment)
+
+def model_folder(model_path: str | None) -> Path:
+    """The folder of the 2stems model in `model_path`, else in $MODEL_PATH, else in ./pretrained_models.
+
+    It is the same for Spleeter's own package and for ours. Raises UserError when a file is missing or empty.
+    """
+    folder = Path(model_path or os.environ.get("MODEL_PATH") or "pretrained_models").absolute() / MODEL
+    if missing := [name for name in FILES if not (folder / name).is_file() or not (folder / name).stat().st_size]:
+        raise UserError(
+            f"{folder} lacks {', '.join(missing)}: unpack 2stems.tar.gz from the release v1.4.0 of deezer/spleeter "
+            "on GitHub there, or give the folder that holds 2stems as model_path (or MODEL_PATH)"
+        )
+    return folder
 
 
 def find_interpreter(python: str | None) -> str:
@@ -104,19 +126,3 @@ def _require_file(name: str, what: str) -> Path:
     if not path.is_file():
         raise UserError(f"{what} is {name}, where there is no file: give the path of one")
     return path
-
-
-def _write(path: Path, stereo: np.ndarray) -> Path:
-    soundfile.write(path, stereo.T, MODEL_RATE, subtype="FLOAT")
-    return path
-
-
-def _read(path: Path, piece: Piece, report: str) -> np.ndarray:
-    """The kept part of a file that Spleeter should have written: it ends with exit code 0 also when it has not."""
-    if not path.is_file():
-        raise UserError(f"spleeter wrote no {path.name} ({report})")
-    vocals, rate = sound.read(path)
-    if rate != MODEL_RATE or vocals.shape != (2, piece.stop - piece.start):
-        found = f"{vocals.shape} (channels, samples) at {rate} Hz"
-        raise UserError(f"spleeter answered with {found} to {piece.stop - piece.start} samples at {MODEL_RATE} Hz")
-    return piece.keep(vocals)

@@ -37,7 +37,9 @@ def read_checkpoint(prefix: str | Path) -> dict[str, np.ndarray]:
     index, data = Path(f"{prefix}.index"), Path(f"{prefix}.data-00000-of-00001")
     try:
         table = dict(read_table(index.read_bytes()))
-        _require_one_shard(_fields(table.pop(b"")))
+        header = _fields(table.pop(b""))
+        if header[SHARDS] != [1] or header[ENDIANNESS] not in ([], [0]):
+            raise ValueError("it has several shards, or is of a big-endian machine")
         content = np.memmap(data, np.uint8, "r")
         return {name.decode(): _tensor(_fields(entry), content) for name, entry in table.items()}
     except OSError as error:
@@ -109,11 +111,6 @@ def _fields(message: bytes) -> Fields:
         fields[number].append(message[at : at + length])
         at += length
     return fields
-
-
-def _require_one_shard(header: Fields) -> None:
-    if header[SHARDS] != [1] or header[ENDIANNESS] not in ([], [0]):
-        raise ValueError("it has several shards, or is of a big-endian machine")
 
 
 def _tensor(entry: Fields, content: np.ndarray) -> np.ndarray:

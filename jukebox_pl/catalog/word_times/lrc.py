@@ -39,8 +39,9 @@ class Line(NamedTuple):
 def read_lrc(text: str) -> TimedLyrics:
     """Words without a time of their own are spread by their characters between the times around them.
 
-    A line ends where the next one begins, unless that is long after; an empty line is a pause. `[offset:ms]` is heeded,
-    a line with several times is sung as often. Raises UserError when a line has no time or its times go backwards.
+    A line ends where the next one begins, unless that is long after; an empty line is a pause. `[offset:ms]` moves what
+    comes after it, a line with several times is sung as often. Raises UserError when a line has no time or its times go
+    backwards.
     """
     lines = sorted(parse(text), key=lambda line: line.start)
     if not any(line.text for line in lines):
@@ -57,7 +58,12 @@ def parse(text: str) -> Iterator[Line]:
     offset = 0.0
     for number, written in enumerate(text.splitlines(), start=1):
         if tag := TAG.fullmatch(written):
-            offset = to_offset(number, tag[2]) if tag[1].lower() == "offset" else offset
+            if tag[1].lower() == "offset":  # positive: words come earlier than written
+                try:
+                    offset = int(tag[2]) / 1000
+                except ValueError:
+                    way_out = "expected milliseconds as +250 or -250"
+                    raise UserError(f"line {number}: offset {tag[2]!r}, {way_out}") from None
         elif found := LINE.fullmatch(written):
             times = [to_seconds(time) for time in LINE_TIME.findall(found[1])]
             plain, anchors = split(found[3])
@@ -74,14 +80,6 @@ def to_seconds(time: str) -> float:
     """Of mm:ss, mm:ss.xx or mm:ss:xx."""
     minutes, seconds = time.split(":", 1)
     return 60 * int(minutes) + float(seconds.replace(":", "."))
-
-
-def to_offset(number: int, milliseconds: str) -> float:
-    """By how many seconds words come earlier than written."""
-    try:
-        return int(milliseconds) / 1000
-    except ValueError:
-        raise UserError(f"line {number}: offset {milliseconds!r}, expected milliseconds as +250 or -250") from None
 
 
 def split(marked: str) -> tuple[str, dict[int, float]]:

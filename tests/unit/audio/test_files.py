@@ -40,6 +40,14 @@ def test_rate_and_channels_change_the_shape_and_keep_the_pitch():
     assert audio.to_channels(tone(1), 2).shape == (2, RATE)
 
 
+def test_a_downmix_is_the_mean_of_the_channels():
+    stereo = tone(2)
+    np.testing.assert_array_equal(audio.downmix(stereo), (stereo[0] + stereo[1]) / np.float32(2))
+    np.testing.assert_array_equal(audio.downmix(stereo)[None], audio.to_channels(stereo, 1))
+    np.testing.assert_array_equal(audio.downmix(stereo[:1]), stereo[0])
+    assert audio.downmix(stereo).dtype == np.float32
+
+
 def test_loud_sound_is_clipped_not_wrapped():
     read, _ = audio.read(audio.encode(np.full((1, 100), 3.0, np.float32), RATE))
     assert read.max() == pytest.approx(1.0, abs=1e-4)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from datamodules.demo import COLUMNS, PEAK, WORDS, make_song, write_demo_catalog
-from datamodules.demo.synth import ARTISTS, CHARACTER_SOUNDS, GENRES, sing
+from datamodules.demo.bands import GENRES
+from datamodules.demo.voices import ARTISTS, CHARACTER_SOUNDS, sing
 from jukebox_pl import audio
 from jukebox_pl.errors import UserError
 

@@ -4,22 +4,24 @@ import re
 
 import pytest
 
-from jukebox_pl.catalog.doctor import Checkup, Patient, Standards, diagnose
+from jukebox_pl.catalog.doctor import AudioStats, ExaminedSong, Standards, diagnose
 from jukebox_pl.report import catalog_page
 from jukebox_pl.report.catalog_page import write_doctor_page
 from jukebox_pl.types import Song
 
 ATTACK = "<script>alert(1)</script>"
-CHECKUP = Checkup(180.0, 44100, 2, 0.9, 0.0, 0.01, 0.1, 1.0, 0.0, -15.0, 18000.0, -1.0, -0.5, "")
+STATS = AudioStats(180.0, 44100, 2, 0.9, 0.0, 0.01, 0.1, 1.0, 0.0, -15.0, 18000.0, -1.0, -0.5, "")
 
 
 def song(number=0, **facts):
     known = {"artist": "A", "genres": ("G",), "lyrics": f"word {number} " * 30, "language": "en", "license": "CC0"}
-    return Patient(Song(str(number), 1, 44100, **(known | facts)), f"{number}.mp3", CHECKUP._replace(seconds=60.0 + number))
+    return ExaminedSong(
+        Song(str(number), 1, 44100, **(known | facts)), f"{number}.mp3", STATS._replace(seconds=60.0 + number)
+    )
 
 
-def report(*patients, **arguments):
-    return diagnose(patients, Standards(), **arguments)
+def report(*songs, **arguments):
+    return diagnose(songs, Standards(), **arguments)
 
 
 def test_the_page_says_what_the_report_says(tmp_path):
@@ -72,10 +74,10 @@ def test_a_large_catalog_has_a_page_of_bounded_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "patients", [(), (song(lyrics=""),), (song(lyrics="", artist="", genres=(), license="", language=""),)]
+    "songs", [(), (song(lyrics=""),), (song(lyrics="", artist="", genres=(), license="", language=""),)]
 )
-def test_bare_catalogs_have_pages(tmp_path, patients):
-    assert "What it is good for" in write_doctor_page(tmp_path, report(*patients)).read_text()
+def test_bare_catalogs_have_pages(tmp_path, songs):
+    assert "What it is good for" in write_doctor_page(tmp_path, report(*songs)).read_text()
 
 
 def test_a_failed_page_leaves_the_old_one(tmp_path, monkeypatch):

@@ -11,18 +11,18 @@ RATE, FRAME = 100, 0.1
 
 
 class Hears(CTCAligner):
-    """Hears `text`, a character a frame of 0.1 s: `-` is the blank, `|` the gap between words."""
+    """Hears `text`, a character a frame of 0.1 s: `-` is the blank, `|` the delimiter of words."""
 
-    def __init__(self, text, gap=""):
+    def __init__(self, text, delimiter=""):
         self.tokens = {character: token for token, character in enumerate("-|abc")}
-        self.text, self.gap = text, gap
+        self.text, self.delimiter = text, delimiter
 
-    def listen(self, vocals, sample_rate):
+    def emissions(self, vocals, sample_rate):
         log_probs = np.full((len(self.text), len(self.tokens)), -9.0)
         log_probs[np.arange(len(self.text)), [self.tokens[character] for character in self.text]] = -0.1
-        return Emissions(log_probs, FRAME, gap=tuple(self.tokens[character] for character in self.gap))
+        return Emissions(log_probs, FRAME, delimiter=tuple(self.tokens[character] for character in self.delimiter))
 
-    def spell(self, word):
+    def tokenize(self, word):
         return [self.tokens[character] for character in word if character in "abc"]
 
 
@@ -36,11 +36,11 @@ def test_words_are_where_they_are_heard():
     np.testing.assert_allclose([word[1:] for word in words], [(0.2, 0.5), (0.6, 0.8), (0.9, 1.0)])
 
 
-def test_the_gap_between_words_is_heard_too():
-    plain, gapped = (align(Hears("-ab||c-", gap), "ab c") for gap in ("", "|"))
-    assert [word.start for word in gapped] == pytest.approx([0.1, 0.5])
-    assert [word.end for word in gapped] == pytest.approx([0.3, 0.6])
-    assert plain[0].start == gapped[0].start
+def test_the_delimiter_of_words_is_heard_too():
+    plain, delimited = (align(Hears("-ab||c-", delimiter), "ab c") for delimiter in ("", "|"))
+    assert [word.start for word in delimited] == pytest.approx([0.1, 0.5])
+    assert [word.end for word in delimited] == pytest.approx([0.3, 0.6])
+    assert plain[0].start == delimited[0].start
 
 
 def test_what_cannot_be_spelt_fits_between_its_neighbours():

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
 
 from jukebox_pl.catalog.aligners import wav2vec2
-from jukebox_pl.catalog.aligners.wav2vec2 import Wav2Vec2Aligner, spell
+from jukebox_pl.catalog.aligners.wav2vec2 import Wav2Vec2Aligner, tokenize
 from jukebox_pl.errors import UserError
 
 RATE = 16_000
@@ -53,18 +53,18 @@ def noise(seconds, rate=RATE, channels=1):
 
 @pytest.mark.parametrize("seconds", [0.05, 1.0, 3.017])
 def test_there_is_a_frame_every_20_milliseconds(folder, seconds):
-    heard = Wav2Vec2Aligner(folder).listen(noise(seconds), RATE)
+    heard = Wav2Vec2Aligner(folder).emissions(noise(seconds), RATE)
     assert heard.log_probs.shape == (-(-round(seconds * RATE) // 320), 11)
-    assert (heard.frame_seconds, heard.blank, heard.gap) == (0.02, 0, (4,))
+    assert (heard.frame_seconds, heard.blank, heard.delimiter) == (0.02, 0, (4,))
     np.testing.assert_allclose(np.exp(heard.log_probs).sum(1), 1, atol=1e-5)
 
 
 def test_pieces_are_slices_of_the_whole(tmp_path, monkeypatch):
     folder = save(tmp_path, num_hidden_layers=0, feat_extract_norm="layer")  # without attention what is far is not heard
     sound = noise(9.1)
-    whole = Wav2Vec2Aligner(folder).listen(sound, RATE).log_probs
+    whole = Wav2Vec2Aligner(folder).emissions(sound, RATE).log_probs
     monkeypatch.setattr(wav2vec2, "PIECE_SECONDS", 2)
-    np.testing.assert_allclose(Wav2Vec2Aligner(folder).listen(sound, RATE).log_probs, whole, atol=1e-4)
+    np.testing.assert_allclose(Wav2Vec2Aligner(folder).emissions(sound, RATE).log_probs, whole, atol=1e-4)
 
 
 def test_every_word_has_a_place_at_any_rate_and_loudness(folder):
@@ -86,11 +86,11 @@ def test_it_travels_to_another_process_before_it_loads(folder):
 )
 def test_a_word_is_spelt_by_what_there_is(word, tokens):
     known = {character: number for number, character in enumerate("abcdé'", start=5)}
-    assert spell(word, known) == [known[character] for character in tokens]
+    assert tokenize(word, known) == [known[character] for character in tokens]
 
 
 def test_capitals_are_spelt_where_there_are_only_capitals():
-    assert spell("Éa", {"A": 1, "E": 2}) == [2, 1]
+    assert tokenize("Éa", {"A": 1, "E": 2}) == [2, 1]
 
 
 def test_an_adapter_of_a_language_is_chosen(tmp_path):
@@ -104,7 +104,7 @@ def test_an_adapter_of_a_language_is_chosen(tmp_path):
         save_file({name: tensor.detach() for name, tensor in adapter.items()}, tmp_path / f"adapter.{language}.safetensors")
     aligner = Wav2Vec2Aligner(str(tmp_path), "fra")
     assert len(aligner(noise(2), RATE, "abc é è")) == 3
-    assert aligner.listen(noise(1), RATE).log_probs.shape[1] == len(languages["fra"])
+    assert aligner.emissions(noise(1), RATE).log_probs.shape[1] == len(languages["fra"])
     with pytest.raises(UserError, match="cannot be loaded as a Wav2Vec2ForCTC"):
         Wav2Vec2Aligner(str(tmp_path), "deu")(noise(1), RATE, "abc")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from jukebox_pl.catalog.doctor import Patient, examine
+from jukebox_pl.catalog.doctor import ExaminedSong, examine
 from jukebox_pl.types import Song
 
 RATE = 22_050
@@ -44,14 +44,14 @@ def synthesize() -> Callable[..., Sound]:
 
 
 @pytest.fixture(scope="session")
-def patient(clean: Sound) -> Callable[..., Patient]:
-    """patient(artist="A", lyrics="..."): a kept song of 20 s, healthy unless told otherwise; its path is its id."""
-    checkup = examine(clean, RATE)
+def examined(clean: Sound) -> Callable[..., ExaminedSong]:
+    """examined(artist="A", lyrics="..."): a kept song of 20 s, healthy but for what is said; its path is its id."""
+    stats = examine(clean, RATE)
 
-    def make(id: str = "song", sound: Sound | None = None, warnings=(), split: str = "train", **facts) -> Patient:
+    def make(id: str = "song", sound: Sound | None = None, warnings=(), split: str = "train", **facts) -> ExaminedSong:
         known = {"title": "T", "artist": "A", "genres": ("G",), "lyrics": LYRICS, "language": "en", "license": "CC0"}
-        examined = checkup._replace(fingerprint="") if sound is None else examine(sound, RATE)
-        song = Song(id, round(examined.seconds * RATE), RATE, **(known | facts))
-        return Patient(song, id, examined, tuple(warnings), split)
+        measured = stats._replace(fingerprint="") if sound is None else examine(sound, RATE)
+        song = Song(id, round(measured.seconds * RATE), RATE, **(known | facts))
+        return ExaminedSong(song, id, measured, tuple(warnings), split)
 
     return make

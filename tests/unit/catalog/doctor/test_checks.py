@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jukebox_pl.catalog.doctor import Standards
-from jukebox_pl.catalog.doctor.checks import REMEDIES, findings
+from jukebox_pl.catalog.doctor.checks import FIXES, findings
 from jukebox_pl.types import Word
 
 STANDARDS = Standards(sample_rate=22_050)
@@ -36,22 +36,22 @@ KANJI = "桜の花が咲く春の日に君と歩いた道を思い出す\n" * 3
         ({"warnings": ("lyrics left out: not UTF-8",)}, ["incomplete"]),
     ],
 )
-def test_findings_on_words(facts, found, patient):
-    assert [finding.kind for finding in findings(patient(**facts), STANDARDS)] == found
+def test_findings_on_words(facts, found, examined):
+    assert [finding.kind for finding in findings(examined(**facts), STANDARDS)] == found
 
 
-def test_a_finding_says_what_was_found(patient):
-    (finding,) = findings(patient(lyrics=RUSSIAN), STANDARDS)
+def test_a_finding_says_what_was_found(examined):
+    (finding,) = findings(examined(lyrics=RUSSIAN), STANDARDS)
     assert finding.text == "labelled en, but 100% of the letters are cyrillic"
-    (finding,) = findings(patient(warnings=["lyrics left out: not UTF-8"]), STANDARDS)
+    (finding,) = findings(examined(warnings=["lyrics left out: not UTF-8"]), STANDARDS)
     assert finding.text == "lyrics left out: not UTF-8"
 
 
-def test_everything_that_is_found_has_a_remedy(patient):
+def test_everything_that_is_found_has_a_fix(examined):
     for facts in ({"lyrics": RUSSIAN}, {"lyrics": ""}, {"warnings": ("broken",)}, {"lyrics": "na " * 101}):
-        assert all(finding.kind in REMEDIES for finding in findings(patient(**facts), STANDARDS))
+        assert all(finding.kind in FIXES for finding in findings(examined(**facts), STANDARDS))
 
 
-def test_limits_can_be_moved(patient):
+def test_limits_can_be_moved(examined):
     lenient = Standards(sample_rate=22_050, most_words_per_second=10.0)
-    assert list(findings(patient(lyrics="na " * 101), lenient)) == []
+    assert list(findings(examined(lyrics="na " * 101), lenient)) == []

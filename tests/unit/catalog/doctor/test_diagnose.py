@@ -10,18 +10,19 @@ import pytest
 from jukebox_pl.catalog.doctor import Standards, advice, diagnose, tables
 from jukebox_pl.catalog.doctor.report import Letter, Share
 from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, judge
+from jukebox_pl.types import Word
 
 STANDARDS = Standards(sample_rate=22_050)
 NFC, NFD = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
 
 
 @pytest.fixture
-def doctor(patient):
+def doctor(examined):
     """doctor({"artist": "A"}, ...): the report on songs that are healthy but for what is said."""
 
     def report(*songs, **arguments):
-        patients = (patient(**({"id": str(number)} | facts)) for number, facts in enumerate(songs))
-        return diagnose(patients, STANDARDS, **arguments)
+        given = (examined(**({"id": str(number)} | facts)) for number, facts in enumerate(songs))
+        return diagnose(given, STANDARDS, **arguments)
 
     return report
 
@@ -31,25 +32,35 @@ def text(number):
 
 
 def kinds(report):
-    return {chart.id: [finding.kind for finding in chart.findings] for chart in report.charts}
+    return {song.id: [finding.kind for finding in song.findings] for song in report.songs}
 
 
 def test_every_song_has_a_verdict(doctor):
     skipped = [{"path": "broken.mp3", "reason": "silent"}]
     report = doctor({"lyrics": text(0)}, {"lyrics": "", "warnings": ["no word times"]}, skipped=skipped)
-    assert [chart.verdict for chart in report.charts] == ["kept", "kept with warning"]
+    assert [song.verdict for song in report.songs] == ["kept", "kept with warning"]
     assert report.skipped == tuple(skipped)
     assert report.findings == {"no lyrics": 1, "incomplete": 1}
 
 
-def test_songs_may_be_skipped_while_the_others_go_by(patient):
+def test_kinds_of_findings_keep_the_order_in_which_they_are_met(doctor):
+    report = doctor({"lyrics": "na " * 101, "language": "ru", "words": (Word("na", 0.0, 40.0),), "warnings": ["a", "b"]})
+    assert list(report.findings.items()) == [
+        ("incomplete", 1),
+        ("too many words", 1),
+        ("wrong script", 1),
+        ("late words", 1),
+    ]
+
+
+def test_songs_may_be_skipped_while_the_others_go_by(examined):
     skipped = []
 
-    def patients():
-        yield patient()
+    def songs():
+        yield examined()
         skipped.append({"path": "broken.mp3", "reason": "silent"})
 
-    assert [song["path"] for song in diagnose(patients(), STANDARDS, skipped).skipped] == ["broken.mp3"]
+    assert [song["path"] for song in diagnose(songs(), STANDARDS, skipped).skipped] == ["broken.mp3"]
 
 
 def test_labels_are_counted_as_vocabularies_tell_them_apart(doctor):
@@ -87,7 +98,7 @@ def test_copies_are_named_and_their_time_counted_once(doctor, clean, synthesize)
     part = {"id": "part", "sound": clean[:, 50_000:] / 2, "lyrics": text(0), "split": "held_out"}
     report = doctor(whole, part, {"id": "other", "sound": synthesize(1), "lyrics": text(1)})
     assert kinds(report) == {"whole": ["same recording"], "part": ["same recording"], "other": []}
-    (found,) = report.charts[0].findings
+    (found,) = report.songs[0].findings
     assert "part, one in train and one in held_out" in found.text
     assert report.seconds == pytest.approx(60 - 50_000 / 22_050)
     assert report.unique_seconds == pytest.approx(40)
@@ -118,7 +129,7 @@ def test_a_report_is_json(doctor, clean):
 
 def test_an_empty_catalog_has_a_report(doctor):
     report = doctor(skipped=[{"path": "p", "reason": "r"}])
-    assert (report.seconds, report.charts, report.duplicates) == (0, (), ())
+    assert (report.seconds, report.songs, report.duplicates) == (0, (), ())
     assert [table.title for table in tables(report)] == ["catalog", "skipped"]
     assert json.dumps(report.to_json())
 
@@ -143,8 +154,8 @@ def test_sizes_grow_from_nothing(sizes):
 @pytest.mark.parametrize(
     ("hours", "word"), [(0.1, "pieces"), (1.9, "expect it to copy"), (11, "of one kind"), (1000, "from scratch")]
 )
-def test_advice_says_what_the_catalog_is_enough_for(hours, word, patient):
-    long = patient()._replace(checkup=patient().checkup._replace(seconds=hours * 3600))
+def test_advice_says_what_the_catalog_is_enough_for(hours, word, examined):
+    long = examined()._replace(audio_stats=examined().audio_stats._replace(seconds=hours * 3600))
     assert word in advice(diagnose([long], STANDARDS))[0]
 
 

@@ -13,8 +13,8 @@ import soundfile
 import soxr
 
 from jukebox_pl import audio
+from jukebox_pl.audio.fingerprint import BITS, SECONDS_PER_WORD, fingerprint, words_of
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, candidates, find_duplicates, group
-from jukebox_pl.catalog.doctor.fingerprint import BITS, SECONDS_PER_WORD, fingerprint, words_of
 
 RATE = 22_050
 REAL = Path(os.environ.get("JUKEBOX_CATALOG", Path(__file__).parents[5] / "shared/catalog"))
@@ -46,7 +46,7 @@ def copies(sound, rate):
 
 
 def listen(sound, rate):
-    return fingerprint(sound.mean(axis=0), rate)
+    return fingerprint(audio.downmix(sound), rate)
 
 
 def wrong_bits(first, second):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soxr
 
-from jukebox_pl.catalog.doctor import Checkup, Standards, examine
+from jukebox_pl.catalog.doctor import AudioStats, Standards, examine
 from jukebox_pl.catalog.doctor.checks import findings
 from jukebox_pl.catalog.doctor.examine import FLOOR_DECIBELS
 
@@ -62,20 +62,20 @@ def planted(what, sound):
         ("one channel", STEREO, {"mono"}),
     ],
 )
-def test_a_defect_is_found_and_only_it(what, standards, found, clean, patient):
-    examined = patient(sound=planted(what, clean))
-    assert {finding.kind for finding in findings(examined, standards)} == found
+def test_a_defect_is_found_and_only_it(what, standards, found, clean, examined):
+    song = examined(sound=planted(what, clean))
+    assert {finding.kind for finding in findings(song, standards)} == found
 
 
 def test_what_is_measured_is_what_was_put_in(clean):
-    checkup = examine(np.concatenate([silence(1), clean, silence(2)], axis=1), RATE)
-    assert (checkup.seconds, checkup.sample_rate, checkup.channels) == (23.0, RATE, 2)
-    assert checkup.peak == pytest.approx(0.8)
-    assert checkup.leading_silence_seconds == pytest.approx(1, abs=0.05)
-    assert checkup.trailing_silence_seconds == pytest.approx(2, abs=0.1)
-    assert checkup.silent_share == pytest.approx(3 / 23, abs=0.01)
-    assert checkup.loudness_decibels == pytest.approx(10 * np.log10((clean**2).mean() * 20 / 23), abs=0.01)
-    assert checkup.bandwidth_hertz == pytest.approx(RATE / 2, rel=0.01)
+    stats = examine(np.concatenate([silence(1), clean, silence(2)], axis=1), RATE)
+    assert (stats.seconds, stats.sample_rate, stats.channels) == (23.0, RATE, 2)
+    assert stats.peak == pytest.approx(0.8)
+    assert stats.leading_silence_seconds == pytest.approx(1, abs=0.05)
+    assert stats.trailing_silence_seconds == pytest.approx(2, abs=0.1)
+    assert stats.silent_share == pytest.approx(3 / 23, abs=0.01)
+    assert stats.loudness_decibels == pytest.approx(10 * np.log10((clean**2).mean() * 20 / 23), abs=0.01)
+    assert stats.bandwidth_hertz == pytest.approx(RATE / 2, rel=0.01)
 
 
 def test_channels_against_each_other(clean):
@@ -110,12 +110,12 @@ def test_a_loud_tone_is_not_clipped(hertz):
 
 
 @pytest.mark.parametrize("sound", [np.zeros((2, RATE)), np.zeros((1, 1)), np.full((1, 3), 0.5), np.ones((6, 1000))])
-def test_degenerate_sound_has_a_checkup_that_survives_json(sound):
-    checkup = examine(sound.astype(np.float32), RATE)
-    assert Checkup.from_json(json.loads(json.dumps(checkup.to_json(), allow_nan=False))) == checkup
+def test_degenerate_sound_has_stats_that_survives_json(sound):
+    stats = examine(sound.astype(np.float32), RATE)
+    assert AudioStats.from_json(json.loads(json.dumps(stats.to_json(), allow_nan=False))) == stats
 
 
-def test_a_checkup_does_not_change_the_sound(clean):
+def test_an_examination_does_not_change_the_sound(clean):
     before = clean.copy()
     examine(clean, RATE)
     np.testing.assert_array_equal(clean, before)

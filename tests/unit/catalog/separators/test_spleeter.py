@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jukebox_pl.catalog.separators.spleeter import Spleeter
-from jukebox_pl.catalog.separators.spleeter_network import BINS, FRAMES, HOP, from_checkpoint
+from jukebox_pl.catalog.separators.spleeter import BINS, FRAMES, HOP, Spleeter, from_checkpoint
 from jukebox_pl.errors import UserError
 
 RATE = 44_100
