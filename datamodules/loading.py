@@ -52,7 +52,7 @@ class ShardDataModule(pl.LightningDataModule):
         return {"workers": self.workers}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """A stream of crops that was stopped goes on with the readers it had, whatever was asked for since."""
+        """A stream of crops that was stopped goes on with the readers it had, whatever the settings say since."""
         self.workers = state_dict["workers"]
 
     def setup(self, stage: str) -> None:

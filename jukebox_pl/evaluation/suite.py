@@ -1,4 +1,4 @@
-"""Questions about a bundle, asked on songs it was not trained on. A question is a class in a file of its own: codec, prior."""
+"""Questions about a bundle, asked on songs it was not trained on. Each is a class in a file of its own: codec, prior."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from itertools import islice
 import pytest
 
 from datamodules.crops import CropBatches, CropSource, epoch_steps
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
 from jukebox_pl.errors import UserError
 
 
@@ -98,6 +98,17 @@ def test_where_crops_are_fewer_they_come_from_songs_all_over_the_catalog(demo_sh
     ids = list(source.last_start)
     assert [id for id, _ in named(source.spread(2))] == [ids[0], ids[2]]
     assert named(source.spread(0)) == []
+
+
+def test_of_a_shard_only_the_wanted_songs_are_read(demo_shards):
+    catalog = Catalog.load(demo_shards)
+    shard_of = catalog.shard_of(TRAIN)
+    assert list(shard_of) == [song["id"] for song in catalog.songs(TRAIN)]
+    for shard in catalog.shards(TRAIN):
+        ids = [sample.song.id for sample in read_shard(shard)]
+        assert ids == [id for id, place in shard_of.items() if place == shard]
+        assert [sample.song.id for sample in read_shard(shard, {ids[-1]})] == ids[-1:]
+        assert list(read_shard(shard, set())) == []
 
 
 def test_windows_longer_than_every_song_are_refused(demo_shards):
