@@ -26,14 +26,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("song")
-    asked = parser.parse_args()
-    bundle, folder = load_bundle(asked.run), Path(asked.song)
+    options = parser.parse_args()
+    bundle, folder = load_bundle(options.run), Path(options.song)
     request = json.loads((folder / "request.json").read_text())
     with np.load(folder / "codes.npz", allow_pickle=False) as arrays:
         codes = {int(name.removeprefix("level_")): arrays[name] for name in arrays.files}
     sound, rate = audio.read(folder / "song.wav")
     seconds = sound.shape[1] / rate
-    print(f"{seconds:.2f} s at {rate} Hz for {request['request']['seconds']} s asked, peak {np.abs(sound).max():.2f}")
+    print(f"{seconds:.2f} s at {rate} Hz for {request['request']['seconds']} s requested, peak {np.abs(sound).max():.2f}")
     for level, hop in enumerate(bundle.vqvae.hops):
         values = codes[level]
         print(f"level {level}: {len(values)} codes for {sound.shape[1] // hop} places, {len(np.unique(values))} different")

@@ -72,7 +72,7 @@ def pieces(path: Path) -> Iterator[bytes]:
 
 def one_pass(module: ShardDataModule) -> tuple[int, float]:
     """The batches that all training songs give once, and the CPU seconds of one."""
-    batches = len(module.train.room) * module.crops_per_song // module.batch_size
+    batches = len(module.train.last_start) * module.crops_per_song // module.batch_size
     loader = iter(module.train_dataloader())
     return batches, cpu_seconds(lambda: list(islice(loader, batches))) / batches
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.sampling.decoding import sample_codes
 from jukebox_pl.types import SamplingParams
+from jukebox_pl.utils.progress import terminal_meter
 
 ROWS = 64
 
@@ -45,17 +45,15 @@ def learn(prior: Prior, codes: Tensor, cond: Conditioning, steps: int) -> float:
     """Trains until the clip is known or `steps` are over; returns bits per dim."""
     optimizer = torch.optim.AdamW(prior.parameters(), lr=2e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.1)
-    started = time.monotonic()
-    for step in range(steps):
-        loss = prior.losses(codes, cond).codes
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        if step % 50 == 0:
-            left = (time.monotonic() - started) / (step + 1) * (steps - step)
-            print(f"step {step}/{steps}: {bits(loss).item():.3f} bits per dim, {left:.0f} s to go", flush=True)
+    with terminal_meter("steps") as meter:
+        for step in range(steps):
+            loss = prior.losses(codes, cond).codes
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            meter.update("learn", step + 1, steps, f"{bits(loss).item():.3f} bits per dim")
     return bits(prior.losses(codes, cond).codes).item()
 
 
@@ -63,8 +61,8 @@ def sing_back(prior: Prior, codes: Tensor, cond: Conditioning) -> float:
     """The share of true codes when the first quarter is continued greedily."""
     quarter = codes.shape[1] // 4
     with torch.inference_mode():
-        sung = sample_codes(prior, cond, codes[:, :quarter], torch.zeros(codes.shape), SamplingParams(top_k=1).at(2))
-    return (sung[:, quarter:] == codes[:, quarter:]).float().mean().item()
+        sampled = sample_codes(prior, cond, codes[:, :quarter], torch.zeros(codes.shape), SamplingParams(top_k=1).at(2))
+    return (sampled[:, quarter:] == codes[:, quarter:]).float().mean().item()
 
 
 def main() -> int:
@@ -72,13 +70,13 @@ def main() -> int:
     parser.add_argument("run")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--steps", type=int, default=400)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.manual_seed(0)
-    codes, bins = top_codes(asked.run, asked.seconds)
+    codes, bins = top_codes(options.run, options.seconds)
     block = -(-codes.shape[1] // ROWS)
     prior = Prior(bins, Transformer(128, 2, "RCP*2", ROWS * block, block), tied=False)
     cond = prior.condition()
-    bpd = learn(prior, codes, cond, asked.steps)
+    bpd = learn(prior, codes, cond, options.steps)
     share = sing_back(prior.eval(), codes, cond)
     used = len(codes.unique())
     print(f"{codes.shape[1]} codes, {used} different: {bpd:.3f} bits per dim, {share:.1%} of the codes sung back")

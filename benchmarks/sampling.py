@@ -33,7 +33,8 @@ from torch import Tensor
 
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.checkpoints import build, load_bundle
-from jukebox_pl.evaluation.suite import held_out_sounds, song_windows
+from jukebox_pl.evaluate import held_out_songs
+from jukebox_pl.evaluation.prior import song_windows
 from jukebox_pl.inference.linear import StreamedLinear
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.losses import bits
@@ -230,9 +231,9 @@ def divergence(exact: Tensor, logits: Tensor) -> float:
 def trained_quality(run: str, songs: str, kinds: list[str]) -> Iterator[dict[str, Any]]:
     """What narrow weights change in a run's priors, teacher-forced over windows of held-out songs."""
     bundle = load_bundle(run)
-    sounds = list(held_out_sounds(Catalog.load(songs), bundle.vqvae.hops[-1]))
+    encoded = [(s, bundle.vqvae.encode_long(s.audio)) for s in held_out_songs(Catalog.load(songs), bundle, sys.maxsize)]
     for level, prior in sorted(bundle.priors.items()):
-        windows = [window for sound in sounds for window in song_windows(bundle, level, sound, WINDOWS)]
+        windows = [window for song in encoded for window in song_windows(bundle, level, *song, WINDOWS)]
         exact = [prior(codes[:, :-1], cond) for codes, cond in windows]
         for kind in kinds:
             twin = streamed(prior, WEIGHTS[kind])

@@ -39,14 +39,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("--seconds", type=float, default=20.0)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    bundle = load_bundle(asked.run)
+    bundle = load_bundle(options.run)
     columns = {}
     for name, engine in ENGINES.items():
         sampler = Sampler(bundle.vqvae, bundle.priors, bundle.labellers, bundle.sample_rate, engine=engine)
         artist = bundle.labellers[sampler.top].artists.names[-1]
-        columns[name] = column(sampler, SongRequest(artist, seconds=asked.seconds))
+        columns[name] = column(sampler, SongRequest(artist, seconds=options.seconds))
     print(f"| | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
     for row in columns["plain"]:
         print(f"| {row} | {' | '.join(f'{cells[row]:.2f}' for cells in columns.values())} |")

@@ -17,30 +17,23 @@ from jukebox_pl.types import AudioBatch
 
 
 class DecodedSongs:
-    """Songs decoded to mono int16 [T], the last used ones kept up to `limit` bytes: a small catalog is decoded once."""
+    """Songs decoded to mono, the last used ones kept up to `limit` bytes: a small catalog is decoded once."""
 
     def __init__(self, limit: int = 512 * 2**20):
         self.limit, self.size = limit, 0
         self.songs: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def __call__(self, sample: ShardSample) -> np.ndarray:
+        """The mean of a song's channels as int16 [T], half the memory of floats."""
         key = sample.song.id
         if key not in self.songs:
-            self._add(key, decode(sample))
+            sound, _ = audio.read(sample.audio or b"")
+            self.songs[key] = (audio.downmix(sound) * 32767).round().astype(np.int16)
+            self.size += self.songs[key].nbytes
+            while self.size > self.limit and len(self.songs) > 1:
+                self.size -= self.songs.popitem(last=False)[1].nbytes
         self.songs.move_to_end(key)
         return self.songs[key]
-
-    def _add(self, key: str, song: np.ndarray) -> None:
-        self.songs[key] = song
-        self.size += song.nbytes
-        while self.size > self.limit and len(self.songs) > 1:
-            self.size -= self.songs.popitem(last=False)[1].nbytes
-
-
-def decode(sample: ShardSample) -> np.ndarray:
-    """The mean of a song's channels as int16 [T]."""
-    sound, _ = audio.read(sample.audio or b"")
-    return (audio.downmix(sound) * 32767).round().astype(np.int16)
 
 
 class AudioDataModule(ShardDataModule):
@@ -59,9 +52,11 @@ class AudioDataModule(ShardDataModule):
         return song["samples"]
 
     def collate(self, crops: list[Crop]) -> AudioBatch:
+        """To audio [B, 1, clip] in [-1, 1]."""
         clips = [self.decoded(crop.sample)[crop.start : crop.start + self.clip] for crop in crops]
         return AudioBatch(torch.from_numpy(np.stack(clips)).float().div(32767).unsqueeze(1))
 
     def loudness_clips(self, count: int = 64) -> Tensor:
         """Clips [count, 1, N] spread over the training songs, by which losses are scaled."""
-        return self.collate(self.train.spread(count)[:count]).audio
+        # One by one: a crop holds its whole song, a clip does not.
+        return torch.cat([self.collate([crop]).audio for crop in self.train.spread(count)])

@@ -11,17 +11,17 @@ from torch import Tensor
 
 from datamodules.crops import Crop
 from datamodules.loading import ShardDataModule
-from jukebox_pl.catalog.shards import CodesInfo, SongEntry
+from jukebox_pl.catalog.shards import SongEntry
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.labels import Labeller, Vocabulary, characters_from
-from jukebox_pl.types import CodesBatch, Labels, Song
+from jukebox_pl.types import CodesBatch, Labels
 
 
 class CodesDataModule(ShardDataModule):
     """Windows of `ctx` codes of `level`, cut where codes of the top level begin, with the codes above and labels.
 
-    With `label_dropout` a training window is told nothing at all that often, and does without each of artist, genres
-    and lyrics on its own that often: what a request leaves out has then been trained too.
+    At a rate of `label_dropout` a training window goes without any labels, and at the same rate without each of artist,
+    genres and lyrics on its own: what a request leaves out has then been trained too.
 
     Raises UserError when the shards hold no codes, or a window is no whole number of top codes.
     """
@@ -40,18 +40,14 @@ class CodesDataModule(ShardDataModule):
         if not 0 <= label_dropout <= 1:
             raise UserError(f"label_dropout={label_dropout}: expected a share from 0 to 1")
         self.label_dropout = label_dropout
-        self.info = self._require_codes()
-        self.level, self.ctx, self.hops = level, ctx, self.info["hops"]
+        if self.catalog.codes is None:
+            raise UserError(f"{self.path} holds audio, not codes; encode it with recipe=codes")
+        self.level, self.ctx, self.hops = level, ctx, self.catalog.codes["hops"]
         self.per_top_code = self.hops[-1] // self.hops[level]
         if ctx % self.per_top_code:
             raise UserError(f"ctx={ctx} at level {level} is no multiple of {self.per_top_code}, the codes of one top code")
         vocabularies = Vocabulary(self.catalog.artists), Vocabulary(self.catalog.genres)
         self.labeller = Labeller(*vocabularies, characters_from(self.catalog.characters), lyric_tokens, genre_slots)
-
-    def _require_codes(self) -> CodesInfo:
-        if self.catalog.codes is None:
-            raise UserError(f"{self.path} holds audio, not codes; encode it with recipe=codes")
-        return self.catalog.codes
 
     @property
     def crop_length(self) -> int:
@@ -61,28 +57,27 @@ class CodesDataModule(ShardDataModule):
         return song["samples"] // self.hops[-1]
 
     def collate(self, crops: list[Crop]) -> CodesBatch:
-        codes = torch.stack([self._cut(crop, self.level) for crop in crops])
         above = self.level + 1
-        upper = torch.stack([self._cut(crop, above) for crop in crops]) if above < len(self.hops) else None
-        return CodesBatch(codes, upper, Labels.stack([self._labels(crop) for crop in crops]))
+        upper = self._cut(crops, above) if above < len(self.hops) else None
+        return CodesBatch(self._cut(crops, self.level), upper, Labels.stack([self._labels(crop) for crop in crops]))
 
-    def _cut(self, crop: Crop, level: int) -> Tensor:
-        scale = self.hops[-1] // self.hops[level]
-        song = crop.sample.codes[level] if crop.sample.codes else np.empty(0)
-        return torch.from_numpy(song[crop.start * scale : (crop.start + self.crop_length) * scale].astype(np.int64))
+    def _cut(self, crops: list[Crop], level: int) -> Tensor:
+        """The windows as codes [B, T] of `level`; starts and lengths of crops are in top codes."""
+        scale, codes = self.hops[-1] // self.hops[level], []
+        for crop in crops:
+            song = crop.sample.codes[level] if crop.sample.codes else np.empty(0)
+            codes.append(song[crop.start * scale : (crop.start + self.crop_length) * scale].astype(np.int64))
+        return torch.from_numpy(np.stack(codes))
 
     def _labels(self, crop: Crop) -> Labels:
-        song = without_labels(crop.sample.song, [chance < self.label_dropout for chance in crop.dropout_draws])
+        """Of one window, without what its dropout draws leave out."""
+        everything, artist, genres, lyrics = (draw < self.label_dropout for draw in crop.dropout_draws)
+        song = crop.sample.song
+        song = dataclasses.replace(
+            song,
+            artist="" if everything or artist else song.artist,
+            genres=() if everything or genres else song.genres,
+            lyrics="" if everything or lyrics else song.lyrics,
+            words=() if everything or lyrics else song.words,
+        )
         return self.labeller.labels(song, crop.start * self.hops[-1], self.ctx * self.hops[self.level])
-
-
-def without_labels(song: Song, left_out: list[bool]) -> Song:
-    """`left_out`: everything, the artist, the genres, the lyrics."""
-    everything, artist, genres, lyrics = left_out
-    return dataclasses.replace(
-        song,
-        artist="" if everything or artist else song.artist,
-        genres=() if everything or genres else song.genres,
-        lyrics="" if everything or lyrics else song.lyrics,
-        words=() if everything or lyrics else song.words,
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -10,13 +11,13 @@ import numpy as np
 import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
-from jukebox_pl.catalog.shards import TRAIN, Catalog, ShardSample, SongEntry, read_shard
-from jukebox_pl.catalog.urls import Place
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, ShardSample, SongEntry, read_shard
 from jukebox_pl.errors import UserError
 
 Batch = TypeVar("Batch")
-CHANCES = 4
+DRAWS = 4
 POOL = 256  # crops that wait to be drawn: neighbours in a batch come from different songs
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, lie evenly in [0, 1) however many are taken
 
 
 class Crop(NamedTuple):
@@ -24,7 +25,7 @@ class Crop(NamedTuple):
 
     sample: ShardSample
     start: int
-    dropout_draws: tuple[float, ...] = (1.0,) * CHANCES
+    dropout_draws: tuple[float, ...] = (1.0,) * DRAWS  # below no dropout rate: nothing is left out
 
 
 Collate = Callable[[list[Crop]], Batch]
@@ -32,14 +33,17 @@ Positions = Callable[[SongEntry], int]
 
 
 class CropSource:
-    """Which songs of a split are long enough, and their crops of `length` units."""
+    """Which songs of a split are long enough, and their crops of `length` units.
+
+    What is known of the songs comes from the catalog's index: a shard is opened only for the songs that are read from it.
+    """
 
     def __init__(self, catalog: Catalog, split: str, length: int, positions: Positions, crops_per_song: int = 1):
         self.length, self.crops_per_song = length, crops_per_song
         songs = catalog.songs(split)
-        self.room = {song["id"]: positions(song) - length for song in songs if positions(song) >= length}
-        self.shard_of = dict(places(catalog, split))
-        if songs and not self.room:
+        self.last_start = {song["id"]: positions(song) - length for song in songs if positions(song) >= length}
+        self.shard_of = catalog.shard_of(split)
+        if songs and not self.last_start:
             longest = max(songs, key=positions)
             raise UserError(
                 f"{catalog.folder}: all {len(songs)} songs of the {split} split are shorter than one window: the longest, "
@@ -49,39 +53,43 @@ class CropSource:
 
     def random(self, share: tuple[int, int], seed: Sequence[int]) -> Iterator[Crop]:
         """Crops at random places, of the songs that fall to reader `share` = (which, of how many), in random order."""
-        rng, dropout_rng = np.random.default_rng(seed), np.random.default_rng((*seed, CHANCES))
+        rng, dropout_rng = np.random.default_rng(seed), np.random.default_rng((*seed, DRAWS))
+        which, readers = share
+        ids, count = list(self.last_start), len(self.last_start)
+        # Neighbours in the catalog lie in few shards. Fewer songs than readers: all take all, at other places.
+        mine = ids[which * count // readers : (which + 1) * count // readers] if count >= readers else ids
         pool: list[Crop] = []
-        for sample in self._songs(share, rng):
-            starts = rng.integers(0, self.room[sample.song.id] + 1, self.crops_per_song)
-            pool += [Crop(sample, int(start), tuple(dropout_rng.random(CHANCES))) for start in starts]
+        for sample in self._read(mine, rng):
+            starts = rng.integers(0, self.last_start[sample.song.id] + 1, self.crops_per_song)
+            pool += [Crop(sample, int(start), tuple(dropout_rng.random(DRAWS))) for start in starts]
             while len(pool) > POOL:
                 yield pool.pop(rng.integers(len(pool)))
         rng.shuffle(pool)
         yield from pool
 
-    def spread(self, count: int) -> list[Crop]:
-        """At least `count` crops, evenly spread over all songs and the inside of each: the same ones every time."""
-        each = -(-count // max(len(self.room), 1))
-        samples = self._songs((0, 1), None)
-        return [Crop(s, int(self.room[s.song.id] * (i + 0.5) / each)) for s in samples for i in range(each)]
+    def spread(self, count: int) -> Iterator[Crop]:
+        """`count` crops spread evenly over the songs and over the inside of songs: the same ones every time.
 
-    def _songs(self, share: tuple[int, int], rng: np.random.Generator | None) -> Iterator[ShardSample]:
-        which, readers = share
-        ids, count = list(self.room), len(self.room)
-        # A stretch of songs touches few shards. Fewer songs than readers: all take all, at other places.
-        mine = ids[which * count // readers : (which + 1) * count // readers] if count >= readers else ids
-        shards = list(dict.fromkeys(self.shard_of[id] for id in mine))
+        The songs are chosen before one is read. Where there are more than `count`, each chosen one is cut once, some near
+        their start and some near their end; otherwise all are cut equally often, in order, until `count` crops are there.
+        """
+        ids = list(self.last_start)
+        if len(ids) > count:
+            chosen = [ids[i * len(ids) // count] for i in range(count)]
+            starts = {id: [int(self.last_start[id] * ((i + 0.5) * GOLDEN_RATIO % 1))] for i, id in enumerate(chosen)}
+        else:
+            each = -(-count // max(len(ids), 1))
+            starts = {id: [int(self.last_start[id] * (i + 0.5) / each) for i in range(each)] for id in ids}
+        crops = (Crop(sample, start) for sample in self._read(starts) for start in starts[sample.song.id])
+        return islice(crops, count)
+
+    def _read(self, ids: Collection[str], rng: np.random.Generator | None = None) -> Iterator[ShardSample]:
+        """The songs `ids`, one shard after the other, the shards in random order where `rng` is given."""
+        wanted, shards = set(ids), list(dict.fromkeys(self.shard_of[id] for id in ids))
         if rng is not None:
             rng.shuffle(shards)
-        wanted = set(mine)
-        yield from (sample for shard in shards for sample in read_shard(shard) if sample.song.id in wanted)
-
-
-def places(catalog: Catalog, split: str) -> Iterator[tuple[str, Place]]:
-    """Every song's id and the shard that holds it."""
-    songs = iter(catalog.songs(split))
-    for path, shard in zip(catalog.shards(split), catalog.splits[split]["shards"], strict=True):
-        yield from ((song["id"], path) for song in islice(songs, shard["songs"]))
+        for shard in shards:
+            yield from read_shard(shard, wanted)
 
 
 class CropBatches(IterableDataset, Generic[Batch]):
@@ -114,13 +122,13 @@ class CropBatches(IterableDataset, Generic[Batch]):
         crops = self._crops((rank * workers + number, world * workers), self.taken * self.batch_size)
         for _ in range(mine - self.taken % mine):
             batch = list(islice(crops, self.batch_size))
-            self.taken += 1
+            self.taken += 1  # before the yield: a state asked for between batches counts the one that was handed out
             yield self.collate(batch)
 
     def _crops(self, share: tuple[int, int], skip: int) -> Iterator[Crop]:
         """The reader's endless stream of crops after the first `skip`."""
         number = 0
-        size: int | None = None
+        size: int | None = None  # crops of a pass, known once one was read
         while True:
             if size and skip >= size:
                 number, skip = number + skip // size, skip % size
@@ -134,9 +142,9 @@ class CropBatches(IterableDataset, Generic[Batch]):
 def epoch_steps(source: CropSource, batch_size: int, at_least: int = 100) -> int:
     """Batches that an epoch has on each rank: one pass over the songs, but not so few that epochs cost more than steps."""
     world = dist.get_world_size() if dist.is_initialized() else 1
-    return max(len(source.room) * source.crops_per_song // (batch_size * world), at_least)
+    return max(len(source.last_start) * source.crops_per_song // (batch_size * world), at_least)
 
 
-def require_split(catalog: Catalog, split: str) -> str:
-    """`split` where it has songs, else the training songs: a catalog of one song still has something to show."""
-    return split if catalog.songs(split) else TRAIN
+def held_out_split(catalog: Catalog) -> str:
+    """The training songs where none is held out: a catalog of one song still has something to show."""
+    return HELD_OUT if catalog.songs(HELD_OUT) else TRAIN

@@ -1,16 +1,17 @@
-"""What both datamodules share: loaders over crops of a catalog's shards."""
+"""What the datamodules share: loaders over crops of a catalog's shards."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import islice
 from typing import Any
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from datamodules.crops import Crop, CropBatches, CropSource, epoch_steps, require_split
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry
+from datamodules.crops import Crop, CropBatches, CropSource, epoch_steps, held_out_split
+from jukebox_pl.catalog.shards import TRAIN, Catalog, SongEntry
 
 
 class ShardDataModule(pl.LightningDataModule):
@@ -51,11 +52,11 @@ class ShardDataModule(pl.LightningDataModule):
         return {"workers": self.workers}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """A stream of crops that was stopped goes on with the readers it had, whatever was asked for since."""
+        """A stream of crops that was stopped goes on with the readers it had, whatever the settings say since."""
         self.workers = state_dict["workers"]
 
     def setup(self, stage: str) -> None:
-        held_out = require_split(self.catalog, HELD_OUT)
+        held_out = held_out_split(self.catalog)
         self.train = CropSource(self.catalog, TRAIN, self.crop_length, self.positions, self.crops_per_song)
         self.held_out = CropSource(self.catalog, held_out, self.crop_length, self.positions)
 
@@ -66,5 +67,8 @@ class ShardDataModule(pl.LightningDataModule):
         return StatefulDataLoader(batches, batch_size=None, num_workers=self.workers, persistent_workers=self.workers > 0)
 
     def val_dataloader(self) -> DataLoader:
-        crops = self.held_out.spread(self.held_out_crops)[: self.held_out_crops]
-        return DataLoader(crops, batch_size=self.batch_size, collate_fn=self.collate)  # type: ignore[arg-type]
+        """Batches that are cut once and kept: a validation holds its clips, not the songs they were cut from."""
+        crops, batches = self.held_out.spread(self.held_out_crops), []
+        while part := list(islice(crops, self.batch_size)):
+            batches.append(self.collate(part))
+        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from jukebox_pl import checkpoints
-from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl import audio, checkpoints
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry, read_shard
 from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
-from jukebox_pl.evaluation.suite import LevelScore, evaluate
+from jukebox_pl.evaluation.codec import CodecFidelity
+from jukebox_pl.evaluation.prior import BitsPerDim
+from jukebox_pl.evaluation.suite import SongAudio, evaluate
 from jukebox_pl.utils.files import write_json
+from jukebox_pl.utils.progress import terminal_meter
 
 
 def main(config: DictConfig) -> None:
@@ -22,16 +27,62 @@ def main(config: DictConfig) -> None:
         if value is None:
             raise UserError(f"{name} is missing, as in run_dir=runs/demo data.path=runs/demo/shards")
     bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
-    scores = evaluate(bundle, catalog, config.windows, lambda line: print(line, file=sys.stderr, flush=True))
-    write_json(Path(config.out or Path(config.run_dir) / "evaluation.json"), [score.to_json() for score in scores])
-    Console().print(table_of(scores))
+    songs = held_out_songs(catalog, bundle, config.windows)
+    with terminal_meter("songs") as meter:
+        records = evaluate(bundle, songs, (CodecFidelity(), BitsPerDim(config.windows)), meter)
+    write_json(Path(config.out or Path(config.run_dir) / "evaluation.json"), records)
+    Console().print(table_of(records))
 
 
-def table_of(scores: list[LevelScore]) -> Table:
+class CatalogSongs:
+    """Songs of a split, by id, read from their shards one after the other and cut to a whole number of `hop` samples."""
+
+    def __init__(self, catalog: Catalog, split: str, ids: Collection[str], hop: int):
+        shard_of = catalog.shard_of(split)
+        self.ids, self.shards, self.hop = frozenset(ids), list(dict.fromkeys(shard_of[id] for id in ids)), hop
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[SongAudio]:
+        for shard in self.shards:
+            for sample in read_shard(shard, self.ids):
+                yield SongAudio(sample.song, self._decode(sample.audio or b""))
+
+    def _decode(self, flac: bytes) -> torch.Tensor:
+        sound, _ = audio.read(flac)
+        mono = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)
+        return mono[..., : mono.shape[-1] // self.hop * self.hop]
+
+
+def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> CatalogSongs:
+    """At most `count` held-out songs (training songs where none is held out), evenly from all over the catalog.
+
+    Those that fill a window of every prior come before shorter ones. Raises UserError when the catalog has another sample
+    rate than the bundle.
+    """
+    if catalog.sample_rate != bundle.sample_rate:
+        found = f"{catalog.folder} has {catalog.sample_rate} samples a second, the bundle {bundle.sample_rate}"
+        raise UserError(f"{found}; prepare the songs again with sample_rate={bundle.sample_rate}")
+    split, hops = HELD_OUT if catalog.songs(HELD_OUT) else TRAIN, bundle.vqvae.hops
+    songs, longest_window = catalog.songs(split), max(prior.ctx * hops[level] for level, prior in bundle.priors.items())
+    chosen = evenly([song for song in songs if song["samples"] >= longest_window], count)
+    chosen = chosen + evenly([song for song in songs if song["samples"] < longest_window], count - len(chosen))
+    ids = {song["id"] for song in chosen}
+    return CatalogSongs(catalog, split, [song["id"] for song in songs if song["id"] in ids], hops[-1])
+
+
+def evenly(songs: list[SongEntry], count: int) -> list[SongEntry]:
+    return songs if len(songs) <= count else [songs[i * len(songs) // count] for i in range(count)]
+
+
+def table_of(records: list[dict[str, Any]]) -> Table:
     table = Table("level", "hop", "codes, dB", "shuffled, dB", "silence, dB", "bits per dim", title="held-out songs")
-    for score in scores:
-        sounds = (f"{value:.1f}" for value in (score.reconstruction, score.shuffled_codes, score.silence))
-        table.add_row(str(score.level), str(score.hop), *sounds, "-" if score.bpd is None else f"{score.bpd:.3f}")
+    for record in records:
+        sounds = (f"{record[name]:.1f}" for name in ("reconstruction", "shuffled_codes", "silence"))
+        table.add_row(
+            str(record["level"]), str(record["hop"]), *sounds, "-" if record["bpd"] is None else f"{record['bpd']:.3f}"
+        )
     return table
 
 

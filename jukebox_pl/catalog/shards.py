@@ -13,10 +13,10 @@ import os
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict
 
@@ -161,6 +161,11 @@ class Catalog:
         """The songs of a split in the order of its shards."""
         return self.splits[split]["songs"]
 
+    def shard_of(self, split: str) -> dict[str, Place]:
+        """The shard that holds each song of a split, by the song's id; no shard is opened for it."""
+        songs, shards = iter(self.songs(split)), zip(self.shards(split), self.splits[split]["shards"], strict=True)
+        return {song["id"]: path for path, shard in shards for song in islice(songs, shard["songs"])}
+
 
 def _read_record(path: Place) -> dict[str, Any]:
     try:
@@ -228,14 +233,16 @@ class _Member(NamedTuple):
     data: bytes
 
 
-def read_shard(path: str | Place) -> Iterator[ShardSample]:
+def read_shard(path: str | Place, only: Container[str] | None = None) -> Iterator[ShardSample]:
     """The songs of a shard, in a folder or at a URL, in the order they were written.
+
+    With `only` those of these ids: the bytes of the others are skipped, which in a folder costs nothing.
 
     Raises UserError, naming the shard and the member, on a truncated tar, a member of an unknown kind (pickles among
     them), one that is there twice, a song without its parts, another schema.
     """
     path = to_place(path)
-    for id, members in groupby(_read_members(path), key=lambda member: member.id):
+    for id, members in groupby(_read_members(path, only), key=lambda member: member.id):
         parts = {member.extension: member.data for member in members}
         try:
             sample = _to_sample(id, parts)
@@ -244,7 +251,7 @@ def read_shard(path: str | Place) -> Iterator[ShardSample]:
         yield sample
 
 
-def _read_members(path: Place) -> Iterator[_Member]:
+def _read_members(path: Place, only: Container[str] | None) -> Iterator[_Member]:
     seen = set()
     try:
         with path.open("rb") as file, _whole_tar(file) as tar:
@@ -257,6 +264,8 @@ def _read_members(path: Place) -> Iterator[_Member]:
                 if member.name in seen:
                     raise _broken(path, member.name, "it is there twice")
                 seen.add(member.name)
+                if only is not None and id not in only:
+                    continue
                 yield _Member(id, extension, tar.extractfile(member).read())  # type: ignore[union-attr]
     except (OSError, tarfile.TarError) as error:
         raise _broken(path, "the tar file", str(error)) from error

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from jukebox_pl.checkpoints import Bundle
+from jukebox_pl.evaluation.suite import Figures, SongAudio, Songs
 from jukebox_pl.models.losses import spectral_convergence
 from jukebox_pl.models.vqvae import VQVAE
 
@@ -43,6 +45,25 @@ class LevelReport(NamedTuple):
     silence: float
 
 
+class CodecFidelity:
+    """Mean spectral convergence of every level over the songs, of at most `seconds` from the middle of each."""
+
+    def __init__(self, seconds: float = 3.0):
+        self.seconds = seconds
+
+    def __call__(self, bundle: Bundle, songs: Songs) -> Figures:
+        top = bundle.vqvae.hops[-1]
+        most = int(self.seconds * bundle.sample_rate) // top * top
+
+        def decibels(song: SongAudio) -> list[tuple[float, ...]]:
+            length = min(most, song.audio.shape[-1])
+            start = (song.audio.shape[-1] - length) // 2
+            return [report[1:] for report in report_levels(bundle.vqvae, song.audio[..., start : start + length])]
+
+        means = torch.tensor(list(map(decibels, songs))).mean(0)  # [levels, 3]
+        return {level: dict(zip(LevelReport._fields[1:], found, strict=True)) for level, found in enumerate(means.tolist())}
+
+
 @torch.inference_mode()
 def report_levels(vqvae: VQVAE, clips: Tensor, seed: int = 0) -> list[LevelReport]:
     """What every level makes of clips [n, 1, N], N a multiple of the top hop."""
@@ -50,10 +71,6 @@ def report_levels(vqvae: VQVAE, clips: Tensor, seed: int = 0) -> list[LevelRepor
     reports = []
     for level, codes in enumerate(vqvae.encode(clips)):
         order = torch.randperm(codes.shape[1], generator=shuffle)
-        made = (vqvae.decode(codes, level), vqvae.decode(codes[:, order], level), torch.zeros_like(clips))
-        reports.append(LevelReport(level, *(converge(clips, recon) for recon in made)))
+        recons = (vqvae.decode(codes, level), vqvae.decode(codes[:, order], level), torch.zeros_like(clips))
+        reports.append(LevelReport(level, *(SpectralConvergence()(clips, recon).item() for recon in recons)))
     return reports
-
-
-def converge(audio: Tensor, recon: Tensor) -> float:
-    return SpectralConvergence()(audio, recon).item()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-REACH = 8  # samples around a seam
+RADIUS = 8  # samples to each side of a seam in which a click is looked for
 FRAME = 1024  # samples on each side of a seam whose spectra are compared
 
 
@@ -18,9 +18,9 @@ def click_ratio(audio: Tensor, seams: Iterable[int], quantile: float = 0.5) -> f
     all places; a step of a tenth of full scale in smooth music gives 10 or more.
     """
     bends = audio.float().diff(n=2).abs()
-    rough = bends.unfold(0, 2 * REACH, 1).amax(1)  # rough[i]: around sample i + REACH
-    places = torch.tensor([seam - REACH for seam in seams if REACH <= seam < len(rough) + REACH], dtype=torch.long)
-    return (rough[places].quantile(quantile) / rough[::REACH].quantile(quantile).clamp(min=1e-9)).item()
+    rough = bends.unfold(0, 2 * RADIUS, 1).amax(1)  # rough[i]: around sample i + RADIUS
+    places = torch.tensor([seam - RADIUS for seam in seams if RADIUS <= seam < len(rough) + RADIUS], dtype=torch.long)
+    return (rough[places].quantile(quantile) / rough[::RADIUS].quantile(quantile).clamp(min=1e-9)).item()
 
 
 def flux_ratio(audio: Tensor, seams: Iterable[int]) -> float:

@@ -43,7 +43,7 @@ def test_mistakes_are_named(code_shards, demo_shards):
         CodesDataModule(str(code_shards), level=0, ctx=60, batch_size=1)
 
 
-def told(code_shards, **options):
+def labels_of_windows(code_shards, **options):
     """Artist, genres and lyrics of 400 windows of one reader."""
     data = CodesDataModule(str(code_shards), level=2, ctx=64, lyric_tokens=8, batch_size=4, **options)
     data.setup("fit")
@@ -54,8 +54,8 @@ def told(code_shards, **options):
 
 
 def test_labels_are_left_out_together_and_one_by_one(code_shards):
-    with_all = told(code_shards)
-    artist, genres, lyrics, offset = told(code_shards, label_dropout=0.2)
+    with_all = labels_of_windows(code_shards)
+    artist, genres, lyrics, offset = labels_of_windows(code_shards, label_dropout=0.2)
     assert offset.equal(with_all[3])  # the windows stay the same
     missing = torch.stack([artist == 0, (genres < 0).all(1), (lyrics == 0).all(1) & (with_all[2] > 0).any(1)], dim=1)
     kept = ~missing

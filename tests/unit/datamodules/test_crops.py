@@ -1,9 +1,10 @@
+import math
 from itertools import islice
 
 import pytest
 
 from datamodules.crops import CropBatches, CropSource, epoch_steps
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
 from jukebox_pl.errors import UserError
 
 
@@ -29,9 +30,9 @@ def test_the_same_seed_gives_the_same_crops_and_every_pass_others(source):
 
 def test_a_pass_holds_every_song_and_every_crop_lies_inside_its_song(source):
     crops = list(source.random((0, 1), [0]))
-    assert len(crops) == 3 * len(source.room)
-    assert {id for id, _ in named(crops)} == set(source.room)
-    assert all(0 <= crop.start <= source.room[crop.sample.song.id] for crop in crops)
+    assert len(crops) == 3 * len(source.last_start)
+    assert {id for id, _ in named(crops)} == set(source.last_start)
+    assert all(0 <= crop.start <= source.last_start[crop.sample.song.id] for crop in crops)
 
 
 @pytest.mark.parametrize("taken", [0, 1, 6, 7, 8, 20, 21, 22])
@@ -56,13 +57,13 @@ def test_a_resumed_epoch_has_only_its_remaining_batches(source):
 @pytest.mark.parametrize("readers", [2, 3])
 def test_readers_share_the_songs_out(source, readers):
     shares = [{id for id, _ in named(source.random((reader, readers), [reader]))} for reader in range(readers)]
-    assert set.union(*shares) == set(source.room)
-    assert sum(map(len, shares)) == len(source.room)
+    assert set.union(*shares) == set(source.last_start)
+    assert sum(map(len, shares)) == len(source.last_start)
 
 
 def test_more_readers_than_songs_all_read_everything(source):
     shares = [{id for id, _ in named(source.random((reader, 50), [0]))} for reader in (0, 49)]
-    assert shares == [set(source.room)] * 2
+    assert shares == [set(source.last_start)] * 2
 
 
 def test_no_reader_is_left_without_songs_by_those_that_are_too_short(demo_shards):
@@ -76,10 +77,38 @@ def test_no_reader_is_left_without_songs_by_those_that_are_too_short(demo_shards
 
 def test_held_out_crops_are_fixed_and_spread(demo_shards):
     source = CropSource(Catalog.load(demo_shards), HELD_OUT, 4096, lambda song: song["samples"])
-    crops = source.spread(5)
+    crops = list(source.spread(5))
     assert named(crops) == named(source.spread(5))
-    room = source.room[crops[0].sample.song.id]
-    assert [crop.start for crop in crops] == [int(room * part) for part in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    last_start = source.last_start[crops[0].sample.song.id]
+    assert [crop.start for crop in crops] == [int(last_start * part) for part in (0.1, 0.3, 0.5, 0.7, 0.9)]
+
+
+@pytest.mark.parametrize("count", [5, 6, 7, 11, 12, 64])
+def test_where_crops_are_no_fewer_than_songs_all_songs_are_cut_in_order(demo_shards, count):
+    catalog = Catalog.load(demo_shards)
+    source = CropSource(catalog, TRAIN, 4096, lambda song: song["samples"])
+    assert len(source.last_start) == 5
+    each = math.ceil(count / 5)
+    starts = [(id, int(last * (i + 0.5) / each)) for id, last in source.last_start.items() for i in range(each)]
+    assert named(source.spread(count)) == starts[:count]
+
+
+def test_where_crops_are_fewer_they_come_from_songs_all_over_the_catalog(demo_shards):
+    source = CropSource(Catalog.load(demo_shards), TRAIN, 4096, lambda song: song["samples"])
+    ids = list(source.last_start)
+    assert [id for id, _ in named(source.spread(2))] == [ids[0], ids[2]]
+    assert named(source.spread(0)) == []
+
+
+def test_of_a_shard_only_the_wanted_songs_are_read(demo_shards):
+    catalog = Catalog.load(demo_shards)
+    shard_of = catalog.shard_of(TRAIN)
+    assert list(shard_of) == [song["id"] for song in catalog.songs(TRAIN)]
+    for shard in catalog.shards(TRAIN):
+        ids = [sample.song.id for sample in read_shard(shard)]
+        assert ids == [id for id, place in shard_of.items() if place == shard]
+        assert [sample.song.id for sample in read_shard(shard, {ids[-1]})] == ids[-1:]
+        assert list(read_shard(shard, set())) == []
 
 
 def test_windows_longer_than_every_song_are_refused(demo_shards):
@@ -89,4 +118,4 @@ def test_windows_longer_than_every_song_are_refused(demo_shards):
 
 def test_an_epoch_is_at_least_so_many_steps(source):
     assert epoch_steps(source, batch_size=4) == 100
-    assert epoch_steps(source, batch_size=1, at_least=1) == 3 * len(source.room)
+    assert epoch_steps(source, batch_size=1, at_least=1) == 3 * len(source.last_start)
