@@ -1,7 +1,7 @@
 """What a catalog of a million songs costs before the first step: its index, the first batch, a validation.
 
 Command:  python benchmarks/catalog_index.py [--songs 1200000]
-Cost:     2 minutes of one CPU core, 4 GB of memory, 400 MB of disk
+Cost:     2 minutes of one CPU core, 2 GB of memory, 400 MB of disk
 Result:   a line a step: seconds of processor time, memory the process has grown by since it started, at most and in the end,
           shards that were opened
 
