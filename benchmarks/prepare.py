@@ -47,16 +47,16 @@ class Stopwatch:
         return answer
 
 
-def part(group: str, name: str | None) -> Any:
+def from_recipe(group: str, name: str | None) -> Any:
     """What a YAML of recipes/GROUP describes."""
     return build(yaml.safe_load((recipes_folder() / group / f"{name}.yaml").read_text()), TRUSTED) if name else None
 
 
 def prepare_song(
-    source: Source, rate: int, parts: tuple[Any, Any], folder: Path, watch: Stopwatch
+    source: Source, rate: int, models: tuple[Any, Any], folder: Path, watch: Stopwatch
 ) -> tuple[ShardSample, float]:
     """The steps of `prepare`; returns what goes into the shard, and the length in seconds."""
-    separator, aligner = parts
+    separator, aligner = models
     sound, original = watch("decode", decode, source.root / source.path)
     watch("examine", examine, sound, original)
     seconds = sound.shape[1] / original
@@ -82,11 +82,11 @@ def main() -> None:
     parser.add_argument("--aligner")
     options = parser.parse_args()
     sources = discover(options.catalog)[0][: options.songs]
-    parts = part("separator", options.separator), part("aligner", options.aligner)
+    models = from_recipe("separator", options.separator), from_recipe("aligner", options.aligner)
     watch = Stopwatch()
     importlib.import_module("webdataset")  # once a run of `prepare`, not once a shard
     with tempfile.TemporaryDirectory() as folder:
-        songs = [prepare_song(source, options.sample_rate, parts, Path(folder), watch) for source in sources]
+        songs = [prepare_song(source, options.sample_rate, models, Path(folder), watch) for source in sources]
         watch("pack", write_shard, Path(folder) / "0.tar", [sample for sample, _ in songs])
     report(watch.seconds, [seconds for _, seconds in songs])
 

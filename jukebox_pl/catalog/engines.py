@@ -27,10 +27,10 @@ from jukebox_pl.errors import UserError
 Job = TypeVar("Job")
 STEP_SECONDS = 600.0
 GRACE_SECONDS = 2.0  # in which a job may end by itself, with all that it has started
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 1.0  # for jobs that take too long; those that end are seen at once
 READY = "ready"
 STDERR = 2
-Fate = Enum("Fate", "DONE DIED LATE")
+Outcome = Enum("Outcome", "DONE DIED LATE")
 SPAWN = multiprocessing.get_context("spawn")  # a fork copies the locks of other threads, held or not
 
 
@@ -79,17 +79,17 @@ def run_in_processes(
         while True:
             for job in islice(jobs, workers - len(busy)):
                 busy.append(idle.pop() if idle else Worker(function))
-                busy[-1].take(job)
+                busy[-1].start(job)
             if not busy:
                 return died
-            for worker, fate in settled(busy, seconds):
+            for worker, outcome in finished(busy, seconds):
                 busy.remove(worker)
-                if fate is Fate.DONE:
+                if outcome is Outcome.DONE:
                     idle.append(worker)
-                if fate is Fate.DIED:
+                if outcome is Outcome.DIED:
                     died.append(worker.job)
                 else:
-                    yield worker.job, fate is Fate.DONE
+                    yield worker.job, outcome is Outcome.DONE
     finally:
         for worker in (*idle, *busy):
             worker.kill()
@@ -106,14 +106,14 @@ class Worker(Generic[Job]):
         with one_thread_each():
             self.process.start()
         theirs.close()
-        self.started, self.since = False, time.monotonic()
+        self.is_ready, self.since = False, time.monotonic()
 
-    def take(self, job: Job) -> None:
+    def start(self, job: Job) -> None:
         self.job, self.since = job, time.monotonic()
-        with suppress(ConnectionError):  # it has died while idle, which `fate` will find
+        with suppress(ConnectionError):  # it has died while idle, which `outcome` will find
             self.connection.send(job)
 
-    def fate(self) -> Fate | None:
+    def outcome(self) -> Outcome | None:
         """What the process has said of its job, None when it only says that it is there. Raises what the job raised.
 
         Raises UserError where processes cannot start at all, which is not the fault of any job.
@@ -122,32 +122,32 @@ class Worker(Generic[Job]):
             answer = self.connection.recv()
         except (EOFError, ConnectionError):
             self.kill()
-            if not self.started:
+            if not self.is_ready:
                 hint = 'use workers=0, or in a script of your own call it under `if __name__ == "__main__":`'
                 raise UserError(f"worker processes do not start: {hint}") from None
-            return Fate.DIED
+            return Outcome.DIED
         if answer == READY:
-            self.started, self.since = True, time.monotonic()
+            self.is_ready, self.since = True, time.monotonic()
             return None
         if answer is not None:
             raise answer
-        return Fate.DONE
+        return Outcome.DONE
 
     def kill(self) -> None:
         self.process.kill()
         self.connection.close()
 
 
-def settled(busy: list[Worker[Job]], seconds: float) -> Iterator[tuple[Worker[Job], Fate]]:
+def finished(busy: list[Worker[Job]], seconds: float) -> Iterator[tuple[Worker[Job], Outcome]]:
     """The workers that have ended their job, and those that are killed for taking too long; waits for a moment."""
     ready = wait([worker.connection for worker in busy], timeout=SECONDS_BETWEEN_LOOKS)
     for worker in list(busy):
         if worker.connection in ready:
-            if fate := worker.fate():
-                yield worker, fate
+            if outcome := worker.outcome():
+                yield worker, outcome
         elif time.monotonic() - worker.since > seconds:
             worker.kill()
-            yield worker, Fate.LATE
+            yield worker, Outcome.LATE
 
 
 @contextmanager

@@ -35,11 +35,13 @@ Plan = dict[str, list[list[str]]]  # by split, the ids of the songs of each shar
 def plan(has_lyrics: Mapping[str, bool], held_out: float, songs_per_shard: int) -> Plan:
     """The ids of each shard of each split. Ids are hashes, so their order is a shuffle that every run repeats."""
     kept = held_out_ids(has_lyrics, held_out)
-    splits: dict[str, list[str]] = {TRAIN: [], HELD_OUT: []}
+    planned: Plan = {TRAIN: [], HELD_OUT: []}
     for id in sorted(has_lyrics):
-        splits[HELD_OUT if id in kept else TRAIN].append(id)
-    starts = {split: range(0, len(ids), songs_per_shard) for split, ids in splits.items()}
-    return {split: [ids[start : start + songs_per_shard] for start in starts[split]] for split, ids in splits.items()}
+        shards = planned[HELD_OUT if id in kept else TRAIN]
+        if not shards or len(shards[-1]) == songs_per_shard:
+            shards.append([])
+        shards[-1].append(id)
+    return planned
 
 
 def held_out_ids(has_lyrics: Mapping[str, bool], share: float) -> set[str]:
