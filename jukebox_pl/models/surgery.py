@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.nn.transformer import CROSS
+from jukebox_pl.nn.patterns import CROSS
 from jukebox_pl.text.characters import PADDING
 from jukebox_pl.text.labels import Labeller, Vocabulary
 
