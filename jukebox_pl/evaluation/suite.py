@@ -15,6 +15,7 @@ from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
 from jukebox_pl.checkpoints import Bundle
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.codec import report_levels
+from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.losses import bits
 from jukebox_pl.models.prior import Prior
@@ -52,6 +53,8 @@ def evaluate(bundle: Bundle, catalog: Catalog, windows: int, on_step: Callable[[
     if catalog.sample_rate != bundle.sample_rate:
         found = f"{catalog.folder} has {catalog.sample_rate} samples a second, the bundle {bundle.sample_rate}"
         raise UserError(f"{found}; prepare the songs again with sample_rate={bundle.sample_rate}")
+    for network in (bundle.vqvae, *bundle.priors.values()):
+        fast_convolutions(network)
     sounds = list(held_out_sounds(catalog, bundle.vqvae.hops[-1]))
     reports = [report for sound in sounds[:windows] for report in report_levels(bundle.vqvae, middle(sound.audio, bundle))]
     scores = []

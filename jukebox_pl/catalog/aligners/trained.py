@@ -34,8 +34,11 @@ class TrainedAligner(CTCAligner):
     @cached_property
     def model(self) -> AcousticModel:
         from jukebox_pl import checkpoints
+        from jukebox_pl.inference.convolutions import fast_convolutions
 
-        return cast("AcousticModel", checkpoints.load(self.path).model)
+        model = cast("AcousticModel", checkpoints.load(self.path).model)
+        fast_convolutions(model)
+        return model
 
     def listen(self, vocals: np.ndarray, sample_rate: int) -> Emissions:
         import torch
