@@ -61,7 +61,7 @@ class Song:
 
 
 class Labels(NamedTuple):
-    """What a prior is told about a window. Lengths in samples; -1 is an empty genre slot; lyric token 0 is padding."""
+    """What is known about a window. Lengths in samples; -1 is an empty genre slot; lyric token 0 is padding."""
 
     artist: Tensor  # [B]
     genres: Tensor  # [B, G]
@@ -86,7 +86,7 @@ class AudioBatch(NamedTuple):
     audio: Tensor
 
     @property
-    def tokens(self) -> int:
+    def token_count(self) -> int:
         return self.audio.numel()
 
     @property
@@ -96,14 +96,14 @@ class AudioBatch(NamedTuple):
 
 class AlignedBatch(NamedTuple):
     """Clips and their words: audio [B, 1, N]; spans [B, W, 2] in samples of the clip, (0, 0) where there is no word;
-    letters [B, W, L], tokens from 1, 0 as padding and throughout for a word that the clip cuts."""
+    tokens [B, W, L], the letters of each word from 1, 0 as padding and throughout for a word that the clip cuts."""
 
     audio: Tensor
     spans: Tensor
-    letters: Tensor
+    tokens: Tensor
 
     @property
-    def tokens(self) -> int:
+    def token_count(self) -> int:
         return self.audio.numel()
 
     @property
@@ -119,7 +119,7 @@ class CodesBatch(NamedTuple):
     labels: Labels
 
     @property
-    def tokens(self) -> int:
+    def token_count(self) -> int:
         return self.codes.numel()
 
     @property

@@ -18,7 +18,7 @@ from jukebox_pl.utils.codes import Codes
 
 RATE, HOPS, BINS, WIDTH, CTX, LYRICS = 80, (4, 8, 16), 16, 8, 4, 4
 MODELS = "jukebox_pl.models"
-VQVAE = {"_target_": f"{MODELS}.vqvae.VQVAE", "bins": BINS, "emb": 4, "width": 4, "depth": 1, "downs": [2, 1, 1]}
+VQVAE = {"_target_": f"{MODELS}.vqvae.VQVAE", "bins": BINS, "code_dim": 4, "width": 4, "depth": 1, "downs": [2, 1, 1]}
 TRANSFORMER = {"_target_": "jukebox_pl.nn.transformer.Transformer", "width": WIDTH, "heads": 2, "block": 2, "ctx": CTX}
 NAMES = {"_target_": f"{MODELS}.conditioners.LabelConditioner", "width": WIDTH, "artists": 3, "genres": 3}
 TIMES = {"_target_": f"{MODELS}.conditioners.TimingConditioner", "width": WIDTH, "ctx": CTX, "bins": 8}

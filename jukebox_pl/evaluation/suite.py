@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jukebox_pl.checkpoints import Bundle
+from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.types import Song
 from jukebox_pl.utils.progress import Meter
 
@@ -58,6 +59,8 @@ class MeteredSongs:
 @torch.inference_mode()
 def evaluate(bundle: Bundle, songs: Songs, questions: Iterable[Question], meter: Meter) -> list[dict[str, Any]]:
     """What the questions find, as one record a level, bottom first; the songs are gone through once a question."""
+    for network in (bundle.vqvae, *bundle.priors.values()):
+        fast_convolutions(network)
     records: list[dict[str, Any]] = [{"level": level, "hop": hop} for level, hop in enumerate(bundle.vqvae.hops)]
     for question in questions:
         figures = question(bundle, MeteredSongs(songs, meter, type(question).__name__))

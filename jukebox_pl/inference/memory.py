@@ -100,8 +100,8 @@ def of_vqvae(vqvae: VQVAE) -> ModelMemory:
     numbers = sum(tensor.numel() for tensor in (*vqvae.parameters(), *vqvae.buffers()))
     bottom = vqvae.levels[0]
     widest = max(part.out_channels for part in bottom.modules() if isinstance(part, nn.Conv1d | nn.ConvTranspose1d))
-    reach = bottom.decoder_reach()
-    stretch = max(DECODE_PIECE * vqvae.hops[0], MARGINS_A_PIECE * reach) + 2 * reach
+    margin = bottom.decoder_receptive_field()
+    stretch = max(DECODE_PIECE * vqvae.hops[0], MARGINS_A_PIECE * margin) + 2 * margin
     return ModelMemory(FLOAT * numbers, 0, 4 * FLOAT * widest * stretch)
 
 

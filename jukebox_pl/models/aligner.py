@@ -20,7 +20,7 @@ from jukebox_pl.nn.resnet1d import Resnet1D
 from jukebox_pl.types import AlignedBatch
 
 SILENCE = 0
-NEVER = -1e4  # finite, or there would be no gradient
+NEVER = -1e4  # a log-probability; finite, or there would be no gradient
 HIGHEST_HERTZ = 8000.0
 
 
@@ -51,7 +51,7 @@ class LogMel(nn.Module):
 class AcousticModel(nn.Module):
     """Log-probabilities of silence (token 0) and of `characters` (from 1) in every frame of mono sound.
 
-    `frame_seconds` is rounded to whole samples. In training a stretch of frames and one of bands are hidden (SpecAugment,
+    `frame_seconds` is rounded to whole samples. In training a span of frames and one of bands are hidden (SpecAugment,
     Park et al. 2019), each up to the share `hidden`, and whole channels are dropped.
     """
 
@@ -84,7 +84,7 @@ class AcousticModel(nn.Module):
         """sound [B, N] to log-probabilities [B, N // hop, 1 + characters]."""
         bands = self.mel(sound)
         if self.training:
-            bands = hide(hide(bands, self.hidden).mT, self.hidden).mT
+            bands = mask_span(mask_span(bands, self.hidden).mT, self.hidden).mT
         x = self.body(self.into(bands)).relu()
         return self.out(self.dropout(x)).log_softmax(1).mT
 
@@ -93,8 +93,8 @@ class AcousticModel(nn.Module):
         return (spans / self.mel.hop).round().long()
 
 
-def hide(x: Tensor, share: float) -> Tensor:
-    """x [B, C, T] with a stretch of up to `share` of T at 0, its mean."""
+def mask_span(x: Tensor, share: float) -> Tensor:
+    """x [B, C, T] with one span of up to `share` of T at 0, its mean."""
     positions = torch.linspace(0, 1, x.shape[-1], device=x.device)
     start, length = torch.rand(2, len(x), 1, 1, device=x.device)
     return x.masked_fill((positions >= start) & (positions < start + share * length), 0.0)
@@ -108,11 +108,17 @@ def sung_frames(frames: Tensor, length: int) -> Tensor:
 
 
 def alignment_loss(model: AcousticModel, batch: AlignedBatch) -> Tensor:
-    """-log p a frame of silence between the words, and of every whole word's letters inside it."""
-    log_probs = model(batch.audio[:, 0])
-    frames = model.frames(batch.spans).clamp(max=log_probs.shape[1])
+    """-log p a frame of silence between the words, and of every whole word's letters inside it.
+
+    Whole is a word that the clip does not cut and that has at least a frame a letter; the others are left out.
+    """
+    log_probs = model(batch.audio[:, 0])  # [B, T, V]
+    frames = model.frames(batch.spans).clamp(max=log_probs.shape[1])  # [B, W, 2]
     silence = -log_probs[..., SILENCE][~sung_frames(frames, log_probs.shape[1])]
-    words, letters = whole_words(log_probs, frames, batch.letters)
+    counts = (batch.tokens != SILENCE).sum(-1)  # [B, W]
+    whole = ((counts > 0) & (frames[..., 1] - frames[..., 0] >= counts)).nonzero().tolist()
+    words = [log_probs[b, frames[b, w, 0] : frames[b, w, 1]] for b, w in whole]
+    letters = [batch.tokens[b, w, : counts[b, w]] for b, w in whole]
     count = len(silence) + sum(map(len, words))
     return (silence.sum() + unbroken_loss(words, letters)) / max(count, 1)
 
@@ -125,12 +131,3 @@ def unbroken_loss(words: list[Tensor], letters: list[Tensor]) -> Tensor | float:
     blank = F.one_hot(torch.tensor(SILENCE, device=frames.device), frames.shape[-1])
     lengths, counts = (torch.tensor([len(item) for item in items]) for items in (words, letters))
     return F.ctc_loss(frames + NEVER * blank, torch.cat(letters), lengths, counts, SILENCE, reduction="sum")
-
-
-def whole_words(log_probs: Tensor, frames: Tensor, letters: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """The frames [t, V] and the letters [l] of each word that is known and has at least a frame a letter."""
-    counts = (letters != SILENCE).sum(-1)
-    fits = (counts > 0) & (frames[..., 1] - frames[..., 0] >= counts)
-    places = fits.nonzero().tolist()
-    words = [log_probs[b, frames[b, w, 0] : frames[b, w, 1]] for b, w in places]
-    return words, [letters[b, w, : counts[b, w]] for b, w in places]

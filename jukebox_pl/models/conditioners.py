@@ -1,4 +1,4 @@
-"""What a prior is told besides its own codes. Each conditioner takes (labels, upper) and returns [B, 1, W], which
+"""What a prior reads besides its own codes. Each conditioner takes (labels, upper) and returns [B, 1, W], which
 becomes the embedding of the first position (such a class says `gives_start`), or [B, T, W], which is added at every
 position."""
 
@@ -67,15 +67,15 @@ class TimingConditioner(nn.Module):
     def forward(self, labels: Labels, upper: Tensor | None = None) -> Tensor:
         total, start, span = (x.float().unsqueeze(1) for x in (labels.total, labels.offset, labels.duration))
         end = start + span
-        places = self._spread(start, end)
-        fractions = self._spread(start / total, (end / total).clamp(max=1.0))
+        places = self._interpolate(start, end)
+        fractions = self._interpolate(start / total, (end / total).clamp(max=1.0))
         return (
             self.length(self._bin(total, self.min_duration, self.max_duration))
             + self.place(self._bin(places, 0.0, self.max_duration))
             + self.fraction(self._bin(fractions, 0.0, 1.0))
         )
 
-    def _spread(self, start: Tensor, end: Tensor) -> Tensor:
+    def _interpolate(self, start: Tensor, end: Tensor) -> Tensor:
         """`ctx` values from each start up to its end: [B, ctx]."""
         return start + (end - start) * (torch.arange(self.ctx, device=start.device, dtype=torch.float32) / self.ctx)
 
@@ -94,7 +94,7 @@ class UpperCodesConditioner(nn.Module):
         stride: int = 2,
         conv_width: int = 1024,
         depth: int = 16,
-        growth: int = 3,
+        dilation_growth: int = 3,
         cycle: int = 8,
         scaled: bool = False,
         init_scale: float = 1.0,
@@ -103,7 +103,9 @@ class UpperCodesConditioner(nn.Module):
         self.factor = stride**downs
         self.embed = embedding(bins, width, 0.02 * init_scale)
         scale = depth**-0.5 if scaled else 1.0
-        self.upsample = UpBlock(width, width, conv_width, depth, downs, stride, growth, cycle, reverse=False, scale=scale)
+        self.upsample = UpBlock(
+            width, width, conv_width, depth, downs, stride, dilation_growth, cycle, reverse=False, scale=scale
+        )
         self.norm = LayerNorm(width)
 
     def forward(self, labels: Labels, upper: Tensor | None = None) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-LOG_2 = 0.6931471805599453
+LOG_2 = math.log(2)
 
 
 class Resolution(NamedTuple):
@@ -24,17 +25,19 @@ MULTI = (Resolution(2048, 240, 1200), Resolution(1024, 120, 600), Resolution(512
 
 
 class Bandwidth(NamedTuple):
-    """How large the sound of a catalog is, by which losses are divided: mean |x|, variance, mean spectral norm of a clip."""
+    """How large the sound of a catalog is, by which losses are divided: mean |x|, variance, mean spectral norm of a clip.
 
-    l1: float = 1.0
-    l2: float = 1.0
-    spec: float = 1.0
+    Numbers, or 0-dim float32 tensors on the device of the sound, which nobody has to wait for.
+    """
+
+    l1: float | Tensor = 1.0
+    l2: float | Tensor = 1.0
+    spec: float | Tensor = 1.0
 
 
 def measure_bandwidth(clips: Tensor) -> Bandwidth:
     """From clips [n, 1, N] of the length losses are computed on; silence counts as very quiet, not as nothing."""
-    spec = norm(magnitudes(clips, SINGLE)).mean()
-    measured = (clips.abs().mean(), clips.var(), spec)
+    measured = (clips.abs().mean(), clips.var(), norm(magnitudes(clips, SINGLE)).mean())
     return Bandwidth(*(max(value.item(), 1e-8) for value in measured))
 
 
@@ -81,10 +84,14 @@ class WaveformLoss:
     linf_count: int = 2048
 
     def __call__(self, audio: Tensor, recon: Tensor, bandwidth: Bandwidth) -> Tensor:
-        l1 = (audio - recon).abs().mean() / bandwidth.l1
-        l2 = (audio - recon).square().mean() / bandwidth.l2
-        linf = largest_errors(audio, recon, self.linf_count) / bandwidth.l2
-        return self.l1 * l1 + self.l2 * l2 + self.linf * linf
+        loss = torch.zeros((), device=audio.device)
+        if self.l1:
+            loss = loss + self.l1 * ((audio - recon).abs().mean() / bandwidth.l1)
+        if self.l2:
+            loss = loss + self.l2 * ((audio - recon).square().mean() / bandwidth.l2)
+        if self.linf:
+            loss = loss + self.linf * (largest_errors(audio, recon, self.linf_count) / bandwidth.l2)
+        return loss
 
 
 @dataclass(frozen=True)
@@ -97,17 +104,23 @@ class VQVAELoss:
     commit: float = 0.02
 
     def components(self, audio: Tensor, recon: Tensor, commit_loss: Tensor, bandwidth: Bandwidth) -> dict[str, Tensor]:
-        """The losses of one level, before they are weighed."""
-        return {
-            "recons": self.waveform(audio, recon, bandwidth),
-            "spectral": spectral_loss(audio, recon) / bandwidth.spec,
-            "multispectral": multispectral_loss(audio, recon) / bandwidth.spec,
-            "commit": commit_loss,
-        }
+        """The losses of one level, before they are weighed.
+
+        While gradients are recorded a spectral loss of weight 0 is left out: it would cost transforms, there and back.
+        """
+        report = not torch.is_grad_enabled()
+        components = {"recons": self.waveform(audio, recon, bandwidth)}
+        if self.spectral or report:
+            components["spectral"] = spectral_loss(audio, recon) / bandwidth.spec
+        if self.multispectral or report:
+            components["multispectral"] = multispectral_loss(audio, recon) / bandwidth.spec
+        return components | {"commit": commit_loss}
 
     def weigh(self, components: dict[str, Tensor]) -> Tensor:
         weights = {"recons": 1.0, "spectral": self.spectral, "multispectral": self.multispectral, "commit": self.commit}
-        return torch.stack([weights[name] * value for name, value in components.items()]).sum()
+        # A zero stands for what was left out: with fewer terms the sum would be rounded otherwise.
+        absent = torch.zeros_like(components["commit"])
+        return torch.stack([weight * components.get(name, absent) for name, weight in weights.items()]).sum()
 
 
 def bits(nats: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class PriorLosses(NamedTuple):
 class Prior(nn.Module):
     """Predicts codes [B, T] of one level, T <= ctx, one after the other.
 
-    What it is told comes through `conditioners` (labels, timing, codes above; the embedding of the first position is
+    Its conditioning comes through `conditioners` (labels, timing, codes above; the embedding of the first position is
     learned where none of them gives it) and the lyrics, in one of two ways: a separate `lyrics` encoder read by X layers
     (released 5b_lyrics), or `vocabulary` lyric tokens in front of the codes in one sequence and one joint table of
     symbols (released 1b_lyrics; the transformer's `prefix` is their number). With `tied` the output matrix is the
@@ -70,11 +70,11 @@ class Prior(nn.Module):
         start: Tensor | None = None
         positions: Tensor | None = None
         for conditioner in self.conditioners.values():
-            told = conditioner(labels, upper)
-            if told.shape[1] == 1:
-                start = told if start is None else start + told
+            cond = conditioner(labels, upper)  # [B, 1, W] or [B, T, W]
+            if cond.shape[1] == 1:
+                start = cond if start is None else start + cond
             else:
-                positions = told if positions is None else positions + told
+                positions = cond if positions is None else positions + cond
         lyrics = labels.lyrics if labels is not None and (self.lyrics or self.prefix) else None
         states = self.lyrics(lyrics) if self.lyrics is not None and lyrics is not None else None
         return Conditioning(start, positions, lyrics, states)
@@ -88,26 +88,27 @@ class Prior(nn.Module):
         """An empty cache for one window; whoever samples keeps it."""
         return self.transformer.new_cache()
 
-    def forward(self, codes: Tensor, cond: Conditioning, cache: KVCache | None = None) -> Tensor:
+    def forward(self, codes: Tensor, cond: Conditioning, cache: KVCache | None = None, last_only: bool = False) -> Tensor:
         """codes [B, n] known so far to logits [B, n + 1, bins]: of every position up to the next one.
 
         With a cache the codes continue what it has seen, and its first call may bring none; later calls return one row
-        of logits a code. n + 1 <= ctx altogether.
+        of logits a code. n + 1 <= ctx altogether. `last_only`: [B, 1, bins], of the next code alone.
         """
-        logits = self.symbol_logits(codes + self.vocabulary, cond, cache)
-        fresh = logits.shape[1] > codes.shape[1]
-        return logits[:, self.prefix if fresh else 0 :, self.vocabulary + self.first_code :]
+        fresh = cache is None or cache.position == 0
+        logits = self.symbol_logits(codes + self.vocabulary, cond, cache, last_only)
+        if fresh and not last_only:
+            logits = logits[:, self.prefix :]
+        return logits[..., self.vocabulary + self.first_code :]
 
-    def symbol_logits(self, symbols: Tensor, cond: Conditioning, cache: KVCache | None = None) -> Tensor:
+    def symbol_logits(
+        self, symbols: Tensor, cond: Conditioning, cache: KVCache | None = None, last_only: bool = False
+    ) -> Tensor:
         """Like `forward`, over the joint table of lyric tokens and codes, and for the lyrics' positions too."""
-        x, told = self._inputs(symbols, cond, position=cache.position if cache else 0)
-        return self._read(self.transformer(x, cond.states, cache), told)
-
-    def next_logits(self, codes: Tensor, cond: Conditioning, cache: KVCache) -> Tensor:
-        """The last of what `forward` returns: [B, bins]."""
-        x, told = self._inputs(codes + self.vocabulary, cond, cache.position)
-        last = self.transformer(x, cond.states, cache)[:, -1:]
-        return self._code_logits(last, None if told is None else told[:, -1:])
+        x, added = self._embed(symbols, cond, 0 if cache is None else cache.position)
+        h = self.transformer(x, cond.states, cache)
+        if last_only:
+            h, added = h[:, -1:], None if added is None else added[:, -1:]
+        return self._read(h, added)
 
     def step(self, codes: Tensor, cond: Conditioning, cache: KVCache, position: Tensor) -> Tensor:
         """Logits [B, bins] of the code at `position` (0-dim, above 0) after the one before it, codes [B, 1].
@@ -116,57 +117,48 @@ class Prior(nn.Module):
         """
         at = position + self.prefix
         x = self.embed(codes + self.vocabulary) + self.positions.index_select(0, at[None])
-        told = None if cond.positions is None else cond.positions.index_select(1, position[None])
-        h = self.transformer.step(x if told is None else x + told, cache, at)
-        return self._code_logits(h, told)
-
-    def _code_logits(self, h: Tensor, told: Tensor | None) -> Tensor:
-        return self._read(h, told)[:, -1, self.vocabulary + self.first_code :]
-
-    def _read(self, h: Tensor, told: Tensor | None) -> Tensor:
-        """Logits over the joint table of lyric tokens and codes, always in float32."""
-        if self.tied and told is not None:
-            h = h + told
-        return self.out(h.float()) if self.out is not None else F.linear(h.float(), self.embed.weight.float())
+        added = None if cond.positions is None else cond.positions.index_select(1, position[None])
+        h = self.transformer.step(x if added is None else x + added, cache, at)
+        return self._read(h, added)[:, -1, self.vocabulary + self.first_code :]
 
     def activations(self, codes: Tensor, cond: Conditioning, layer: int) -> Tensor:
         """What goes into a layer, or with their number comes out of the last: codes [B, n] to [B, prefix + n + 1, W]."""
-        x, _ = self._inputs(codes + self.vocabulary, cond, position=0)
-        return self.transformer.activations(x, layer, cond.states)
+        x, _ = self._embed(codes + self.vocabulary, cond, 0)
+        return self.transformer(x, cond.states, layers=layer)
 
     def losses(self, codes: Tensor, cond: Conditioning) -> PriorLosses:
         """Teacher-forced losses of codes [B, T]."""
-        logits = self.symbol_logits(codes[:, :-1] + self.vocabulary, cond)
-        loss = F.cross_entropy(logits[:, self.prefix :].flatten(0, 1), (codes + self.vocabulary).flatten())
-        return PriorLosses(loss, self._lyrics_loss(logits, cond))
-
-    def _lyrics_loss(self, logits: Tensor, cond: Conditioning) -> Tensor | None:
+        symbols = codes + self.vocabulary
+        logits = self.symbol_logits(symbols[:, :-1], cond)  # [B, prefix + T, vocabulary + bins]
+        loss = F.cross_entropy(logits[:, self.prefix :].flatten(0, 1), symbols.flatten())
         if cond.lyrics is None:
-            return None
+            return PriorLosses(loss, None)
         if self.lyrics is not None and cond.states is not None:
-            return self.lyrics.loss(cond.states, cond.lyrics)
-        return F.cross_entropy(logits[:, : self.prefix].flatten(0, 1), cond.lyrics.flatten())
+            return PriorLosses(loss, self.lyrics.loss(cond.states, cond.lyrics))
+        return PriorLosses(loss, F.cross_entropy(logits[:, : self.prefix].flatten(0, 1), cond.lyrics.flatten()))
 
-    def _inputs(self, symbols: Tensor, cond: Conditioning, position: int) -> tuple[Tensor, Tensor | None]:
-        """What the transformer reads from `position` on, and the part of it that the conditioners add."""
-        x = self._embed(symbols, cond, fresh=position == 0)
+    def _embed(self, symbols: Tensor, cond: Conditioning, position: int) -> tuple[Tensor, Tensor | None]:
+        """What the transformer reads from `position` on [B, n, W], and the part of it that the conditioners add.
+
+        At the start of a window the first position and the lyrics come before the symbols.
+        """
+        if position == 0:
+            start = self.start.expand(len(symbols), -1, -1) if cond.start is None else cond.start
+            if self.prefix and cond.lyrics is not None:
+                symbols = torch.cat([cond.lyrics, symbols], dim=1)
+            x = torch.cat([start.to(self.embed.weight), self.embed(symbols)], dim=1)
+        else:
+            x = self.embed(symbols)
         end = position + x.shape[1]
-        told = self._told(cond, position, end)
         x = x + self.positions[position:end]
-        return (x if told is None else x + told), told
-
-    def _embed(self, symbols: Tensor, cond: Conditioning, fresh: bool) -> Tensor:
-        if not fresh:
-            return self.embed(symbols)
-        start = self.start.expand(len(symbols), -1, -1) if cond.start is None else cond.start
-        if self.prefix and cond.lyrics is not None:
-            symbols = torch.cat([cond.lyrics, symbols], dim=1)
-        return torch.cat([start.to(self.embed.weight), self.embed(symbols)], dim=1)
-
-    def _told(self, cond: Conditioning, position: int, end: int) -> Tensor | None:
-        """What the conditioners add at [position, end); nothing is added at the lyrics' positions."""
         if cond.positions is None:
-            return None
-        begin = max(position - self.prefix, 0)
-        told = cond.positions[:, begin : max(end - self.prefix, 0)]
-        return F.pad(told, (0, 0, end - position - told.shape[1], 0))
+            return x, None
+        added = cond.positions[:, max(position - self.prefix, 0) : max(end - self.prefix, 0)]
+        added = F.pad(added, (0, 0, x.shape[1] - added.shape[1], 0))  # nothing at the lyrics' positions
+        return x + added, added
+
+    def _read(self, h: Tensor, added: Tensor | None) -> Tensor:
+        """Logits over the joint table of lyric tokens and codes, in float32: halves would round among thousands of them."""
+        if self.tied and added is not None:
+            h = h + added
+        return self.out(h.float()) if self.out is not None else F.linear(h.float(), self.embed.weight.float())

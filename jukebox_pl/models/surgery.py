@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.nn.transformer import CROSS
+from jukebox_pl.nn.patterns import CROSS
 from jukebox_pl.text.characters import PADDING
 from jukebox_pl.text.labels import Labeller, Vocabulary
 
@@ -50,13 +50,18 @@ def copy_into(source: nn.Module, target: nn.Module, name: str) -> None:
 def grow_labels(old: Prior, new: Prior, known: Labeller, wanted: Labeller) -> None:
     """Copies a prior that was trained under the labeller `known` into one for `wanted`, all tables by name.
 
-    At first `new` gives the codes of every song the logits that `old` did: a new name starts as what `old` is told of
+    At first `new` gives the codes of every song the logits that `old` did: a new name starts as what `old` reads for
     names it does not know, a released genre of several words as their sum, a new character as the padding. Raises
-    ValueError with a table of what else differs.
+    ValueError with a line for every tensor that is missing, left over or of another shape.
     """
-    rows = table_rows(old, known, wanted)
-    state = {name: gather(tensor, rows[name]) if name in rows else tensor for name, tensor in old.state_dict().items()}
-    refuse_differences(state, new.state_dict())
+    rows, state = table_rows(old, known, wanted), old.state_dict()
+    for name in rows.keys() & state.keys():  # tables [N, W] to [rows, W]
+        state[name] = torch.stack([state[name][list(sources)].sum(0) for sources in rows[name]])
+    found, expected = ({name: str(tuple(x.shape)) for name, x in each.items()} for each in (state, new.state_dict()))
+    names = [name for name in found | expected if found.get(name) != expected.get(name)]
+    if names:
+        lines = [f"  {name}: {found.get(name, '-')} -> {expected.get(name, '-')}" for name in names]
+        raise ValueError("\n".join([f"{len(lines)} tensors of the trained prior do not fit:", *lines]))
     new.load_state_dict(state)
 
 
@@ -79,17 +84,3 @@ def table_rows(old: Prior, known: Labeller, wanted: Labeller) -> dict[str, Rows]
 def name_rows(known: Vocabulary, wanted: Vocabulary) -> Rows:
     rows = {wanted.id(name): known.ids(name) for name in wanted.names}
     return [rows.get(row, [UNKNOWN_ROW]) for row in range(len(wanted))]
-
-
-def gather(table: Tensor, rows: Rows) -> Tensor:
-    """table [N, W] to [len(rows), W]."""
-    return torch.stack([table[list(sources)].sum(0) for sources in rows])
-
-
-def refuse_differences(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Raises ValueError with a line for every tensor that is missing, left over or of another shape."""
-    shapes = [{name: str(tuple(tensor.shape)) for name, tensor in state.items()} for state in (found, expected)]
-    names = [name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name)]
-    lines = [f"  {name}: {shapes[0].get(name, '-')} -> {shapes[1].get(name, '-')}" for name in names]
-    if lines:
-        raise ValueError("\n".join([f"{len(lines)} tensors of the trained prior do not fit:", *lines]))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_pl.nn.codebook import Codebook, CodebookStats
-from jukebox_pl.nn.resnet1d import Conv1d, ConvTranspose1d, ResidualBlock, Resnet1D, module_list, zero_init
+from jukebox_pl.nn.resnet1d import ResidualBlock, Resnet1D, module_list, zero_init
 
 MARGINS_A_PIECE = 8  # what a piece of a long song brings of its surroundings costs at most a quarter of it
 
@@ -32,17 +32,19 @@ class DownBlock(nn.Module):
 
     steps: Sequence[Any]  # pairs (convolution, stack)
 
-    def __init__(self, in_width: int, out_width: int, width: int, depth: int, downs: int, stride: int, growth: int = 3):
+    def __init__(
+        self, in_width: int, out_width: int, width: int, depth: int, downs: int, stride: int, dilation_growth: int = 3
+    ):
         super().__init__()
         kernel, padding = 2 * stride, stride // 2
         self.steps = module_list(
             nn.Sequential(
-                Conv1d(width if i else in_width, width, kernel, stride, padding),
-                Resnet1D(width, depth, growth),
+                nn.Conv1d(width if i else in_width, width, kernel, stride, padding),
+                Resnet1D(width, depth, dilation_growth),
             )
             for i in range(downs)
         )
-        self.out = Conv1d(width, out_width, 3, padding=1)
+        self.out = nn.Conv1d(width, out_width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         for step in self.steps:
@@ -66,18 +68,18 @@ class UpBlock(nn.Module):
         depth: int,
         ups: int,
         stride: int,
-        growth: int = 3,
+        dilation_growth: int = 3,
         cycle: int | None = None,
         reverse: bool = True,
         scale: float = 1.0,
     ):
         super().__init__()
         kernel, padding = 2 * stride, stride // 2
-        self.into = Conv1d(in_width, width, 3, padding=1)
+        self.into = nn.Conv1d(in_width, width, 3, padding=1)
         self.steps = module_list(
             nn.Sequential(
-                Resnet1D(width, depth, growth, cycle, reverse, scale),
-                ConvTranspose1d(width, out_width if i == ups - 1 else width, kernel, stride, padding),
+                Resnet1D(width, depth, dilation_growth, cycle, reverse, scale),
+                nn.ConvTranspose1d(width, out_width if i == ups - 1 else width, kernel, stride, padding),
             )
             for i in range(ups)
         )
@@ -100,7 +102,7 @@ def variance_preserving_init(module: nn.Module) -> None:
 
 
 class Autoencoder(nn.Module):
-    """One level: encoder [B, 1, N] to [B, emb, T], codebook, decoder back to [B, 1, N]."""
+    """One level: encoder [B, 1, N] to [B, code_dim, T], codebook, decoder back to [B, 1, N]."""
 
     encoder: nn.Sequential
     codebook: Codebook
@@ -108,43 +110,53 @@ class Autoencoder(nn.Module):
     hop: int
 
     def __init__(
-        self, downs: Sequence[int], strides: Sequence[int], emb: int, width: int, depth: int, growth: int, codebook: Codebook
+        self,
+        downs: Sequence[int],
+        strides: Sequence[int],
+        code_dim: int,
+        width: int,
+        depth: int,
+        dilation_growth: int,
+        codebook: Codebook,
     ):
         super().__init__()
         steps = list(zip(downs, strides, strict=True))
         self.hop = math.prod(stride**down for down, stride in steps)
         self.encoder = nn.Sequential(
-            *(DownBlock(emb if i else 1, emb, width, depth, *step, growth) for i, step in enumerate(steps))
+            *(
+                DownBlock(code_dim if i else 1, code_dim, width, depth, *step, dilation_growth)
+                for i, step in enumerate(steps)
+            )
         )
         self.codebook = codebook
-        self.decoder = nn.Sequential(*(UpBlock(emb, emb, width, depth, *step, growth) for step in reversed(steps)))
-        self.out = Conv1d(emb, 1, 3, padding=1)
+        self.decoder = nn.Sequential(
+            *(UpBlock(code_dim, code_dim, width, depth, *step, dilation_growth) for step in reversed(steps))
+        )
+        self.out = nn.Conv1d(code_dim, 1, 3, padding=1)
 
     def decode(self, quantized: Tensor) -> Tensor:
         return self.out(self.decoder(quantized))
 
-    def encoder_reach(self) -> int:
+    def encoder_receptive_field(self) -> int:
         """How many samples to each side a code can depend on, rounded up."""
-        reach, rate = 0, 1
-        blocks = cast(Sequence[DownBlock], self.encoder)
-        for block in blocks:
+        samples, rate = 0, 1  # `rate` samples a position, at the layer that the walk has come to
+        for block in cast(Sequence[DownBlock], self.encoder):
             for down, residual in block.steps:
-                reach += rate * down.kernel_size[0]
+                samples += rate * down.kernel_size[0]
                 rate *= down.stride[0]
-                reach += rate * residual.reach
-            reach += rate
-        return reach
+                samples += rate * residual.receptive_field
+            samples += rate
+        return samples
 
-    def decoder_reach(self) -> int:
+    def decoder_receptive_field(self) -> int:
         """How many samples to each side of it a code can be heard, rounded up."""
-        reach, rate = 1, self.hop
-        blocks = cast(Sequence[UpBlock], self.decoder)
-        for block in blocks:
-            reach += rate
+        samples, rate = 1, self.hop
+        for block in cast(Sequence[UpBlock], self.decoder):
+            samples += rate
             for residual, up in block.steps:
-                reach += rate * (residual.reach + 1)
+                samples += rate * (residual.receptive_field + 1)
                 rate //= up.stride[0]
-        return reach
+        return samples
 
 
 class VQVAE(nn.Module):
@@ -162,10 +174,10 @@ class VQVAE(nn.Module):
         downs: Sequence[int] = (3, 2, 2),
         strides: Sequence[int] = (2, 2, 2),
         bins: int = 2048,
-        emb: int = 64,
+        code_dim: int = 64,
         width: int = 32,
         depth: int = 4,
-        growth: int = 3,
+        dilation_growth: int = 3,
         multipliers: Sequence[int] = (2, 1, 1),
         codebook_decay: float = 0.99,
         restart_threshold: float | None = None,
@@ -179,11 +191,11 @@ class VQVAE(nn.Module):
             Autoencoder(
                 downs[: level + 1],
                 strides[: level + 1],
-                emb,
+                code_dim,
                 width * times,
                 depth * times,
-                growth,
-                Codebook(bins, emb, codebook_decay, restart_threshold, seed=level),
+                dilation_growth,
+                Codebook(bins, code_dim, codebook_decay, restart_threshold, seed=level),
             )
             for level, times in enumerate(multipliers)
         )
@@ -213,36 +225,36 @@ class VQVAE(nn.Module):
 
     def encode_long(self, audio: Tensor, piece: int = 2**16) -> list[Tensor]:
         """What `encode` gives for audio [B, 1, N], in the memory of about `piece` samples; a last part of a code is cut."""
-        audio = audio[..., : audio.shape[-1] // self.hops[-1] * self.hops[-1]]
-        return [self._encode_level(audio, level, piece) for level in range(len(self.levels))]
-
-    def _encode_level(self, audio: Tensor, level: int, piece: int) -> Tensor:
-        hop, top = self.hops[level], self.hops[-1]
-        margin = -(-self.levels[level].encoder_reach() // top) * top
-        piece = max(-(-piece // top) * top, MARGINS_A_PIECE * margin)
-        parts = [
-            self.encode(audio[..., stretch], [level])[0][:, inner.start // hop : inner.stop // hop]
-            for stretch, inner in pieces(audio.shape[-1], piece, margin)
-        ]
-        return torch.cat(parts, dim=1)
+        top = self.hops[-1]
+        audio = audio[..., : audio.shape[-1] // top * top]
+        codes = []
+        for level, hop in enumerate(self.hops):
+            margin = -(-self.levels[level].encoder_receptive_field() // top) * top
+            length = max(-(-piece // top) * top, MARGINS_A_PIECE * margin)
+            parts = [
+                self.encode(audio[..., span], [level])[0][:, inner.start // hop : inner.stop // hop]
+                for span, inner in pieces(audio.shape[-1], length, margin)
+            ]
+            codes.append(torch.cat(parts, dim=1))
+        return codes
 
     def decoder_margin(self, level: int) -> int:
         """How many codes to each side of a sample can be heard in it, rounded up."""
-        return -(-self.levels[level].decoder_reach() // self.hops[level])
+        return -(-self.levels[level].decoder_receptive_field() // self.hops[level])
 
     def decode_long(self, codes: Tensor, level: int = 0, piece: int = 2**13) -> Tensor:
         """What `decode` gives for codes [B, T], in the memory of about `piece` codes."""
         hop, margin = self.hops[level], self.decoder_margin(level)
         piece = max(piece, MARGINS_A_PIECE * margin)
         parts = [
-            self.decode(codes[:, stretch], level)[..., inner.start * hop : inner.stop * hop]
-            for stretch, inner in pieces(codes.shape[1], piece, margin)
+            self.decode(codes[:, span], level)[..., inner.start * hop : inner.stop * hop]
+            for span, inner in pieces(codes.shape[1], piece, margin)
         ]
         return torch.cat(parts, dim=-1)
 
 
 def pieces(total: int, piece: int, margin: int) -> Iterator[tuple[slice, slice]]:
-    """For every piece of `total`: the stretch with margins on both sides, and where in it the piece itself lies."""
+    """For every piece of `total`: the span with margins on both sides, and where in it the piece itself lies."""
     for start in range(0, total, piece):
         end = min(start + piece, total)
         first = max(start - margin, 0)

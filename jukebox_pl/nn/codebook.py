@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -21,8 +21,8 @@ class CodebookStats(NamedTuple):
     perplexity: Tensor  # exp of the entropy of the codes of this batch
     restarted: Tensor  # number of codes replaced
     drift: Tensor  # root mean square move of the codebook
-    fit: Tensor  # mean squared distance to the nearest code, summed over channels
-    spread: Tensor  # root mean square of the encoder's vectors about their mean
+    quantization_error: Tensor  # mean squared distance to the nearest code, summed over channels
+    encoder_rms: Tensor  # root mean square of the encoder's vectors about their mean
 
 
 class CodebookOutput(NamedTuple):
@@ -39,6 +39,8 @@ class Codebook(nn.Module):
     `restart_threshold=None` the threshold is `restart_share` of the even share (vectors per step / bins) and a restarted
     code starts with the even share; a number is the released rule, fixed at 1.0 there, whose counts are not reset
     (tuned for 256 GPUs: with few vectors per step it restarts nearly every code at every step).
+
+    From the second training step on nothing is read back from the device: whoever does waits until it has caught up.
     """
 
     codes: Tensor
@@ -62,6 +64,7 @@ class Codebook(nn.Module):
         self.register_buffer("sums", torch.zeros(bins, dim))
         self.register_buffer("counts", torch.zeros(bins))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self._steps: int | None = None  # `updates` on the host, read once: at the first step after a start or a load
 
     def encode(self, x: Tensor) -> Tensor:
         """x [B, D, T] to codes [B, T]."""
@@ -75,7 +78,7 @@ class Codebook(nn.Module):
         """Quantises x [B, D, T] with the codebook as it is, then, in training, moves the codebook."""
         with torch.autocast(x.device.type, enabled=False):
             rows = rows_of(x)
-            if self.training and self.updates == 0:
+            if self.training and self._known_steps() == 0:
                 self._initialize(rows)
             codes, distances = self._nearest(rows)
             quantized = F.embedding(codes, self.codes).view(x.shape[0], -1, self.dim).transpose(1, 2)
@@ -85,27 +88,47 @@ class Codebook(nn.Module):
         return CodebookOutput(straight_through, codes.view(x.shape[0], -1), commit_loss, stats)
 
     @torch.no_grad()
-    def update(self, rows: Tensor, codes: Tensor, distances: Tensor, replacements: Tensor | None = None) -> CodebookStats:
-        """One step of the moving averages over rows [N, D] that fell on codes [N]; dead codes take `replacements` [K, D]."""
-        counts = all_sum(torch.bincount(codes, minlength=self.bins).float())
+    def update(self, rows: Tensor, codes: Tensor, distances: Tensor) -> CodebookStats:
+        """One step of the moving averages over rows [N, D] that fell on codes [N] from `distances` [N]."""
+        # Not bincount: on a GPU it reads the largest code back. Whole numbers, so any order of the sum is exact.
+        counts = all_sum(torch.zeros_like(self.counts).index_add_(0, codes, torch.ones_like(distances)))
         sums = all_sum(torch.zeros_like(self.sums).index_add_(0, codes, rows))
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
-        threshold = self._threshold(even_share := counts.sum() / self.bins)
-        dead = self.counts < threshold
-        if replacements is None:
-            replacements = self._random_rows(rows)
+        even_share = counts.sum() / self.bins
+        dead = self.counts < (self.restart_share * even_share if self.restart_threshold is None else self.restart_threshold)
         before = self.codes.clone()
-        self.codes.copy_(torch.where(dead[:, None], replacements, self.sums / self.counts.clamp(min=1e-20)[:, None]))
+        means = self.sums / self.counts.clamp(min=1e-20)[:, None]
+        # Drawn whether a code is dead or not: to ask would make the device wait.
+        self.codes.copy_(torch.where(dead[:, None], self._random_rows(rows), means))
         if self.restart_threshold is None:
             self._set_counts(dead, even_share)
         self.updates += 1
-        return self._stats(rows, distances, counts, dead, before)
+        self._steps = self._known_steps() + 1
+        share = counts / counts.sum()
+        return CodebookStats(
+            usage=1 - dead.float().mean(),
+            perplexity=torch.exp(-(share * (share + 1e-8).log()).sum()),  # 1e-8 as the original: the log of 0 is none
+            restarted=dead.float().sum(),
+            drift=(self.codes - before).square().mean().sqrt(),
+            quantization_error=distances.mean(),
+            encoder_rms=(rows - rows.mean()).square().mean().sqrt(),
+        )
 
     def restore(self, vectors: float) -> None:
         """Gives every code the even share of `vectors` per step: how the released code resumes a saved codebook."""
         self._set_counts(torch.ones(self.bins, dtype=torch.bool, device=self.codes.device), vectors / self.bins)
         self.updates += 1
+        self._steps = None
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._steps = None
+
+    def _known_steps(self) -> int:
+        if self._steps is None:
+            self._steps = int(self.updates)
+        return self._steps
 
     def _initialize(self, rows: Tensor) -> None:
         self.codes.copy_(self._random_rows(rows))
@@ -114,11 +137,9 @@ class Codebook(nn.Module):
         self._set_counts(everyone, 1.0 if self.restart_threshold is not None else even_share)
 
     def _set_counts(self, which: Tensor, count: Tensor | float) -> None:
+        """Codes in `which` [bins] get this count, and the sum that keeps them where they are."""
         self.counts.copy_(torch.where(which, count, self.counts))
         self.sums.copy_(torch.where(which[:, None], self.codes * self.counts[:, None], self.sums))
-
-    def _threshold(self, even_share: Tensor) -> Tensor | float:
-        return self.restart_share * even_share if self.restart_threshold is None else self.restart_threshold
 
     @torch.no_grad()
     def _nearest(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,27 +149,16 @@ class Codebook(nn.Module):
         return codes, distances + rows.square().sum(1)
 
     def _random_rows(self, rows: Tensor) -> Tensor:
-        """`bins` vectors drawn from rows [N, D]; the draw depends on the seed and the count of updates alone."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.updates))
-        if len(rows) < self.bins:
+        """`bins` vectors drawn from rows [N, D] on their device; the seed and the count of updates alone decide which."""
+        generator = torch.Generator(rows.device).manual_seed(self.seed * 1_000_003 + self._known_steps())
+        if len(rows) < self.bins:  # each several times, told apart by a noise that is small beside unit vectors
             rows = rows.repeat(-(-self.bins // len(rows)), 1)
-            noise = torch.randn(rows.shape, generator=generator).to(rows)
+            noise = torch.randn(rows.shape, generator=generator, device=rows.device)
             rows = rows + noise * (0.01 / self.dim**0.5)
-        drawn = rows[torch.randperm(len(rows), generator=generator)[: self.bins].to(rows.device)]
+        drawn = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[: self.bins]]
         if dist.is_initialized():
             dist.broadcast(drawn, 0)
         return drawn
-
-    def _stats(self, rows: Tensor, distances: Tensor, counts: Tensor, dead: Tensor, before: Tensor) -> CodebookStats:
-        share = counts / counts.sum()
-        return CodebookStats(
-            usage=1 - dead.float().mean(),
-            perplexity=torch.exp(-(share * (share + 1e-8).log()).sum()),
-            restarted=dead.float().sum(),
-            drift=(self.codes - before).square().mean().sqrt(),
-            fit=distances.mean(),
-            spread=(rows - rows.mean()).square().mean().sqrt(),
-        )
 
 
 def rows_of(x: Tensor) -> Tensor:

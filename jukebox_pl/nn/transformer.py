@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,21 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from jukebox_pl.nn.attention import CrossAttention, SelfAttention
 from jukebox_pl.nn.cache import KVCache, LayerCache
+from jukebox_pl.nn.patterns import CROSS, PATTERNS, expand_pattern
 from jukebox_pl.nn.resnet1d import module_list, zero_init
-
-CROSS = "X"
-LETTERS = {**{letter: p.__name__ for letter, p in SelfAttention.patterns.items()}, CROSS: "CrossAttention"}
-
-
-def expand_pattern(pattern: str) -> str:
-    """ "RCP*2 + D" to "RCPRCPD". Raises ValueError on an unknown letter."""
-    parts = re.findall(r"([A-Za-z]+)\s*(?:\*\s*(\d+))?", pattern)
-    letters = "".join(part * int(times or 1) for part, times in parts)
-    unknown = sorted(set(letters) - set(LETTERS))
-    if unknown or not letters:
-        known = ", ".join(f"{letter} {name}" for letter, name in LETTERS.items())
-        raise ValueError(f"attention pattern {pattern!r} has unknown letters {unknown}; known are {known}")
-    return letters
 
 
 class LayerNorm(nn.LayerNorm):
@@ -39,6 +23,8 @@ class LayerNorm(nn.LayerNorm):
 
 
 class QuickGELU(nn.Module):
+    """The approximation of GELU (Hendrycks and Gimpel 2016, section 2) that the released models were trained with."""
+
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(1.702 * x)
 
@@ -92,19 +78,19 @@ class Transformer(nn.Module):
         self.init_scale, self.checkpointing = init_scale, checkpointing
         if self.attn_width % heads:
             raise ValueError(f"attention width {self.attn_width} does not divide into {heads} heads")
-        self.blocks = module_list(self._block(letter) for letter in self.pattern)
+        blocks = []
+        for letter in self.pattern:
+            attention: SelfAttention | CrossAttention
+            if letter == CROSS:
+                attention = CrossAttention(width, self.attn_width, heads)
+            else:
+                attention = SelfAttention(width, self.attn_width, heads, PATTERNS[letter](ctx, block, prefix))
+            blocks.append(Block(width, self.mlp_width, attention))
+        self.blocks = module_list(blocks)
         self._initialize()
 
-    def _block(self, letter: str) -> Block:
-        attention: SelfAttention | CrossAttention
-        if letter == CROSS:
-            attention = CrossAttention(self.width, self.attn_width, self.heads)
-        else:
-            pattern = SelfAttention.patterns[letter](self.ctx, self.block, self.prefix)
-            attention = SelfAttention(self.width, self.attn_width, self.heads, pattern)
-        return Block(self.width, self.mlp_width, attention)
-
     def _initialize(self) -> None:
+        """Small weights, as the released models had; X layers end in zeros, so that a graft changes nothing at first."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02 * self.init_scale)
@@ -122,45 +108,43 @@ class Transformer(nn.Module):
         """What the dense layers compute in; x and `states` are cast to it."""
         return next(self.blocks[0].mlp.parameters()).dtype
 
-    def forward(self, x: Tensor, states: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
-        """x [B, T, W]; with a cache, x continues what the cache has seen. `states` [B, L, W] are read by X layers."""
+    def forward(
+        self, x: Tensor, states: Tensor | None = None, cache: KVCache | None = None, layers: int | None = None
+    ) -> Tensor:
+        """x [B, T, W] through the first `layers` (all by default); X layers read `states` [B, L, W].
+
+        With a cache, x continues what the cache has seen: a start goes through as a whole, what follows row by row, as the
+        patterns' `step` asks.
+        """
         if cache is None:
-            return self._layers(x, states)
-        done = [self._continue(piece, states, cache) for piece in self._pieces(x, cache.position)]
+            return self._run(x, states, layers=layers)
+        if cache.position == 0:
+            cache.position = x.shape[1]
+            return self._run(x, states, cache)
+        done = []
+        while x.shape[1]:
+            row = x[:, : self.block - cache.position % self.block]
+            done.append(self.step(row, cache, torch.full((), cache.position, device=x.device)))
+            cache.position += row.shape[1]
+            x = x[:, row.shape[1] :]
         return done[0] if len(done) == 1 else torch.cat(done, dim=1)
 
     def step(self, x: Tensor, cache: KVCache, position: Tensor) -> Tensor:
         """x [B, T, W] of one row from `position` (0-dim, above 0) on; whoever steps counts the positions."""
-        return self._layers(x, None, cache, position)
+        return self._run(x, None, cache, position)
 
-    def activations(self, x: Tensor, layer: int, states: Tensor | None = None) -> Tensor:
-        """What goes into a layer, counted from 0; with `layer` the number of layers, what comes out: [B, T, W]."""
-        x, states = x.to(self.dtype), None if states is None else states.to(self.dtype)
-        for i in range(layer):
-            x = self.blocks[i](x, states)
-        return x
-
-    def _pieces(self, x: Tensor, position: int) -> Iterator[Tensor]:
-        """A start goes through as a whole; a continuation row by row, as the patterns' `step` asks."""
-        if position == 0:
-            yield x
-            return
-        start = 0
-        while start < x.shape[1]:
-            end = min(start + self.block - (position + start) % self.block, x.shape[1])
-            yield x[:, start:end]
-            start = end
-
-    def _continue(self, x: Tensor, states: Tensor | None, cache: KVCache) -> Tensor:
-        position = torch.full((), cache.position, device=x.device) if cache.position else None
-        cache.position += x.shape[1]
-        return self._layers(x, states, cache, position)
-
-    def _layers(
-        self, x: Tensor, states: Tensor | None, cache: KVCache | None = None, position: Tensor | None = None
+    def _run(
+        self,
+        x: Tensor,
+        states: Tensor | None,
+        cache: KVCache | None = None,
+        position: Tensor | None = None,
+        layers: int | None = None,
     ) -> Tensor:
         x, states = x.to(self.dtype), None if states is None else states.to(self.dtype)
         for i, block in enumerate(self.blocks):
+            if i == layers:
+                break
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, states, use_reentrant=False)
             else:

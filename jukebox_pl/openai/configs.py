@@ -7,7 +7,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.nn.transformer import expand_pattern
+from jukebox_pl.nn.patterns import expand_pattern
 from jukebox_pl.openai.hparams import DEFAULTS, PRIORS, VQVAES, Hparams
 
 Config = dict[str, Any]
@@ -77,10 +77,10 @@ def vqvae_config(hps: Hparams) -> Config:
         "downs": list(hps["downs_t"]),
         "strides": list(hps["strides_t"]),
         "bins": hps["l_bins"],
-        "emb": hps["emb_width"],
+        "code_dim": hps["emb_width"],
         "width": hps["width"],
         "depth": hps["depth"],
-        "growth": hps["dilation_growth_rate"],
+        "dilation_growth": hps["dilation_growth_rate"],
         "multipliers": list(hps["hvqvae_multipliers"] or [1] * hps["levels"]),
         "codebook_decay": hps["l_mu"],
         "restart_threshold": hps["revival_threshold"],
@@ -174,7 +174,7 @@ def upper_config(hps: Hparams) -> Config:
         "stride": hps["strides_t"][above],
         "conv_width": hps["cond_width"],
         "depth": hps["cond_depth"],
-        "growth": hps["cond_dilation_growth_rate"],
+        "dilation_growth": hps["cond_dilation_growth_rate"],
         "cycle": hps["cond_dilation_cycle"],
         "scaled": hps["cond_res_scale"],
         "init_scale": hps["init_scale"],

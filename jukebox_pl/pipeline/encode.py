@@ -24,6 +24,7 @@ from jukebox_pl.catalog.shards import (
     write_shard,
 )
 from jukebox_pl.catalog.urls import Place
+from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.prepare import fingerprint
 from jukebox_pl.pipeline.stage_folder import StageResult
@@ -50,6 +51,7 @@ class EncodeStage:
     def run(self, folder: Path) -> StageResult:
         loaded = checkpoints.load(self.vqvae)
         model = cast(VQVAE, loaded.model).to(self.device)
+        fast_convolutions(model)
         catalog, out = Catalog.load(self.path), folder / "shards"
         augmentations = {split: self.augmentations if split == TRAIN else {} for split in SPLITS}
         songs = sum(len(catalog.songs(split)) for split in SPLITS)

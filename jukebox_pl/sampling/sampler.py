@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling import checks
@@ -49,6 +50,7 @@ class Sampler:
         self.sample_rate, self.device, self.engine = sample_rate, torch.device(device), engine or Engine()
         self.keep, self.hops, self.top = keep, vqvae.hops, len(vqvae.hops) - 1
         self._singers: dict[int, LevelSampler] = {}
+        fast_convolutions(vqvae)
 
     def sample(
         self,
@@ -179,7 +181,9 @@ class Sampler:
         return self._singers[level]
 
     def _prior(self, level: int) -> Prior:
-        return self.priors[level].to(self.device).eval()
+        prior = self.priors[level].to(self.device).eval()
+        fast_convolutions(prior)
+        return prior
 
     def _windows(self, made: Mapping[int, Level], depth_first: bool) -> Iterator[Progress]:
         """Draws all codes: level by level from the top, or the lowest one and of those above what it needs."""

@@ -49,7 +49,7 @@ class Window:
         self._store_cond(cond)
         self.cache.position = 0
         for piece in known.split(prefill or self.prior.ctx, dim=1):
-            logits = self.prior.next_logits(piece, cond, self.cache)
+            logits = self.prior(piece, cond, self.cache, last_only=True)[:, -1]
         self._sample(logits)
 
     def _step(self) -> None:

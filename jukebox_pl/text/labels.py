@@ -1,4 +1,4 @@
-"""From what is known about a song to the numbers a prior is told: names to ids, the window of lyrics, the timing."""
+"""From what is known about a song to the numbers a prior reads: names to ids, the window of lyrics, the timing."""
 
 from __future__ import annotations
 
@@ -170,9 +170,10 @@ class Labeller:
         """Labels of the window [offset, offset + duration) in samples, without a batch axis."""
         import torch  # not at the top: processes that only prepare songs start without it
 
+        genres = [number for name in song.genres for number in self.genres.ids(name)][: self.genre_slots]
         values = (
             self.artists.id(song.artist),
-            self._genre_ids(song.genres),
+            genres + [EMPTY_SLOT] * (self.genre_slots - len(genres)),
             song.duration,
             offset,
             duration,
@@ -180,12 +181,8 @@ class Labeller:
         )
         return Labels(*(torch.tensor(value, dtype=torch.long) for value in values))
 
-    def _genre_ids(self, names: Sequence[str]) -> list[int]:
-        ids = [number for name in names for number in self.genres.ids(name)][: self.genre_slots]
-        return ids + [EMPTY_SLOT] * (self.genre_slots - len(ids))
-
     def lyric_window(self, song: Song, offset: int, duration: int) -> list[int]:
-        """The `lyric_tokens` tokens a window is told."""
+        """The `lyric_tokens` lyric tokens of a window."""
         tokens = self.characters.encode(song.lyrics) if self.lyric_tokens else []
         start, end = self.lyric_span(song, offset, duration, len(tokens))
         window = tokens[start:end]

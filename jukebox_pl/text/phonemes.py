@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -48,20 +48,14 @@ KNOWN: dict[tuple[str, str], str] = {}
 
 
 def spell(words: Iterable[str], language: str) -> dict[str, str]:
-    """Each word's phonemes; every word is asked for once in the life of the process."""
+    """Each word's phonemes; every word goes to espeak-ng once in the life of the process."""
     new = sorted({word for word in words if word and (language, word) not in KNOWN})
-    KNOWN.update(((language, word), spoken) for word, spoken in zip(new, ask(new, language), strict=True))
+    if new:
+        spoken = espeak("\n\n".join(new), language)
+        if len(spoken) != len(new):  # a paragraph did not come back as one line
+            spoken = ["".join(espeak(word, language)) for word in new]
+        KNOWN.update(((language, word), phonemes) for word, phonemes in zip(new, spoken, strict=True))
     return {word: KNOWN.get((language, word), "") for word in words}
-
-
-def ask(words: Sequence[str], language: str) -> list[str]:
-    """A paragraph a word; where a paragraph does not come back as one line, word by word."""
-    if not words:
-        return []
-    lines = espeak("\n\n".join(words), language)
-    if len(lines) == len(words):
-        return lines
-    return ["".join(espeak(word, language)) for word in words]
 
 
 def espeak(text: str, language: str) -> list[str]:

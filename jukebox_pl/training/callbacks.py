@@ -63,7 +63,7 @@ class Throughput(Callback):
         self.last = now
         if last is not None:
             per_second = trainer.world_size / max(now - last, 1e-6)
-            pl_module.log("speed/tokens_per_second", batch.tokens * per_second)
+            pl_module.log("speed/tokens_per_second", batch.token_count * per_second)
             pl_module.log("speed/audio_seconds_per_second", batch.samples / self.sample_rate * per_second)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

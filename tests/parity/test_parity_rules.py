@@ -10,6 +10,7 @@ from jukebox_pl.cli.command import compose_config
 from jukebox_pl.models.conditioners import TimingConditioner
 from jukebox_pl.models.losses import measure_bandwidth
 from jukebox_pl.nn.attention import CrossAttention, SelfAttention
+from jukebox_pl.nn.patterns import PATTERNS
 from jukebox_pl.sampling.logits import keep_top_k, keep_top_p
 from jukebox_pl.sampling.windows import windows
 from jukebox_pl.text.characters import Characters, ReleasedCharacters
@@ -31,7 +32,7 @@ def attention_unit(number, arrays, sizes):
     if FUNCTIONS[number] == "X":
         layer = CrossAttention(sizes["n_in"], sizes["n_state"], sizes["heads"])
     else:
-        pattern = SelfAttention.patterns[FUNCTIONS[number]](sizes["n_ctx"], sizes["block_ctx"], sizes["prime_len"])
+        pattern = PATTERNS[FUNCTIONS[number]](sizes["n_ctx"], sizes["block_ctx"], sizes["prime_len"])
         layer = SelfAttention(sizes["n_in"], sizes["n_state"], sizes["heads"], pattern)
     for name, part in layer.named_children():
         part.weight.data = arrays[f"attn{number}_{LAYERS[name]}.w"].t()
@@ -151,7 +152,7 @@ def test_bins_of_the_timing(misc, match, name):
     timing = TimingConditioner(1, case["n_time"], case["bins"], 0, 1)
     low, high = case["range"]
     end = min(case["end"], high) if case["clamp"] else case["end"] or case["start"]
-    places = timing._spread(torch.tensor([[case["start"]]]), torch.tensor([[end]]))
+    places = timing._interpolate(torch.tensor([[case["start"]]]), torch.tensor([[end]]))
     match("misc/range", timing._bin(places[0], low, high), case["bins_out"])
 
 

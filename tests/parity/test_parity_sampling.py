@@ -8,7 +8,7 @@ from jukebox_pl.sampling.alignment import align
 from jukebox_pl.sampling.decoding import sample_codes
 from jukebox_pl.sampling.levels import MISSING, Level, LevelState
 from jukebox_pl.sampling.sampler import Sampler
-from jukebox_pl.sampling.voices import Script, Voice, script
+from jukebox_pl.sampling.voices import ConditioningSchedule, Segment, script
 from jukebox_pl.types import Labels, SamplingParams, SongRequest
 
 PLAIN = ["prior_plain", "prior_nolabel", "prior_sep", "upsampler_level_1", "upsampler_level_0"]
@@ -69,7 +69,7 @@ def vqvae(golden):
 def level_loop(data, vqvae, prior, total, upper=None):
     level = data.hps["level"]
     scripts = [
-        Script((Voice(0, (song,), (1.0,), song, 0),), round(offset * RATE))
+        ConditioningSchedule((Segment(0, (song,), (1.0,), song, 0),), round(offset * RATE))
         for song, offset in zip(*data.songs(), strict=True)
     ]
     singer = Sampler(vqvae, {level: prior}, {level: data.labeller()}, RATE).singer(level)

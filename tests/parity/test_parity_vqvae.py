@@ -30,10 +30,10 @@ def losses(data, model, audio, weighing=RELEASED):
     """The total and every component under the original's names, which count levels from 1."""
     bandwidth = Bandwidth(**data.hps["bandwidth"])
     output = model(audio)
-    parts = [
-        weighing.components(audio, recon, commit, bandwidth)
-        for recon, commit in zip(output.recons, output.commit_losses, strict=True)
-    ]
+    levels = list(zip(output.recons, output.commit_losses, strict=True))
+    weighed = sum(weighing.weigh(weighing.components(audio, *level, bandwidth)) for level in levels)
+    with torch.no_grad():  # where those of weight 0 are reported too
+        parts = [weighing.components(audio, *level, bandwidth) for level in levels]
     named = {f"{name}_loss_l{i + 1}": part[name] for i, part in enumerate(parts) for name in part if name != "commit"}
     named |= {f"{name}_loss": sum(part[name] for part in parts) for name in parts[0]}
     bottom = output.recons[0]
@@ -41,7 +41,7 @@ def losses(data, model, audio, weighing=RELEASED):
     named["l2_loss"] = (audio - bottom).square().mean() / bandwidth.l2
     named["linf_loss"] = largest_errors(audio, bottom, 2048) / bandwidth.l2
     named["spectral_convergence"] = spectral_convergence(audio, bottom).mean()
-    named["loss"] = sum(weighing.weigh(part) for part in parts)
+    named["loss"] = weighed
     return named, output
 
 
@@ -97,7 +97,7 @@ def check_step(data, match, model, found, stats, prefix, step, record):
     logged = data.metrics[record][step]
     bins = data.hps["l_bins"]
     mean = {name: torch.stack([getattr(s, name) for s in stats]).mean() for name in stats[0]._fields}
-    ours = {"fit": mean["fit"], "pn": mean["spread"], "dk": mean["drift"], "usage": mean["usage"] * bins}
+    ours = {"fit": mean["quantization_error"], "pn": mean["encoder_rms"], "dk": mean["drift"], "usage": mean["usage"] * bins}
     ours["entropy"] = torch.stack([s.perplexity.log() for s in stats]).mean()
     for name, value in ours.items():
         match(f"vqvae/codebook metrics of {record}", value, logged[name], 1e-4, "relative")

@@ -12,6 +12,7 @@ import torch
 from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.aligners.ctc import CTCAligner, Emissions
 from jukebox_pl.errors import UserError
+from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.aligner import AcousticModel
 from jukebox_pl.text.characters import letters
 
@@ -39,6 +40,7 @@ class TrainedAligner(CTCAligner):
         """Loaded at the first call, in the process that aligns."""
         model = checkpoints.load(self.path).model
         assert isinstance(model, AcousticModel)
+        fast_convolutions(model)
         return model
 
     def emissions(self, vocals: np.ndarray, sample_rate: int) -> Emissions:

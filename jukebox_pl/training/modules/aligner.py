@@ -50,10 +50,10 @@ class AlignerModule(StageModule):
 def onset_errors(model: AcousticModel, batch: AlignedBatch) -> Iterator[float]:
     """Seconds between where each whole word of the clips begins and where alignment finds it."""
     log_probs, frames = model(batch.audio[:, 0]), model.frames(batch.spans)
-    known = (batch.letters != SILENCE).any(-1)
+    known = (batch.tokens != SILENCE).any(-1)
     cut = sung_frames(frames.masked_fill(known[..., None], 0), log_probs.shape[1])
     log_probs[..., SILENCE + 1 :][cut] = NEVER
-    for clip, spans, letters, whole in zip(log_probs.cpu().numpy(), batch.spans, batch.letters, known, strict=True):
+    for clip, spans, letters, whole in zip(log_probs.cpu().numpy(), batch.spans, batch.tokens, known, strict=True):
         starts = spans[whole, 0].tolist()
         words = [word[word != SILENCE].tolist() for word in letters[whole]]
         with suppress(UserError):  # nothing to find, or more letters than frames

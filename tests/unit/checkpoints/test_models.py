@@ -8,7 +8,14 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.labels import Labeller, Vocabulary
 
-VQVAE = {"_target_": "jukebox_pl.models.vqvae.VQVAE", "bins": 16, "emb": 4, "width": 4, "depth": 1, "multipliers": [1, 1]}
+VQVAE = {
+    "_target_": "jukebox_pl.models.vqvae.VQVAE",
+    "bins": 16,
+    "code_dim": 4,
+    "width": 4,
+    "depth": 1,
+    "multipliers": [1, 1],
+}
 VQVAE |= {"downs": [2, 1], "strides": [2, 2]}
 TRANSFORMER = {"_target_": "jukebox_pl.nn.transformer.Transformer", "width": 8, "heads": 2, "pattern": "RCP"}
 PRIOR = {"_target_": "jukebox_pl.models.prior.Prior", "bins": 16, "transformer": TRANSFORMER | {"ctx": 16, "block": 4}}

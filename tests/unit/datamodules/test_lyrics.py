@@ -41,8 +41,8 @@ def test_a_clip_has_the_words_that_are_sung_in_it(data, sample):
     for clip, offset in ((0, start), (1, 0)):
         first, last = offset / sample.song.sample_rate, (offset + data.clip) / sample.song.sample_rate
         whole = [word for word in sample.song.words if first <= word.start and word.end <= last]
-        known = batch.letters[clip].any(-1)
-        assert [said(data, letters) for letters in batch.letters[clip][known]] == [word.text for word in whole]
+        known = batch.tokens[clip].any(-1)
+        assert [said(data, letters) for letters in batch.tokens[clip][known]] == [word.text for word in whole]
         expected = np.array([word[1:] for word in whole]).reshape(-1, 2) * sample.song.sample_rate - offset
         np.testing.assert_allclose(batch.spans[clip][known], expected, atol=1e-2)
 
@@ -53,14 +53,14 @@ def test_a_word_that_the_clip_cuts_is_there_without_letters(data, sample):
     batch = data.collate([Crop(sample, middle)])
     assert batch.spans[0, 0, 0] == 0
     assert batch.spans[0, 0, 1] == pytest.approx(word.end * sample.song.sample_rate - middle, abs=1)
-    assert not batch.letters[0, 0].any()
+    assert not batch.tokens[0, 0].any()
 
 
 def test_a_word_of_unknown_letters_is_there_without_letters(data, sample):
     words = (Word("la", 0.1, 0.4), Word("日本", 0.5, 0.9))
     odd = ShardSample(dataclasses.replace(sample.song, words=words), sample.audio)
     batch = data.collate([Crop(odd, 0)])
-    assert [said(data, letters) for letters in batch.letters[0]] == ["la", ""]
+    assert [said(data, letters) for letters in batch.tokens[0]] == ["la", ""]
     assert batch.spans[0, 1].tolist() == pytest.approx([0.5 * 11025, 0.9 * 11025])
 
 
@@ -81,7 +81,7 @@ def test_training_clips_change_speed_and_held_out_ones_do_not(data):
 def test_clips_without_words_make_a_batch(data, sample):
     silent = ShardSample(dataclasses.replace(sample.song, words=()), sample.audio)
     batch = data.collate([Crop(silent, 0)])
-    assert (batch.spans.shape, batch.letters.shape) == ((1, 0, 2), (1, 0, 0))
+    assert (batch.spans.shape, batch.tokens.shape) == ((1, 0, 2), (1, 0, 0))
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])

@@ -24,7 +24,7 @@ def test_batches_add_up_to_the_whole():
 
 def test_a_report_compares_every_level_with_silence_and_shuffled_codes():
     torch.manual_seed(0)
-    vqvae = VQVAE(bins=16, emb=8, width=4, depth=1, multipliers=(1, 1, 1))
+    vqvae = VQVAE(bins=16, code_dim=8, width=4, depth=1, multipliers=(1, 1, 1))
     for parameter in vqvae.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     clips = torch.randn(2, 1, 4096)

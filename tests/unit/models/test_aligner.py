@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jukebox_pl import checkpoints
-from jukebox_pl.models.aligner import SILENCE, AcousticModel, LogMel, alignment_loss, hide, sung_frames
+from jukebox_pl.models.aligner import SILENCE, AcousticModel, LogMel, alignment_loss, mask_span, sung_frames
 from jukebox_pl.types import AlignedBatch
 
 RATE, HOP = 8000, 160
@@ -118,9 +118,9 @@ def test_sung_frames_are_those_inside_a_word():
     assert sung_frames(frames, 6).int().tolist() == [[0, 1, 1, 0, 0, 1], [0, 0, 1, 1, 1, 1]]
 
 
-def test_one_stretch_is_hidden_in_training_only(model):
+def test_one_span_is_hidden_in_training_only(model):
     torch.manual_seed(0)
-    hidden = hide(torch.ones(200, 2, 100), 0.2) == 0
+    hidden = mask_span(torch.ones(200, 2, 100), 0.2) == 0
     assert (hidden == hidden[:, :1]).all()
     assert 0.05 < hidden.float().mean() < 0.11
     assert hidden.sum(-1).max() <= 21

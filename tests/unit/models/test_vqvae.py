@@ -8,7 +8,7 @@ from jukebox_pl.models.vqvae import VQVAE
 @pytest.fixture
 def vqvae():
     torch.manual_seed(0)
-    model = VQVAE(bins=32, emb=8, width=8, depth=2, multipliers=(2, 1, 1))
+    model = VQVAE(bins=32, code_dim=8, width=8, depth=2, multipliers=(2, 1, 1))
     model(torch.randn(2, 1, 4096))
     return model.eval()
 
@@ -102,6 +102,6 @@ def test_sound_of_pieces_is_the_sound_of_the_whole(vqvae, level, monkeypatch):
 
 def test_sound_keeps_its_size_through_every_level_at_the_start():
     torch.manual_seed(0)
-    model, audio = VQVAE(bins=64, emb=16, width=16, depth=2, multipliers=(1, 1, 1)), torch.randn(2, 1, 8192)
+    model, audio = VQVAE(bins=64, code_dim=16, width=16, depth=2, multipliers=(1, 1, 1)), torch.randn(2, 1, 8192)
     for level in model.levels:
         assert 0.2 < level.encoder(audio).std() < 5

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from jukebox_pl.nn.codebook import Codebook, least
 
@@ -87,3 +88,56 @@ def test_search_in_pieces_equals_search_at_once(rows, monkeypatch):
     at_once = codebook.encode(x)
     monkeypatch.setattr("jukebox_pl.nn.codebook.ROWS_AT_ONCE", rows)
     assert codebook.encode(x).equal(at_once)
+
+
+class HostReads(TorchDispatchMode):
+    """Lists what makes a device wait: numbers read back, shapes that depend on data, tensors that come from the host."""
+
+    WAITS = ("_local_scalar_dense", "is_nonzero", "nonzero", "bincount", "masked_select", "unique", "equal", "lift_fresh")
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        by_mask = name == "index" and any(x is not None and x.dtype == torch.bool for x in args[1])
+        if name.startswith(self.WAITS) or by_mask or (name == "_to_copy" and (kwargs or {}).get("device")):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("threshold", [None, 1.0])
+@pytest.mark.parametrize("length", [4, 64])
+def test_after_the_first_step_nothing_is_read_back(threshold, length):
+    codebook, x = Codebook(32, 3, restart_threshold=threshold), clusters(length=length)
+    with HostReads() as first:
+        codebook(x)
+    assert "_local_scalar_dense" in first.found
+    with HostReads() as later:
+        for _ in range(3):
+            codebook(x)
+    assert later.found == []
+    assert codebook.updates == 4
+
+
+def test_a_load_is_noticed_by_a_codebook_that_has_already_stepped():
+    trained, other, x = Codebook(16, 3), Codebook(16, 3), clusters()
+    for _ in range(3):
+        trained(x)
+    other(x)
+    other.load_state_dict(trained.state_dict())
+    for codebook in (trained, other):  # few vectors: a wrong count would draw another noise
+        codebook(x[:1, :, :5])
+    assert trained.codes.equal(other.codes)
+    assert other.updates == 4
+
+
+def test_a_restored_codebook_does_not_start_anew():
+    codebook, x = Codebook(16, 3), clusters()
+    codebook.codes.copy_(torch.randn(16, 3))
+    before = codebook.codes.clone()
+    codebook.restore(vectors=256)
+    assert codebook.counts.eq(16).all()
+    codes = codebook(x).codes
+    assert codes.flatten().equal(torch.cdist(x.transpose(1, 2).flatten(0, 1), before).argmin(1))

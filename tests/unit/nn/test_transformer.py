@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from jukebox_pl.nn.transformer import Transformer, expand_pattern
+from jukebox_pl.nn.transformer import Transformer
 
 CTX, BLOCK, PREFIX = 36, 6, 8
 VISIBLE = {
@@ -74,10 +74,3 @@ def test_new_cross_layers_are_the_identity_and_receive_gradient():
     block = transformer.blocks[0]
     assert block.attention.out.weight.grad.abs().sum() > 0
     assert block.mlp[-1].weight.grad.abs().sum() > 0
-
-
-def test_patterns_expand_and_name_unknown_letters():
-    assert expand_pattern("RCP*2 + X") == "RCPRCPX"
-    assert len(expand_pattern("RCP*3 + RCPRCPRCPX*7")) == 79
-    with pytest.raises(ValueError, match=r"unknown letters \['Q'\]"):
-        expand_pattern("RQ")

@@ -129,7 +129,7 @@ def test_blocks_count_rows_lyrics_included():
     assert (config["ctx"], config["block"], config["prefix"]) == (6528, 102, 384)
     transformer = checkpoints.on_meta(config)
     assert isinstance(transformer, Transformer)
-    assert transformer.blocks[15].attention.pattern.reach == 448
+    assert transformer.blocks[15].attention.pattern.max_key == 448
 
 
 def test_what_is_not_supported_is_named():

@@ -17,7 +17,7 @@ CONFIG = {
     "downs": [3, 2, 2],
     "strides": [2, 2, 2],
     "bins": 16,
-    "emb": 4,
+    "code_dim": 4,
     "width": 2,
     "depth": 1,
 }

@@ -76,7 +76,7 @@ def real():
     for prior in priors.values():
         for name, parameter in prior.named_parameters():
             torch.nn.init.normal_(parameter, std=3.0 if "conditioners.labels" in name else 0.4)
-    vqvae = VQVAE(downs=(3, 1, 1), bins=BINS, emb=8, width=4, depth=2)
+    vqvae = VQVAE(downs=(3, 1, 1), bins=BINS, code_dim=8, width=4, depth=2)
     return Sampler(vqvae, priors, dict.fromkeys(LEVELS, labeller), sample_rate=320)
 
 

@@ -59,7 +59,7 @@ def fit(module, data, steps, tmp_path):
 
 def test_the_vqvae_learns_and_logs_every_level(demo_shards, tmp_path):
     torch.manual_seed(0)
-    module = VQVAEModule(VQVAE(bins=16, emb=8, width=4, depth=1, multipliers=(1, 1, 1)), FAST)
+    module = VQVAEModule(VQVAE(bins=16, code_dim=8, width=4, depth=1, multipliers=(1, 1, 1)), FAST)
     data = AudioDataModule(str(demo_shards), clip=4096, batch_size=2, held_out_crops=4)
     before, after, logged = fit(module, data, 20, tmp_path)
     assert after["held_out/loss"] < before["held_out/loss"]
