@@ -1,4 +1,4 @@
-"""`python -m jukebox_pl.convert openai=DIR_OR_FILES out=BUNDLE`: from OpenAI's released files to a bundle that sings."""
+"""`python -m jukebox_pl.convert openai=DIR_OR_FILES out=BUNDLE`: from OpenAI's released files to a bundle that samples."""
 
 from __future__ import annotations
 

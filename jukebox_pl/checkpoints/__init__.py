@@ -1,6 +1,6 @@
 """Networks on disk. A config names networks of this library, or of packages that are trusted; weights are safetensors."""
 
-from jukebox_pl.checkpoints.build import DENSE, TRUSTED, assemble, build, on_meta
+from jukebox_pl.checkpoints.building import DENSE, TRUSTED, assemble, build, on_meta
 from jukebox_pl.checkpoints.bundle import BUNDLE, Bundle, LazyPriors, inside, load_bundle, save_bundle
 from jukebox_pl.checkpoints.folders import (
     CONFIG,

@@ -1,4 +1,4 @@
-"""A bundle: what sings together, listed in bundle.json as folders of networks."""
+"""A bundle: the models of a hierarchy, listed in bundle.json as folders of networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from jukebox_pl.checkpoints.build import TRUSTED
+from jukebox_pl.checkpoints.building import TRUSTED
 from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, require_fitting
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
@@ -22,7 +22,7 @@ BUNDLE = "bundle.json"
 
 @dataclass(frozen=True)
 class Bundle:
-    """Everything that sings: the VQ-VAE, a prior and a labeller for every level, the rate of the sound."""
+    """A whole hierarchy: the VQ-VAE, a prior and a labeller for every level, the rate of the sound."""
 
     vqvae: VQVAE
     priors: Mapping[int, Prior]
@@ -84,7 +84,11 @@ def load_bundle(
     folder = Path(folder)
     record = read_json(folder / BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
     for path, expected in record.get("fingerprints", {}).items():
-        require_unchanged(folder, path, expected)
+        if (now := fingerprint(inside(folder, path))) != expected:  # codes would not match
+            raise UserError(
+                f"{folder / path} was trained again since {folder / BUNDLE} was written ({expected} -> {now}); "
+                f"finish recipe=hierarchy run_dir={folder}"
+            )
     vqvae = cast(VQVAE, load(inside(folder, record["vqvae"]), trusted).model)
     folders = {int(level): inside(folder, path) for level, path in record["priors"].items()}
     if missing := sorted(set(range(len(vqvae.hops))) - folders.keys()):
@@ -92,15 +96,6 @@ def load_bundle(
     priors = LazyPriors(folders, trusted, dtype, lyrics_as_codes)
     labellers = {level: found for level, place in folders.items() if (found := load_labeller(place))}
     return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record["sample_rate"])
-
-
-def require_unchanged(folder: Path, path: str, expected: str) -> None:
-    """Raises UserError when a model is not the one that the bundle was put together from: codes would not match."""
-    if (found := fingerprint(inside(folder, path))) != expected:
-        raise UserError(
-            f"{folder / path} was trained again since {folder / BUNDLE} was written ({expected} -> {found}); "
-            f"finish recipe=hierarchy run_dir={folder}"
-        )
 
 
 def inside(folder: Path, path: str) -> Path:

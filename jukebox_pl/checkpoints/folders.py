@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from jukebox_pl.checkpoints.build import TRUSTED, assemble, on_meta
+from jukebox_pl.checkpoints.building import TRUSTED, assemble, on_meta
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.utils.differences import differences
@@ -33,22 +33,17 @@ def save_state(
 ) -> None:
     """`save_model` of weights alone, in the types they have."""
     folder = Path(folder)
-    fingerprint = write_weights(folder / WEIGHTS, {name: tensor.cpu().contiguous() for name, tensor in state.items()})
-    record = {"model": config, "labeller": labeller.to_config() if labeller else None, "fingerprint": fingerprint}
-    write_json(folder / CONFIG, record)
-
-
-def write_weights(path: Path, state: dict[str, Tensor]) -> str:
-    """Writes beside, syncs, renames, without a second copy in memory; returns the name of these weights."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    save_file(state, beside)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Beside, synced, then renamed: safetensors writes a file itself, without a second copy of the weights in memory.
+    beside = folder / f".{WEIGHTS}.{os.getpid()}.part"
+    save_file({name: tensor.cpu().contiguous() for name, tensor in state.items()}, beside)
     beside.chmod(0o644)  # safetensors lets nobody but the owner read
     with open(beside, "rb+") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
-    os.replace(beside, path)
-    return digest[:16]
+    os.replace(beside, folder / WEIGHTS)
+    record = {"model": config, "labeller": labeller.to_config() if labeller else None, "fingerprint": digest[:16]}
+    write_json(folder / CONFIG, record)
 
 
 @dataclass(frozen=True)

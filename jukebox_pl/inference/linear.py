@@ -27,7 +27,8 @@ class StreamedLinear(nn.Module):
         super().__init__()
         self.width, self.bias = weight.shape[1], bias
         narrow, scale = quantized(weight) if dtype == torch.int8 else (weight.to(dtype or weight.dtype), None)
-        self.packed = weight.dtype == torch.float32 and streams(narrow) and native.operators()
+        fits = weight.device.type == "cpu" and narrow.dtype in PER_WORD and self.width % LANES == 0
+        self.packed = weight.dtype == torch.float32 and fits and native.operators()
         self.register_buffer("weight", pack(narrow) if self.packed else narrow)
         self.register_buffer("scale", scale)
 
@@ -44,12 +45,8 @@ class StreamedLinear(nn.Module):
 
 def quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Weights [out, in] as int8 and the scale [out] they are to be multiplied by."""
-    scale = weight.float().abs().amax(1).clamp(min=1e-30) / 127
+    scale = weight.float().abs().amax(1).clamp(min=1e-30) / 127  # a row of zeros has one too
     return (weight.float() / scale[:, None]).round().to(torch.int8), scale
-
-
-def streams(weight: Tensor) -> bool:
-    return weight.device.type == "cpu" and weight.dtype in PER_WORD and weight.shape[1] % LANES == 0
 
 
 def pack(weight: Tensor) -> Tensor:
@@ -63,12 +60,13 @@ def pack(weight: Tensor) -> Tensor:
 
 
 def unpack(packed: Tensor, width: int) -> Tensor:
+    """The weights [out, width] that `pack` was given."""
     return packed.unflatten(1, (-1, LANES, PER_WORD[packed.dtype])).transpose(2, 3).flatten(1)[:, :width]
 
 
 def stream_linears(network: nn.Module, dtype: torch.dtype | None = None) -> None:
-    """Replaces every linear layer of a network."""
+    """Replaces every plain linear layer of a network. A subclass stays: it may compute more than its weight says."""
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.Linear):
+            if type(child) is nn.Linear:
                 setattr(module, name, StreamedLinear(child.weight.detach(), child.bias, dtype))

@@ -1,4 +1,4 @@
-"""How much memory a song will take, reckoned from the configs alone: refused in seconds, not after eight hours."""
+"""How much memory a song will take, estimated from the configs alone: refused in seconds, not after eight hours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jukebox_pl.utils.files import read_json
 
 FLOAT, GIGA = 4, 1e9
 DECODE_PIECE = 2**13  # what decode_long takes at once
-ROOM = 1.1  # what allocators and libraries take besides
+OVERHEAD = 1.1  # what allocators and libraries take besides
 MEMINFO = Path("/proc/meminfo")
 
 
@@ -31,7 +31,7 @@ class ModelMemory(NamedTuple):
     work: int
 
 
-class Plan(NamedTuple):
+class MemoryEstimate(NamedTuple):
     """Bytes by level, and of the VQ-VAE."""
 
     levels: dict[int, ModelMemory]
@@ -41,18 +41,18 @@ class Plan(NamedTuple):
         """The most at any moment: one level works at a time, then the VQ-VAE; `together` priors stay when they are done."""
         stays = [level.weights + level.cache for level in self.levels.values()]
         works = [level.work for level in self.levels.values()]
-        singing = sum(stays) + max(works) if together else max(map(sum, zip(stays, works, strict=True)))
+        sampling = sum(stays) + max(works) if together else max(map(sum, zip(stays, works, strict=True)))
         decoding = self.vqvae.work + (sum(stays) if together else 0)
-        return round(ROOM * (self.vqvae.weights + max(singing, decoding)))
+        return round(OVERHEAD * (self.vqvae.weights + max(sampling, decoding)))
 
 
-def predict(
+def estimate_memory(
     bundle: str | Path,
     levels: Iterable[int] | None = None,
     batch: int = 1,
     dtype: torch.dtype = torch.float32,
     narrow_bytes: int = 0,
-) -> Plan:
+) -> MemoryEstimate:
     """The memory that sampling `levels` (all by default) of a bundle takes, `batch` windows side by side.
 
     `narrow_bytes` a weight for copies that an engine holds beside those loaded (1 for int8). Nothing is loaded.
@@ -61,57 +61,49 @@ def predict(
     record = read_json(folder / checkpoints.BUNDLE, "a finished run or a converted bundle")
     wanted = set(map(int, record["priors"])) if levels is None else set(levels)
     priors = {int(level): network(folder / path) for level, path in record["priors"].items() if int(level) in wanted}
-    described = {level: of_prior(prior, batch, dtype, narrow_bytes) for level, prior in priors.items()}
-    return Plan(described, of_vqvae(network(folder / record["vqvae"])))
+    estimates = {level: prior_memory(prior, batch, dtype, narrow_bytes) for level, prior in priors.items()}
+    return MemoryEstimate(estimates, vqvae_memory(network(folder / record["vqvae"])))
 
 
 def network(folder: Path) -> Any:
+    """The network of a model's folder, without memory for its weights."""
     return checkpoints.on_meta(read_json(folder / checkpoints.CONFIG, "a trained model")["model"])
 
 
-def of_prior(prior: Prior, batch: int, dtype: torch.dtype, narrow_bytes: int) -> ModelMemory:
+def prior_memory(prior: Prior, batch: int, dtype: torch.dtype, narrow_bytes: int) -> ModelMemory:
+    """`work`: a whole window on its way through a block and to the logits, or through the conditioner before it."""
+    transformer = prior.transformer
     dense = sum(tensor.numel() for name, tensor in prior.named_parameters() if checkpoints.DENSE.search(name))
     others = sum(tensor.numel() for tensor in prior.parameters()) - dense
-    kept = sum(kept_positions(prior, block.attention) for block in prior.transformer.blocks)
-    cache = 2 * batch * kept * prior.transformer.attn_width * dtype.itemsize
-    return ModelMemory(dense * (dtype.itemsize + narrow_bytes) + others * FLOAT, cache, batch * work_of(prior))
-
-
-def kept_positions(prior: Prior, attention: nn.Module) -> int:
-    if isinstance(attention, SelfAttention):
-        return attention.pattern.slots
-    return prior.lyrics.transformer.ctx if prior.lyrics else 0
-
-
-def work_of(prior: Prior) -> int:
-    """Bytes of a whole window on its way through a block and to the logits, or through the conditioner before it.
-
-    Twice what is alive at once: what was freed in between comes back in other sizes (measured on a CPU).
-    """
-    transformer = prior.transformer
+    lyrics = prior.lyrics.transformer.ctx if prior.lyrics else 0  # the keys and values of an X layer
+    attentions = [block.attention for block in transformer.blocks]
+    slots = sum(layer.pattern.slots if isinstance(layer, SelfAttention) else lyrics for layer in attentions)
+    cache = 2 * batch * slots * transformer.attn_width * dtype.itemsize
     block = 5 * transformer.width + 6 * transformer.attn_width + 2 * transformer.mlp_width + 2 * prior.bins
     uppers = [part for part in prior.conditioners.values() if isinstance(part, UpperCodesConditioner)]
     conditioner = max((3 * part.upsample.into.out_channels + 2 * transformer.width for part in uppers), default=0)
-    return 2 * FLOAT * transformer.ctx * max(block, conditioner)
+    # Twice what is alive at once: what was freed in between comes back in other sizes (measured on a CPU).
+    work = 2 * FLOAT * transformer.ctx * max(block, conditioner)
+    return ModelMemory(dense * (dtype.itemsize + narrow_bytes) + others * FLOAT, cache, batch * work)
 
 
-def of_vqvae(vqvae: VQVAE) -> ModelMemory:
+def vqvae_memory(vqvae: VQVAE) -> ModelMemory:
     """What long songs take, which are decoded one after the other."""
     numbers = sum(tensor.numel() for tensor in (*vqvae.parameters(), *vqvae.buffers()))
     bottom = vqvae.levels[0]
     widest = max(part.out_channels for part in bottom.modules() if isinstance(part, nn.Conv1d | nn.ConvTranspose1d))
     margin = bottom.decoder_receptive_field()
-    stretch = max(DECODE_PIECE * vqvae.hops[0], MARGINS_A_PIECE * margin) + 2 * margin
-    return ModelMemory(FLOAT * numbers, 0, 4 * FLOAT * widest * stretch)
+    piece = max(DECODE_PIECE * vqvae.hops[0], MARGINS_A_PIECE * margin) + 2 * margin
+    return ModelMemory(FLOAT * numbers, 0, 4 * FLOAT * widest * piece)
 
 
-def require_room(plan: Plan, device: str, together: bool = False) -> None:
-    """Raises UserError when the device, as far as it tells, has less memory free than the plan takes."""
-    needed, free = plan.peak(together), free_bytes(device)
+def require_room(estimate: MemoryEstimate, device: str, together: bool = False) -> None:
+    """Raises UserError when the device, as far as it tells, has less memory free than the estimate says."""
+    needed, free = estimate.peak(together), free_bytes(device)
     if free is None or needed <= free:
         return
-    largest = max(plan.levels, key=lambda level: plan.levels[level].weights)
-    weights_gb = plan.levels[largest].weights / GIGA
+    largest = max(estimate.levels, key=lambda level: estimate.levels[level].weights)
+    weights_gb = estimate.levels[largest].weights / GIGA
     raise UserError(
         f"this song needs about {needed / GIGA:.1f} GB on {device}, {free / GIGA:.1f} GB are free (the weights of level "
         f"{largest} alone take {weights_gb:.1f} GB): try dtype=bfloat16, fewer candidates or parallel windows"

@@ -1,4 +1,4 @@
-"""From the released hyper-parameters, a flat mapping, to configs that `weights.build` makes networks of."""
+"""From the released hyper-parameters, a flat mapping, to configs that `checkpoints.build` makes networks of."""
 
 from __future__ import annotations
 
@@ -91,13 +91,20 @@ def prior_config(hps: Hparams) -> Config:
     """A prior of any level. A joint sequence (`single_enc_dec`) keeps its output tied whatever `merged_decoder` says."""
     hps = complete(hps)
     single = hps["single_enc_dec"]
-    separate = bool(hps["n_tokens"]) and not single
+    lyrics: Config | None = None
+    if hps["n_tokens"] and not single:
+        lyrics = {
+            "_target_": "jukebox_pl.models.conditioners.LyricsEncoder",
+            "vocabulary": hps["n_vocab"],
+            "width": hps["prior_width"],
+            "transformer": transformer_config(hps, "prime_", hps["n_tokens"]),
+        }
     return {
         "_target_": "jukebox_pl.models.prior.Prior",
         "bins": hps["l_bins"],
         "transformer": transformer_config(hps, "", hps["n_ctx"], hps["n_tokens"] if single else 0),
         "conditioners": conditioner_configs(hps),
-        "lyrics": lyrics_config(hps) if separate else None,
+        "lyrics": lyrics,
         "vocabulary": hps["n_vocab"] if single else 0,
         "tied": single or not hps["merged_decoder"],
     }
@@ -121,47 +128,27 @@ def transformer_config(hps: Hparams, prefix: str, ctx: int, lyric_tokens: int = 
     }
 
 
-def lyrics_config(hps: Hparams) -> Config:
-    return {
-        "_target_": "jukebox_pl.models.conditioners.LyricsEncoder",
-        "vocabulary": hps["n_vocab"],
-        "width": hps["prior_width"],
-        "transformer": transformer_config(hps, "prime_", hps["n_tokens"]),
-    }
-
-
 def conditioner_configs(hps: Hparams) -> Config:
     """Labels where the prior has any, then the timing at the top and the codes above below it."""
     top = hps["level"] == hps["levels"] - 1
-    configs = {"labels": label_config(hps)} if hps["labels"] else {}
-    if top and hps["labels"]:
-        configs["timing"] = timing_config(hps)
+    shared = {"width": hps["prior_width"], "init_scale": hps["init_scale"]}
+    configs: Config = {}
+    if hps["labels"]:
+        genres, artists = hps["y_bins"]
+        conditioner = "jukebox_pl.models.conditioners.LabelConditioner"
+        configs["labels"] = {"_target_": conditioner, "artists": artists, "genres": genres, **shared}
+    if hps["labels"] and top:
+        configs["timing"] = {
+            "_target_": "jukebox_pl.models.conditioners.TimingConditioner",
+            "ctx": hps["n_ctx"],
+            "bins": hps["t_bins"],
+            "min_duration": hps["min_duration"] * hps["sr"],
+            "max_duration": hps["max_duration"] * hps["sr"],
+            **shared,
+        }
     if not top:
         configs["upper"] = upper_config(hps)
     return configs
-
-
-def label_config(hps: Hparams) -> Config:
-    genres, artists = hps["y_bins"]
-    return {
-        "_target_": "jukebox_pl.models.conditioners.LabelConditioner",
-        "width": hps["prior_width"],
-        "artists": artists,
-        "genres": genres,
-        "init_scale": hps["init_scale"],
-    }
-
-
-def timing_config(hps: Hparams) -> Config:
-    return {
-        "_target_": "jukebox_pl.models.conditioners.TimingConditioner",
-        "width": hps["prior_width"],
-        "ctx": hps["n_ctx"],
-        "bins": hps["t_bins"],
-        "min_duration": hps["min_duration"] * hps["sr"],
-        "max_duration": hps["max_duration"] * hps["sr"],
-        "init_scale": hps["init_scale"],
-    }
 
 
 def upper_config(hps: Hparams) -> Config:

@@ -32,8 +32,15 @@ class ReleasedFiles:
         cls, places: Iterable[str | Path], artists: Iterable[str | Path], genres: Iterable[str | Path]
     ) -> ReleasedFiles:
         """`places` are the files, or folders that hold them. Raises UserError when a part is there twice or not at all."""
+        found: list[Path] = []
+        for place in map(Path, places):
+            if not place.exists():
+                raise UserError(f"there is no {place}: openai=... names the released files or their folder")
+            inside = sorted(place.iterdir()) if place.is_dir() else []
+            named = [path for path in inside if path.name == VQVAE_FILE or PRIOR_FILE.fullmatch(path.name)]
+            found += named if place.is_dir() else [place]
         parts: dict[int | None, Path] = {}
-        for path in files_in(places):
+        for path in found:
             level = level_of(path)
             if level in parts:
                 raise UserError(f"{parts[level]} and {path} are the same part: name the files, openai=[FILE,FILE,...]")
@@ -43,17 +50,6 @@ class ReleasedFiles:
             raise UserError(f"no {VQVAE_FILE} in {', '.join(map(str, places))}: name it too, openai=[FILE,FILE,...]")
         priors = {level: path for level, path in parts.items() if level is not None}
         return cls(vqvae, priors, [*map(IdFile.read, artists)], [*map(IdFile.read, genres)])
-
-
-def files_in(places: Iterable[str | Path]) -> list[Path]:
-    found: list[Path] = []
-    for place in map(Path, places):
-        if not place.exists():
-            raise UserError(f"there is no {place}: openai=... names the released files or their folder")
-        inside = sorted(place.iterdir()) if place.is_dir() else []
-        named = [path for path in inside if path.name == VQVAE_FILE or PRIOR_FILE.fullmatch(path.name)]
-        found += named if place.is_dir() else [place]
-    return found
 
 
 def convert(files: ReleasedFiles, out: str | Path, note: Callable[[str], None] = print) -> Path:
@@ -80,7 +76,13 @@ def write_bundle(files: ReleasedFiles, folder: Path, note: Callable[[str], None]
     folders = {level: f"prior_{level}" for level in sorted(files.priors)}
     for level, name in folders.items():
         path = files.priors[level]
-        refuse_strangers(path, write_part(path, folder / name, files, note), files.vqvae, hps)
+        found = write_part(path, folder / name, files, note)
+        for key in SHARED:
+            if as_list(found[key]) != as_list(hps[key]):
+                raise UserError(
+                    f"{describe(path)}: expected {key} {hps[key]} as in {files.vqvae}, found {found[key]}; "
+                    "give the files of one hierarchy"
+                )
     checkpoints.save_bundle(folder, hps["sr"], "vqvae", folders)
 
 
@@ -93,16 +95,7 @@ def write_part(path: Path, folder: Path, files: ReleasedFiles, note: Callable[[s
     return released.hps
 
 
-def refuse_strangers(path: Path, hps: Hparams, vqvae: Path, shared: Hparams) -> None:
-    for name in SHARED:
-        if list_of(hps[name]) != list_of(shared[name]):
-            raise UserError(
-                f"{describe(path)}: expected {name} {shared[name]} as in {vqvae}, found {hps[name]}; "
-                "give the files of one hierarchy"
-            )
-
-
-def list_of(value: object) -> list[object]:
+def as_list(value: object) -> list[object]:
     """A tuple of a table and a list of a file are the same."""
     return list(value) if isinstance(value, list | tuple) else [value]
 

@@ -129,20 +129,15 @@ def differences(found: Shapes, expected: Shapes) -> Counter[tuple[str, str, str]
     )
 
 
-def refuse_differences(path: Path, found: Shapes, expected: Shapes) -> None:
-    rows = differences(found, expected)
-    if not rows:
-        return
-    lines = [f"  {times} x {key}: expected {wanted}, found {there}" for (key, wanted, there), times in rows.items()]
-    more = [f"  and {len(lines) - ROWS_SHOWN} more kinds"] if len(lines) > ROWS_SHOWN else []
-    head = f"{describe(path)}: expected the {len(expected)} keys of its model, {rows.total()} differ; download it again"
-    raise UserError("\n".join([head, *lines[:ROWS_SHOWN], *more]))
-
-
 def translate(path: Path, state: State, config: Config, hps: Hparams) -> State:
     """A released state under our names. Takes the tensors out of `state`, so that few are there twice at a time."""
     model = checkpoints.on_meta(config)
-    refuse_differences(path, shapes_of(state), expected_shapes(model))
+    expected = expected_shapes(model)
+    if rows := differences(shapes_of(state), expected):
+        lines = [f"  {times} x {key}: expected {wanted}, found {there}" for (key, wanted, there), times in rows.items()]
+        more = [f"  and {len(lines) - ROWS_SHOWN} more kinds"] if len(lines) > ROWS_SHOWN else []
+        head = f"{describe(path)}: expected the {len(expected)} keys of its model, {rows.total()} differ; download it again"
+        raise UserError("\n".join([head, *lines[:ROWS_SHOWN], *more]))
     places = sources(model)
     if "out.weight" not in places and TIED_OUTPUT in state and not state.pop(TIED_OUTPUT).equal(state[EMBEDDING]):
         raise UserError(

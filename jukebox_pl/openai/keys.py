@@ -83,12 +83,6 @@ def vqvae_rules(downs: list[int]) -> Rules:
     }
 
 
-def rules_of(model: nn.Module) -> Rules:
-    if isinstance(model, VQVAE):
-        return vqvae_rules([len(cast(DownBlock, step).steps) for step in model.levels[-1].encoder])
-    return PRIOR_RULES
-
-
 @dataclass(frozen=True)
 class Source:
     """Where a released file holds one of our tensors, and its shape there."""
@@ -100,7 +94,9 @@ class Source:
 
 def sources(model: nn.Module) -> dict[str, Source]:
     """For every name of the model's state that a released file holds, its source; the model may be on `meta`."""
-    rules = rules_of(model)
+    rules = PRIOR_RULES
+    if isinstance(model, VQVAE):
+        rules = vqvae_rules([len(cast(DownBlock, step).steps) for step in model.levels[-1].encoder])
     state = model.state_dict()
     return {name: _source(model, rules, name, state[name]) for name in state if not name.endswith(NOT_RELEASED)}
 

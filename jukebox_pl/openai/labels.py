@@ -1,4 +1,4 @@
-"""The released lists of artists and genres, given as files of `name;id` lines, and what a released prior is told."""
+"""The released lists of artists and genres, given as files of `name;id` lines, and the labeller of a released prior."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ class IdFile:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: expected a text file of `name;id` lines: {error}") from None
-        return cls(path, [_entry(path, number, line, len(lines)) for number, line in enumerate(lines, start=1)])
-
-
-def _entry(path: Path, number: int, line: str, lines: int) -> tuple[str, int]:
-    name, _, found = line.rpartition(";")
-    if not found.strip().isdecimal() or int(found) >= lines:
-        raise UserError(f"{path}, line {number}: expected `name;id` with an id below {lines}, found {line!r}")
-    return name, int(found)
+        entries = []
+        for number, line in enumerate(lines, start=1):
+            name, _, found = line.rpartition(";")
+            if not found.strip().isdecimal() or int(found) >= len(lines):
+                raise UserError(f"{path}, line {number}: expected `name;id` with an id below {len(lines)}, found {line!r}")
+            entries.append((name, int(found)))
+        return cls(path, entries)
 
 
 def vocabulary(files: Sequence[IdFile], lines: int, rule: str) -> Vocabulary:

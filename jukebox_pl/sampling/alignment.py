@@ -1,4 +1,4 @@
-"""Which characters of the lyrics a prior looked at while it sang: the attention of one layer and head."""
+"""Which characters of the lyrics a prior attended to: the attention of one layer and head."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jukebox_pl.types import Labels, Song
 
 @torch.no_grad()
 def lyric_attention(prior: Prior, codes: Tensor, cond: Conditioning, layer: int, head: int) -> Tensor:
-    """codes [B, T] of one window to [B, T, L]: how much each code looks at each lyric token.
+    """codes [B, T] of one window to [B, T, L]: how much each code attends to each lyric token.
 
     `layer` is a D, L or X layer. Rows of X sum to 1; the others look at codes too. Released models: layer 68, head 2 of
     5b_lyrics; layer 63, head 0 of 1b_lyrics.
@@ -42,12 +42,12 @@ def align(
     Where windows overlap, the earlier one counts: the characters of each were chosen for its own middle.
     """
     characters = len(labeller.characters.encode(song.lyrics))
-    picture = torch.zeros(len(codes), characters)
+    alignment = torch.zeros(len(codes), characters)
     duration = prior.ctx * samples_per_code
     for start, end in reversed(list(windows(len(codes), prior.ctx, max(int(hop_fraction * prior.ctx), 1)))):
         begin = offset + start * samples_per_code
         cond = prior.condition(Labels.stack([labeller.labels(song, begin, duration)]).to(codes.device))
         first, last = labeller.lyric_span(song, begin, duration, characters)
-        looks = lyric_attention(prior, codes[None, start:end], cond, layer, head)[0]
-        picture[start:end, first:last] = looks[:, looks.shape[1] - (last - first) :].cpu()
-    return picture
+        attention = lyric_attention(prior, codes[None, start:end], cond, layer, head)[0]
+        alignment[start:end, first:last] = attention[:, attention.shape[1] - (last - first) :].cpu()
+    return alignment

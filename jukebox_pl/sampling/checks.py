@@ -11,8 +11,8 @@ from torch import Tensor
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
+from jukebox_pl.sampling.conditioning import ConditioningSchedule
 from jukebox_pl.sampling.levels import MISSING, Level
-from jukebox_pl.sampling.voices import ConditioningSchedule
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SongRequest, is_number
 
@@ -47,10 +47,10 @@ def require_seeds(seeds: Sequence[int], songs: int) -> None:
         raise UserError(f"expected a seed of 0 or more for each of {songs} songs, found {list(seeds)}")
 
 
-def require_names(script: ConditioningSchedule, labeller: Labeller) -> None:
+def require_names(schedule: ConditioningSchedule, labeller: Labeller) -> None:
     """Raises UserError for an artist or a genre that the models do not know."""
-    for voice in script.voices:
-        for song in voice.songs:
+    for segment in schedule.segments:
+        for song in segment.songs:
             labeller.artists.require(song.artist, "artist")
             for genre in song.genres:
                 labeller.genres.require(genre, "genre")
@@ -94,9 +94,9 @@ def require_whole(number: int, level: Level) -> Level:
     return level
 
 
-def warn_of_length(prior: Prior, scripts: Sequence[ConditioningSchedule]) -> None:
+def warn_of_length(prior: Prior, schedules: Sequence[ConditioningSchedule]) -> None:
     """Warns of a song longer than any that the prior has seen: its timing goes on as at the end of the longest."""
-    song = max((script.voices[0].songs[0] for script in scripts), key=lambda song: song.duration)
+    song = max((schedule.segments[0].songs[0] for schedule in schedules), key=lambda song: song.duration)
     for conditioner in prior.conditioners.values():
         longest = getattr(conditioner, "max_duration", math.inf)
         if song.duration > longest:

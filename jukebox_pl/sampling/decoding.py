@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import copy
 import functools
-import importlib.util
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.inference import native
+from jukebox_pl.inference.compiled import Replay, can_compile
 from jukebox_pl.inference.linear import StreamedLinear, stream_linears
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.sampling.logits import draw
-from jukebox_pl.sampling.steps import Window
 from jukebox_pl.types import LevelParams
 
 WEIGHTS = {"as_loaded": None, "bfloat16": torch.bfloat16, "int8": torch.int8}
@@ -28,65 +24,98 @@ CHECK_EVERY = 64  # codes; to ask whether logits are finite makes a GPU wait
 OnCode = Callable[[int], None]  # how many codes there are; on a GPU, how many are under way
 
 
-def require_finite(peaks: Tensor, end: int) -> None:
-    """`peaks` [B, n]: the largest logits of the codes before `end`. Raises ValueError naming the first bad code."""
-    good = peaks.isfinite().all(0).tolist()
-    if not all(good):
-        raise ValueError(f"code {end - len(good) + good.index(False)}: the prior's logits are not finite")
+class Window:
+    """The codes [B, ctx] of a window while they are drawn: fixed shapes, fixed memory, the position a number in it.
+
+    So every step is the same work on the same tensors: `compiled`, one graph does it. The next window of as many rows is
+    written into the same memory.
+    """
+
+    step: Callable[[], None]  # draws one code more; `begin` chooses it
+
+    def __init__(self, prior: Prior, rows: int, device: torch.device, compiled: bool = False):
+        self.prior, self.cache, self.compiled = prior, prior.new_cache(), compiled
+        self.codes = torch.zeros(rows, prior.ctx, dtype=torch.long, device=device)
+        self.noise, self.peaks = (torch.zeros(rows, prior.ctx, device=device) for _ in range(2))
+        self.position = torch.zeros((), dtype=torch.long, device=device)
+        self.temperature, self.top_p = (torch.zeros((), device=device) for _ in range(2))
+        self.top_k, self.cuts_top_p = 0, False
+        self.cond = Conditioning(None, None, None, None)
+        self._steps: dict[tuple[int, bool], Callable[[], None]] = {}
+
+    def sample(
+        self,
+        cond: Conditioning,
+        known: Tensor,
+        noise: Tensor,
+        params: LevelParams,
+        on_step: OnCode | None = None,
+        prefill: int = 0,
+    ) -> Tensor:
+        """Codes [B, known] completed to [B, T], a number of noise [B, T] for every position.
+
+        Raises ValueError naming the first position whose logits are not finite.
+        """
+        start, total = known.shape[1], noise.shape[1]
+        logits = self.begin(cond, known, noise, params, prefill)
+        checked = start
+        for end in range(start + 1, total + 1):
+            if end == start + 1:
+                self._draw(logits)
+            else:
+                self.step()
+            if end - checked == CHECK_EVERY or end == total:
+                finite = self.peaks[:, checked:end].isfinite().all(0).tolist()
+                if not all(finite):
+                    raise ValueError(f"code {checked + finite.index(False)}: the prior's logits are not finite")
+                checked = end
+            if on_step:
+                on_step(end)
+        return self.codes[:, :total].clone()
+
+    def begin(self, cond: Conditioning, known: Tensor, noise: Tensor, params: LevelParams, prefill: int = 0) -> Tensor:
+        """Reads codes [B, known], `prefill` at once (0: all); returns the logits [B, bins] of the first code to draw."""
+        self.codes[:, : known.shape[1]] = known
+        self.noise[:, : noise.shape[1]] = noise
+        self.position.fill_(known.shape[1])
+        # The numbers of `params` are tensors to a step; what else it does with them makes another graph.
+        self.temperature.fill_(params.temperature)
+        self.top_p.fill_(params.top_p)
+        self.top_k, self.cuts_top_p = kind = params.top_k, params.top_p > 0
+        if kind not in self._steps:
+            self._steps[kind] = Replay(self._step) if self.compiled else self._step
+        self.step = self._steps[kind]
+        # A step reads of `cond` only what is added at the positions [B, ctx, W]; the cache keeps the lyrics.
+        if cond.positions is not None:
+            rows, length, width = cond.positions.shape
+            held = self.cond.positions
+            if held is None:
+                held = cond.positions.new_zeros(rows, self.prior.ctx, width)
+                self.cond = self.cond._replace(positions=held)
+            held[:, :length] = cond.positions
+        self.cache.position = 0
+        for piece in known.split(prefill or self.prior.ctx, dim=1):
+            logits = self.prior(piece, cond, self.cache, last_only=True)[:, -1]
+        return logits
+
+    def _step(self) -> None:
+        before = self.codes.index_select(1, self.position[None] - 1)
+        self._draw(self.prior.step(before, self.cond, self.cache, self.position))
+
+    def _draw(self, logits: Tensor) -> None:
+        """Draws from logits [B, bins] the code at `position`. Nothing here waits for a GPU."""
+        here = self.position[None]
+        uniform = self.noise.index_select(1, here).squeeze(1)
+        drawn = draw(logits, uniform, self.temperature, self.top_k, self.top_p if self.cuts_top_p else None)
+        self.codes.index_copy_(1, here, drawn.unsqueeze(1) + self.prior.first_code)
+        self.peaks.index_copy_(1, here, logits.amax(-1, keepdim=True).float())
+        self.position.add_(1)
 
 
-def sample_codes(
-    prior: Prior,
-    cond: Conditioning,
-    known: Tensor,
-    noise: Tensor,
-    params: LevelParams,
-    on_step: OnCode | None = None,
-    prefill: int = 0,
-) -> Tensor:
-    """What a decoder does, without a graph."""
-    cache = prior.new_cache()
-    codes, peaks = [known], []
-    *before, fresh = known.split(prefill or max(known.shape[1], 1), dim=1)
-    for piece in before:
-        prior(piece, cond, cache)
-    for position in range(known.shape[1], noise.shape[1]):
-        logits = prior(fresh, cond, cache)[:, -1]
-        drawn = draw(logits, noise[:, position], params.temperature, params.top_k, params.top_p or None)
-        fresh = drawn.unsqueeze(1) + prior.first_code
-        codes.append(fresh)
-        peaks.append(logits.amax(-1))
-        if len(peaks) == CHECK_EVERY or position + 1 == noise.shape[1]:
-            require_finite(torch.stack(peaks, dim=1), position + 1)
-            peaks.clear()
-        if on_step:
-            on_step(position + 1)
-    return torch.cat(codes, dim=1)
-
-
-def finish(window: Window, done: int, total: int, on_step: OnCode | None) -> Tensor:
-    """Draws what is missing of a window that has begun with `done` known codes."""
-    checked = done
-    for position in range(done, total):
-        if position > done:
-            window.step()
-        if position + 1 - checked == CHECK_EVERY or position + 1 == total:
-            require_finite(window.peaks[:, checked : position + 1], position + 1)
-            checked = position + 1
-        if on_step:
-            on_step(position + 1)
-    return window.codes[:, :total].clone()
-
-
-@functools.cache
-def compiles(device: str) -> bool:
-    """Whether torch.compile can work on a kind of device; where not, one warning says so."""
-    missing = "a C++ compiler" if native.compiler() is None else ""
-    if device == "cuda" and not importlib.util.find_spec("triton"):
-        missing = "triton"
-    if missing:
-        warnings.warn(f"engine.compile needs {missing}, and there is none: sampling goes on without", stacklevel=2)
-    return not missing
+@torch.no_grad()
+def sample_codes(prior: Prior, cond: Conditioning, known: Tensor, noise: Tensor, params: LevelParams) -> Tensor:
+    """One window of a prior as it is: codes [B, known] completed to [B, T], as `Window.sample` does."""
+    return Window(prior, len(known), known.device).sample(cond, known, noise, params)
 
 
 def streamed(prior: Prior, dtype: torch.dtype | None) -> Prior:
@@ -94,8 +123,10 @@ def streamed(prior: Prior, dtype: torch.dtype | None) -> Prior:
     shared = [*prior.parameters(), *prior.buffers()]
     twin = copy.deepcopy(prior, {id(tensor): tensor for tensor in shared})
     stream_linears(twin.transformer, dtype)
-    output = cast(nn.Linear | nn.Embedding, prior.out or prior.embed)
-    twin.out = StreamedLinear(output.weight.detach(), dtype=dtype)
+    if prior.out is None:
+        twin.out = StreamedLinear(prior.embed.weight.detach(), dtype=dtype)
+    elif type(prior.out) is nn.Linear:
+        twin.out = StreamedLinear(prior.out.weight.detach(), dtype=dtype)
     return twin
 
 
@@ -110,32 +141,23 @@ class Decoder:
     def __call__(
         self, cond: Conditioning, known: Tensor, noise: Tensor, params: LevelParams, on_step: OnCode | None = None
     ) -> Tensor:
-        """Codes [B, known] completed to [B, T], a number of noise [B, T] for every position.
-
-        Raises ValueError naming the position when the logits are not finite.
-        """
-        if not (self.engine.compile and compiles(known.device.type)):
-            return sample_codes(self._network, cond, known, noise, params, on_step, self.engine.prefill)
-        window = self._window(cond, known)
+        """Like `Window.sample`, in the memory that fits: every shape of it follows from these three numbers."""
+        shape = len(known), cond.positions is not None, 0 if cond.states is None else cond.states.shape[1]
+        if shape not in self._windows:
+            compiled = self.engine.compile and can_compile(known.device.type)
+            if not compiled:
+                self._windows.clear()  # memory is quickly had again; a graph is worth keeping it
+            self._windows[shape] = Window(self._network, len(known), known.device, compiled)
         try:
-            window.begin(cond, known, noise, params, self.engine.prefill)
-            return finish(window, known.shape[1], noise.shape[1], on_step)
+            return self._windows[shape].sample(cond, known, noise, params, on_step, self.engine.prefill)
         except ValueError:
-            self._windows.clear()  # its caches hold what is not finite
+            self._windows.clear()  # its caches hold what is not finite, and a masked NaN is still one
             raise
 
     @functools.cached_property
     def _network(self) -> Prior:
-        if self.engine == Engine(prefill=self.engine.prefill):
-            return self.prior
-        return streamed(self.prior, WEIGHTS[self.engine.weights])
-
-    def _window(self, cond: Conditioning, known: Tensor) -> Window:
-        """The memory that fits: every shape of it follows from these numbers."""
-        shape = len(known), cond.positions is not None, 0 if cond.states is None else cond.states.shape[1]
-        if shape not in self._windows:
-            self._windows[shape] = Window(self._network, len(known), known.device)
-        return self._windows[shape]
+        plain = not self.engine.compile and self.engine.weights == "as_loaded"
+        return self.prior if plain else streamed(self.prior, WEIGHTS[self.engine.weights])
 
 
 @dataclass(frozen=True)
@@ -157,6 +179,11 @@ class Engine:
             raise UserError(f"engine.weights must be one of {', '.join(WEIGHTS)}, found {self.weights!r}")
         if self.prefill < 0:
             raise UserError(f"engine.prefill must be 0 or a number of codes, found {self.prefill}")
+
+    def require_device(self, device: torch.device | str) -> None:
+        """Raises UserError for int8 off the CPU: without an operator there, each step would unpack every matrix whole."""
+        if self.weights == "int8" and (kind := torch.device(device).type) != "cpu":
+            raise UserError(f"engine.weights=int8 was asked for on {kind}, and is for the CPU: take weights=bfloat16 there")
 
     def decoder(self, prior: Prior) -> Decoder:
         """Keep it: its memory and its graphs serve every window of a prior."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,10 +12,10 @@ from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling import checks
+from jukebox_pl.sampling.conditioning import ConditioningSchedule
 from jukebox_pl.sampling.decoding import Engine
 from jukebox_pl.sampling.levels import MISSING, Level, LevelSampler, LevelState, OnStep, Progress
 from jukebox_pl.sampling.streaming import AudioChunk, ChunkDecoder
-from jukebox_pl.sampling.voices import ConditioningSchedule, script
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import LevelParams, SampledSong, SamplingParams, SongRequest
 
@@ -33,7 +32,8 @@ class Sampler:
     parameters and seed give the same codes, whatever is sampled beside it and wherever it was interrupted.
 
     `priors` are looked up when their level is begun. Unless `keep` is set, each is let go when its level is done; where
-    nobody else holds it (`load_bundle(..., at_once=False)`), one at a time is in memory.
+    nobody else holds it (`load_bundle(..., at_once=False)`), one at a time is in memory. Raises UserError when the engine
+    is not for the device.
     """
 
     def __init__(
@@ -46,10 +46,11 @@ class Sampler:
         engine: Engine | None = None,
         keep: bool = True,
     ):
-        self.vqvae, self.priors, self.labellers = vqvae.to(device), priors, labellers
         self.sample_rate, self.device, self.engine = sample_rate, torch.device(device), engine or Engine()
+        self.engine.require_device(self.device)
+        self.vqvae, self.priors, self.labellers = vqvae.to(device), priors, labellers
         self.keep, self.hops, self.top = keep, vqvae.hops, len(vqvae.hops) - 1
-        self._singers: dict[int, LevelSampler] = {}
+        self._level_samplers: dict[int, LevelSampler] = {}
         fast_convolutions(vqvae)
 
     def sample(
@@ -72,8 +73,8 @@ class Sampler:
         Raises UserError for what does not fit the models, and when a prior's logits are not finite: what was drawn until
         then has gone to `on_window`.
         """
-        begun = batch_of_one(codes)
-        return self.sample_batch([request], params, [seed], begun, on_window, on_step, levels, until_seconds)[0]
+        batch = batch_of_one(codes)
+        return self.sample_batch([request], params, [seed], batch, on_window, on_step, levels, until_seconds)[0]
 
     @torch.inference_mode()
     def sample_batch(
@@ -160,7 +161,7 @@ class Sampler:
         if not 0 <= begin_seconds < min(end_seconds, there):
             raise UserError(f"cannot sample from {begin_seconds} to {end_seconds} s again: the song has {there:.3f} s")
         hop = self.hops[self.top]
-        first, last = round(begin_seconds * self.sample_rate) // hop, self._whole_codes(end_seconds)
+        first, last = round(begin_seconds * self.sample_rate) // hop, self._top_codes(end_seconds)
         erased = {level: rows.long() for level, rows in codes.items()}
         for level in set(erased) & set(levels or erased):
             times = hop // self.hops[level]
@@ -168,30 +169,30 @@ class Sampler:
             erased[level][..., first * times : last * times] = MISSING
         return erased
 
-    def singer(self, level: int) -> LevelSampler:
+    def level_sampler(self, level: int) -> LevelSampler:
         """What samples one level. Raises UserError when there is no prior for it."""
         if level not in self.priors:
             raise UserError(f"there is no prior for level {level}, only for {sorted(self.priors)}")
-        if level not in self._singers:
-            factor = 1 if level == self.top else self.hops[level + 1] // self.hops[level]
-            made = LevelSampler(
-                level, self.hops[level], factor, self.labellers[level], partial(self._prior, level), self.engine
-            )
-            self._singers[level] = made
-        return self._singers[level]
 
-    def _prior(self, level: int) -> Prior:
-        prior = self.priors[level].to(self.device).eval()
-        fast_convolutions(prior)
-        return prior
+        def load_prior() -> Prior:
+            prior = self.priors[level].to(self.device).eval()
+            fast_convolutions(prior)
+            return prior
+
+        if level not in self._level_samplers:
+            factor = 1 if level == self.top else self.hops[level + 1] // self.hops[level]
+            self._level_samplers[level] = LevelSampler(
+                level, self.hops[level], factor, self.labellers[level], load_prior, self.engine
+            )
+        return self._level_samplers[level]
 
     def _windows(self, made: Mapping[int, Level], depth_first: bool) -> Iterator[Progress]:
         """Draws all codes: level by level from the top, or the lowest one and of those above what it needs."""
         for level in [min(made)] if depth_first else sorted(made, reverse=True):
-            yield from made[level].reach(made[level].end)
+            yield from made[level].fill_until(made[level].end)
             if not self.keep:
-                for singer in self._singers.values():
-                    singer.rest()
+                for level_sampler in self._level_samplers.values():
+                    level_sampler.release()
 
     def _levels(
         self,
@@ -203,60 +204,46 @@ class Sampler:
         until_seconds: float | None,
         on_step: OnStep | None,
     ) -> dict[int, Level]:
-        """Every level from the top down to the lowest that is sampled, ready to be filled."""
-        every = range(self.top + 1)
+        """Every level from the top down to the lowest that is sampled, ready to be filled, once all is checked."""
+        every, least = range(self.top + 1), self.hops[self.top] / self.sample_rate
         sampled = checks.require_levels(every if levels is None else levels, every)
-        total, stop = self._lengths(requests, until_seconds)
+        seconds = checks.require_times(requests, least)
+        until = seconds if until_seconds is None else checks.require_number("until_seconds", until_seconds, least, seconds)
+        total, stop = self._top_codes(seconds), self._top_codes(until)
         checks.require_seeds(seeds, len(requests))
         given = {level: rows for level, rows in (codes or {}).items() if level >= min(sampled)}
         checks.require_codes(given, len(requests), len(self.hops), self.vqvae.bins)
         checks.require_room(given, self.hops, total * self.hops[self.top], self.sample_rate)
-        scripts = [self._script(request) for request in requests]
+        schedules = [ConditioningSchedule.of(request, self.sample_rate) for request in requests]
+        for schedule in schedules:
+            checks.require_names(schedule, self.labellers[self.top])
         made: dict[int, Level] = {}
         for level in range(self.top, min(sampled) - 1, -1):
-            times = self.hops[self.top] // self.hops[level]
-            rows = filled(given.get(level), len(requests), total, self.device)
+            rows = torch.full((len(requests), total), MISSING, device=self.device)
+            if level in given:
+                rows[:, : given[level].shape[1]] = given[level][:, :total].to(self.device)
+            level_stop = stop * self.hops[self.top] // self.hops[level]
             if level in sampled:
-                drawing = self.singer(level), scripts, self._params(params, level), seeds
-                made[level] = LevelState(rows, stop * times, *drawing, made.get(level + 1), on_step)
-                if level == self.top and made[level].missing().any():
-                    checks.warn_of_length(self.singer(level).prior, scripts)
+                drawing = self.level_sampler(level), schedules, self._level_params(params, level), seeds
+                made[level] = LevelState(rows, level_stop, *drawing, made.get(level + 1), on_step)
             else:
-                made[level] = checks.require_whole(level, Level(rows, stop * times))
+                made[level] = checks.require_whole(level, Level(rows, level_stop))
+            # Below, there are codes for what is there above: codes that go beyond `stop` are read further.
             total = made[level].end * self.hops[level] // self.hops[max(level - 1, 0)]
+        if self.top in sampled and made[self.top].missing().any():
+            checks.warn_of_length(self.level_sampler(self.top).prior, schedules)
         return made
 
-    def _lengths(self, requests: Sequence[SongRequest], until_seconds: float | None) -> tuple[int, int]:
-        """How many codes of the top there are, and how many of them are wanted."""
-        least = self.hops[self.top] / self.sample_rate
-        seconds = checks.require_times(requests, least)
-        until = seconds if until_seconds is None else checks.require_number("until_seconds", until_seconds, least, seconds)
-        return self._whole_codes(seconds), self._whole_codes(until)
+    def _level_params(self, params: SamplingParams, level: int) -> LevelParams:
+        """One number of parallel windows is not meant for the top, which alone remembers a song from window to window."""
+        strict = level == self.top and not isinstance(params.parallel_windows, tuple)
+        return params.at(level)._replace(parallel_windows=1) if strict else params.at(level)
 
-    def _whole_codes(self, seconds: float) -> int:
+    def _top_codes(self, seconds: float) -> int:
         """Codes of the top that hold so many seconds."""
         return -(-round(seconds * self.sample_rate) // self.hops[self.top])
 
-    def _params(self, params: SamplingParams, level: int) -> LevelParams:
-        """One number of parallel windows is not meant for the top."""
-        at = params.at(level)
-        strict = level == self.top and not isinstance(params.parallel_windows, tuple)
-        return at._replace(parallel_windows=1) if strict else at
-
-    def _script(self, request: SongRequest) -> ConditioningSchedule:
-        """A request made ready and checked against what the models know."""
-        made = script(request, self.sample_rate)
-        checks.require_names(made, self.labellers[self.top])
-        return made
-
-
-def filled(given: Tensor | None, songs: int, total: int, device: torch.device) -> Tensor:
-    """The codes that are there [songs, n], filled up with MISSING to [songs, total]."""
-    rows = torch.full((songs, total), MISSING, device=device)
-    if given is not None:
-        rows[:, : given.shape[1]] = given[:, :total].to(device)
-    return rows
-
 
 def batch_of_one(codes: Mapping[int, Tensor] | None) -> dict[int, Tensor]:
+    """Codes [T_l] of one song as [1, T_l]."""
     return {level: rows.unsqueeze(0) for level, rows in (codes or {}).items()}

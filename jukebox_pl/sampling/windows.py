@@ -1,4 +1,4 @@
-"""Which stretches of a level are sampled in which order: whole numbers only."""
+"""Which codes of a level are drawn in which window, and in which order: whole numbers only."""
 
 from __future__ import annotations
 
@@ -29,20 +29,23 @@ class Span(NamedTuple):
     last: int
 
 
-def stretches(missing: Sequence[int], ctx: int, hop: int, cuts: Sequence[int] = ()) -> Iterator[Span]:
-    """What is to be drawn in each window where `missing` says so, anew at every cut (ascending places)."""
+def missing_spans(missing: Sequence[int], ctx: int, hop: int, cuts: Sequence[int] = ()) -> Iterator[Span]:
+    """What is to be drawn in each window where `missing` says so, anew at every cut (ascending positions).
+
+    A code belongs to the first window that reaches it, which sees most of what stands before it.
+    """
     done = 0
     for start, end in windows(len(missing), ctx, hop):
-        runs = groupby(range(max(start, done), end), key=lambda place: (missing[place], bisect_right(cuts, place)))
-        for (wanted, _), places in runs:
+        runs = groupby(range(max(start, done), end), key=lambda at: (missing[at], bisect_right(cuts, at)))
+        for (wanted, _), run in runs:
             if wanted:
-                first, *others = places
+                first, *others = run
                 yield Span(start, end, first, first + len(others) + 1)
         done = end
 
 
-def segments(total: int, count: int, unit: int) -> tuple[list[tuple[int, int]], int]:
-    """`total` codes as `count` segments [begin, end) of nearly one length, and the length of the longest.
+def parallel_parts(total: int, count: int, unit: int) -> tuple[list[tuple[int, int]], int]:
+    """`total` codes as `count` parts [begin, end) of nearly one length, and the length of the longest.
 
     They begin at multiples of `unit`.
     """

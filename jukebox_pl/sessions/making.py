@@ -9,8 +9,8 @@ from dataclasses import replace
 from jukebox_pl.errors import UserError
 from jukebox_pl.report.song_page import PAGE
 from jukebox_pl.sampling.checks import require_names
+from jukebox_pl.sampling.conditioning import ConditioningSchedule
 from jukebox_pl.sampling.sharing import share
-from jukebox_pl.sampling.voices import script
 from jukebox_pl.sessions.models import LoadedModels
 from jukebox_pl.sessions.nodes import Node, Session
 from jukebox_pl.sessions.operations import OPERATIONS, operation_of
@@ -82,7 +82,7 @@ def is_whole(session: Session, name: str, formats: Sequence[str]) -> bool:
 def require_singable(request: SongRequest, ready: LoadedModels) -> None:
     """Warns of letters that cannot be sung. Raises UserError for names that the models do not know."""
     labeller = ready.bundle.labellers[max(ready.bundle.labellers)]
-    require_names(script(request, ready.bundle.sample_rate), labeller)
+    require_names(ConditioningSchedule.of(request, ready.bundle.sample_rate), labeller)
     for lyrics in [request.lyrics, *(section.lyrics or "" for section in request.schedule)]:
         check_lyrics(lyrics, labeller)
 

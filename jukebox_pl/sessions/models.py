@@ -115,7 +115,7 @@ class ModelPool:
     def _load(self, computing: Computing, rows: int) -> LoadedModels:
         narrow = WEIGHTS[computing.weights]
         dtype, narrow_bytes = DTYPES[computing.dtype], narrow.itemsize if narrow else 0
-        plan = memory.predict(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes)
+        plan = memory.estimate_memory(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes)
         memory.require_room(plan, self.device, self.together)
         as_codes = computing.lyrics_as_codes
         bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=self.together)

@@ -22,32 +22,30 @@ UNREADABLE = (ValueError, OSError, EOFError, KeyError, NotImplementedError, Memo
 def to_npz(codes: Mapping[int, Any]) -> bytes:
     """The same codes give the same bytes."""
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {f"level_{level}": narrow(np.asarray(array)) for level, array in codes.items()}
+    arrays: dict[str, Any] = {}
+    for level, given in codes.items():
+        array = np.asarray(given)
+        arrays[f"level_{level}"] = array.astype(np.int32 if (array < 0).any() else np.uint16)
     np.savez(buffer, **arrays)
     return buffer.getvalue()
-
-
-def narrow(codes: np.ndarray) -> np.ndarray:
-    return codes.astype(np.int32 if (codes < 0).any() else np.uint16)
 
 
 def from_npz(data: bytes) -> Codes:
     """Raises ValueError, saying what is wrong, unless `data` is what `to_npz` writes."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {require_level(name): file[name] for name in file.files}
+            named = {name: file[name] for name in file.files}
     except UNREADABLE as error:
         raise ValueError(f"no readable npz of codes: {error}") from None
-    for level, array in arrays.items():
+    codes: Codes = {}
+    for name, array in named.items():
+        if not (found := NAME.fullmatch(name)):
+            raise ValueError(f"no readable npz of codes: an array named {name!r} found, expected level_0, level_1, ...")
+        level = int(found[1])
         if array.ndim != 1 or array.dtype not in (np.uint16, np.int32):
             raise ValueError(f"level {level} is {array.dtype} {list(array.shape)}, expected uint16 or int32 [T]")
-    return arrays
-
-
-def require_level(name: str) -> int:
-    if not (found := NAME.fullmatch(name)):
-        raise ValueError(f"an array named {name!r} found, expected level_0, level_1, ...")
-    return int(found[1])
+        codes[level] = array
+    return codes
 
 
 def fingerprint(codes: np.ndarray) -> str:

@@ -5,10 +5,10 @@ import torch
 from golden_data import RATE, arrays_of, numbers_of, pack, songs_of, unpack
 
 from jukebox_pl.sampling.alignment import align
+from jukebox_pl.sampling.conditioning import ConditioningSchedule, Segment
 from jukebox_pl.sampling.decoding import sample_codes
 from jukebox_pl.sampling.levels import MISSING, Level, LevelState
 from jukebox_pl.sampling.sampler import Sampler
-from jukebox_pl.sampling.voices import ConditioningSchedule, Segment, script
 from jukebox_pl.types import Labels, SamplingParams, SongRequest
 
 PLAIN = ["prior_plain", "prior_nolabel", "prior_sep", "upsampler_level_1", "upsampler_level_0"]
@@ -66,35 +66,35 @@ def vqvae(golden):
     return golden("vqvae").model()
 
 
-def level_loop(data, vqvae, prior, total, upper=None):
+def level_state(data, vqvae, prior, total, upper=None):
     level = data.hps["level"]
-    scripts = [
+    schedules = [
         ConditioningSchedule((Segment(0, (song,), (1.0,), song, 0),), round(offset * RATE))
         for song, offset in zip(*data.songs(), strict=True)
     ]
-    singer = Sampler(vqvae, {level: prior}, {level: data.labeller()}, RATE).singer(level)
-    undrawn = torch.full((len(scripts), total), MISSING)
+    sampler = Sampler(vqvae, {level: prior}, {level: data.labeller()}, RATE).level_sampler(level)
+    missing = torch.full((len(schedules), total), MISSING)
     above = None if upper is None else Level(upper, upper.shape[1])
-    return LevelState(undrawn, total, singer, scripts, GREEDY.at(level), [0] * len(scripts), above)
+    return LevelState(missing, total, sampler, schedules, GREEDY.at(level), [0] * len(schedules), above)
 
 
 @torch.no_grad()
 def test_windows(data, match, vqvae):
     expected, upper = data.arrays["win_z"], data.arrays.get("win_z_above")
-    loop = level_loop(data, vqvae, released(data), expected.shape[1], upper)
-    starts = [window.start for window in loop.reach(loop.end)]
-    match(f"{data.name}/win_z", loop.codes, expected)
+    state = level_state(data, vqvae, released(data), expected.shape[1], upper)
+    starts = [window.start for window in state.fill_until(state.end)]
+    match(f"{data.name}/win_z", state.codes, expected)
     assert starts == data.metrics["win"]["starts"]
     for start in starts if "win_y_start0" in data.arrays else []:
-        match(f"{data.name}/win_y_start", pack(told(loop, start)), data.arrays[f"win_y_start{start}"])
+        match(f"{data.name}/win_y_start", pack(window_labels(state, start)), data.arrays[f"win_y_start{start}"])
 
 
-def told(loop, start):
+def window_labels(state, start):
     """The labels of the window that begins at a code."""
-    hop = loop.singer.samples_per_code
+    hop = state.sampler.samples_per_code
     labels = [
-        script.voice(start * hop).labels(loop.singer.labeller, script.offset + start * hop, loop.singer.prior.ctx * hop)
-        for script in loop.scripts
+        schedule.at(start * hop).labels(state.sampler.labeller, schedule.offset + start * hop, state.sampler.prior.ctx * hop)
+        for schedule in state.schedules
     ]
     return Labels.stack([pure for (pure,) in labels])
 
@@ -105,9 +105,9 @@ def test_less_than_a_window(data, match, vqvae):
         assert data.hps["level"] < 2  # recorded at the top only
         return
     expected = data.arrays["partial_z"]
-    loop = level_loop(data, vqvae, released(data), expected.shape[1])
-    list(loop.reach(loop.end))
-    match(f"{data.name}/partial_z", loop.codes, expected)
+    state = level_state(data, vqvae, released(data), expected.shape[1])
+    list(state.fill_until(state.end))
+    match(f"{data.name}/partial_z", state.codes, expected)
 
 
 @pytest.mark.parametrize("name", ["prior_sep", "prior_single"])
@@ -167,10 +167,10 @@ def test_all_levels(pipeline, vqvae, match, kind):
 
 def test_labels_of_every_level(pipeline, match):
     arrays, meta = arrays_of("pipeline"), numbers_of("pipeline", "meta")
-    scripts = [script(request, RATE) for request in requests(arrays, meta)]
+    schedules = [ConditioningSchedule.of(request, RATE) for request in requests(arrays, meta)]
     for level, labeller in pipeline.labellers.items():
         offsets = unpack(arrays[f"y_level_{level}"], 5).offset.tolist()
         duration = pipeline.priors[level].ctx * pipeline.hops[level]
-        labels = [s.voice(0).labels(labeller, o, duration) for s, o in zip(scripts, offsets, strict=True)]
+        labels = [s.at(0).labels(labeller, o, duration) for s, o in zip(schedules, offsets, strict=True)]
         found = Labels.stack([pure for (pure,) in labels])
         match(f"pipeline/y_level_{level}", pack(found), arrays[f"y_level_{level}"])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from jukebox_pl import checkpoints
+from jukebox_pl.checkpoints import building
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.labels import Labeller, Vocabulary
@@ -97,6 +98,41 @@ def test_weights_that_cannot_be_loaded_are_told_before_anything_is_sampled(bundl
 def test_a_config_builds_nothing_but_networks_of_trusted_packages(target):
     with pytest.raises(UserError, match="the config names"):
         checkpoints.build({"_target_": target, "command": "true"})
+
+
+def test_configs_of_version_0_1_0_are_built():
+    """They say `emb` and `growth`; the networks may have other names for both."""
+    vqvae = checkpoints.build(VQVAE | {"emb": 4, "growth": 2})
+    assert vqvae.levels[0].codebook.codes.shape == (16, 4)
+    upper = {"_target_": "jukebox_pl.models.conditioners.UpperCodesConditioner", "width": 8, "bins": 16, "growth": 2}
+    assert checkpoints.build(upper | {"conv_width": 4, "depth": 2}) is not None
+
+
+class Renamed(torch.nn.Module):
+    def __init__(self, code_dim):
+        super().__init__()
+        self.code_dim = code_dim
+
+
+class NotRenamed(torch.nn.Module):
+    def __init__(self, emb):
+        super().__init__()
+        self.emb = emb
+
+
+def test_an_old_name_is_renamed_only_where_the_class_has_the_new_one(monkeypatch):
+    with pytest.raises(TypeError, match="emb"):
+        checkpoints.build({"_target_": f"{__name__}.Renamed", "emb": 4}, (__name__,))  # not one of ours
+    monkeypatch.setattr(building, "TRUSTED", (*building.TRUSTED, __name__))
+    for argument in ("emb", "code_dim"):
+        assert checkpoints.build({"_target_": f"{__name__}.Renamed", argument: 4}, (__name__,)).code_dim == 4
+    assert checkpoints.build({"_target_": f"{__name__}.NotRenamed", "emb": 4}, (__name__,)).emb == 4
+
+
+def test_a_network_that_has_moved_is_found(monkeypatch):
+    monkeypatch.setitem(building.RENAMED_TARGETS, "jukebox_pl.models.old.VQVAE", VQVAE["_target_"])
+    moved = checkpoints.build(VQVAE | {"_target_": "jukebox_pl.models.old.VQVAE"})
+    assert type(moved).__name__ == "VQVAE"
 
 
 def test_a_trusted_package_is_built_when_it_is_named():

@@ -74,6 +74,22 @@ def test_every_linear_layer_is_replaced():
     assert kinds.count(StreamedLinear) == 4 + 5
 
 
+class Scaled(torch.nn.Linear):
+    """An adapter: more than its weight."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def test_a_subclass_of_a_linear_layer_does_not_vanish():
+    adapted = Scaled(64, 64)
+    network, x = torch.nn.Sequential(torch.nn.Linear(64, 64), adapted), torch.randn(3, 64)
+    expected = network(x)
+    stream_linears(network)
+    assert [type(layer) for layer in network] == [StreamedLinear, Scaled]
+    torch.testing.assert_close(network(x), expected)
+
+
 def test_no_compiler_is_one_warning(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     native.operators.cache_clear()

@@ -35,37 +35,37 @@ def bundle(tmp_path):
 
 
 def test_half_weights_of_the_largest_model_fit_a_card_of_24_gb_and_whole_ones_do_not(bundle):
-    assert memory.predict(bundle, dtype=torch.bfloat16).peak() < 24 * GIGA < memory.predict(bundle).peak()
+    assert memory.estimate_memory(bundle, dtype=torch.bfloat16).peak() < 24 * GIGA < memory.estimate_memory(bundle).peak()
 
 
-def test_what_the_released_models_take_is_what_is_reckoned_by_hand(bundle):
-    top = memory.predict(bundle, [2], dtype=torch.bfloat16).levels[2]
+def test_what_the_released_models_take_is_what_is_worked_out_by_hand(bundle):
+    top = memory.estimate_memory(bundle, [2], dtype=torch.bfloat16).levels[2]
     assert top.weights == pytest.approx(11.5 * GIGA, rel=0.05)  # 5.39 billion halves, the lyrics encoder, tables
     assert top.cache == pytest.approx(0.983 * GIGA, rel=0.05)
 
 
 def test_one_level_at_a_time_takes_what_the_largest_takes(bundle):
-    plan = memory.predict(bundle, dtype=torch.bfloat16)
-    alone = [memory.predict(bundle, [level], dtype=torch.bfloat16).peak() for level in range(3)]
-    assert plan.peak() == max(alone)
-    assert plan.peak(together=True) > 1.2 * plan.peak()
+    estimate = memory.estimate_memory(bundle, dtype=torch.bfloat16)
+    alone = [memory.estimate_memory(bundle, [level], dtype=torch.bfloat16).peak() for level in range(3)]
+    assert estimate.peak() == max(alone)
+    assert estimate.peak(together=True) > 1.2 * estimate.peak()
 
 
 def test_memory_grows_with_the_batch_and_with_narrow_copies():
     prior = checkpoints.on_meta(TINY)
-    one, four = (memory.of_prior(prior, batch, torch.float32, 0) for batch in (1, 4))
+    one, four = (memory.prior_memory(prior, batch, torch.float32, 0) for batch in (1, 4))
     assert (four.weights, four.cache, four.work) == (one.weights, 4 * one.cache, 4 * one.work)
     dense = sum(p.numel() for name, p in prior.named_parameters() if checkpoints.DENSE.search(name))
-    assert memory.of_prior(prior, 1, torch.float32, 1).weights == one.weights + dense
+    assert memory.prior_memory(prior, 1, torch.float32, 1).weights == one.weights + dense
 
 
 def test_too_little_room_is_one_line(bundle, monkeypatch):
-    plan = memory.predict(bundle, dtype=torch.bfloat16)
-    monkeypatch.setattr(memory, "free_bytes", lambda device: plan.peak())
-    memory.require_room(plan, "cpu")
-    monkeypatch.setattr(memory, "free_bytes", lambda device: plan.peak() - 1)
+    estimate = memory.estimate_memory(bundle, dtype=torch.bfloat16)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: estimate.peak())
+    memory.require_room(estimate, "cpu")
+    monkeypatch.setattr(memory, "free_bytes", lambda device: estimate.peak() - 1)
     with pytest.raises(UserError, match=r"needs about \d+\.\d GB on cpu, .* level 2 alone .* try dtype=bfloat16"):
-        memory.require_room(plan, "cpu")
+        memory.require_room(estimate, "cpu")
 
 
 def test_free_memory_is_known_where_the_system_tells(tmp_path, monkeypatch):

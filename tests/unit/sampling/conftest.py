@@ -28,26 +28,31 @@ class FakeCache:
 
 
 class FakePrior(torch.nn.Module):
-    """Counts up from the last code; its first answer is what it was told: the sum of the codes above and the offset."""
+    """Counts up from the last code; its first answer is its condition: the sum of the codes above, or the offset."""
 
     ctx, first_code, conditioners = CTX, 0, {"timing": SimpleNamespace(max_duration=100 * RATE)}
 
     def __init__(self):
         super().__init__()
-        self.asked = []
+        self.conditions = []
 
     def new_cache(self):
         return FakeCache()
 
     def condition(self, labels, upper=None):
-        self.asked.append((labels, upper))
-        told = labels.offset if upper is None else upper.sum(1)
-        return Conditioning(told.view(-1, 1, 1).float(), None, None, None)
+        self.conditions.append((labels, upper))
+        start = labels.offset if upper is None else upper.sum(1)
+        return Conditioning(start.view(-1, 1, 1).float(), None, None, None)
 
-    def forward(self, codes, cond, cache):
-        cache.position += codes.shape[1]
-        last = codes[:, -1] + 1 if codes.shape[1] else cond.start[:, 0, 0].long()
-        return torch.nn.functional.one_hot(last % BINS, BINS).float().unsqueeze(1) * 5
+    def forward(self, codes, cond, cache, last_only):
+        last = codes[:, -1] if codes.shape[1] else cond.start[:, 0, 0].long() - 1
+        return self.after(last).unsqueeze(1)
+
+    def step(self, codes, cond, cache, position):
+        return self.after(codes[:, 0])
+
+    def after(self, last):
+        return torch.nn.functional.one_hot((last + 1) % BINS, BINS).float() * 5
 
 
 class FakeVQVAE(torch.nn.Module):
@@ -86,9 +91,9 @@ def upsampler():
 
 
 def top_prior(characters):
-    told = {"labels": labels(), "timing": TimingConditioner(WIDTH, CTX, 8, 0, 100 * 320)}
+    conditioners = {"labels": labels(), "timing": TimingConditioner(WIDTH, CTX, 8, 0, 100 * 320)}
     lyrics = LyricsEncoder(characters, WIDTH, Transformer(8, 2, "RC", LYRICS, 4, attn_width=8))
-    return Prior(BINS, Transformer(WIDTH, 2, "RCPX", CTX, 4), told, lyrics=lyrics, tied=False)
+    return Prior(BINS, Transformer(WIDTH, 2, "RCPX", CTX, 4), conditioners, lyrics=lyrics, tied=False)
 
 
 def labels():

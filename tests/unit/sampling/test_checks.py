@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.sampling.decoding import Engine
+from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.types import SamplingParams, SongRequest
 
 REQUEST = SongRequest(artist="Anna", seconds=4.0)
@@ -16,16 +18,22 @@ def zeros(**lengths):
     return {int(level.removeprefix("level_")): torch.zeros(length, dtype=torch.long) for level, length in lengths.items()}
 
 
-def refused(fake, match, request=REQUEST, **asked):
+def refused(fake, match, request=REQUEST, **arguments):
     with pytest.raises(UserError, match=match) as caught:
-        fake.sample(request, GREEDY, **asked)
+        fake.sample(request, GREEDY, **arguments)
     assert "\n" not in str(caught.value)
-    assert not any(prior.asked for prior in fake.priors.values())
+    assert not any(prior.conditions for prior in fake.priors.values())
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 0.09, float("nan"), float("inf"), "4", None])
 def test_lengths_of_less_than_a_code(fake, seconds):
     refused(fake, r"seconds=.*: expected a number of at least 0\.1", SongRequest(seconds=seconds))
+
+
+def test_an_engine_that_is_not_for_the_device(fake):
+    networks = fake.vqvae, fake.priors, fake.labellers
+    with pytest.raises(UserError, match=r"weights=int8 .* on cuda"):
+        Sampler(*networks, fake.sample_rate, "cuda", Engine(weights="int8"))
 
 
 def test_places_that_are_none_in_a_song(fake):

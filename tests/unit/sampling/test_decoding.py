@@ -5,11 +5,11 @@ import torch
 from torch._dynamo.utils import counters
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.inference import native
+from jukebox_pl.inference import compiled, native
 from jukebox_pl.models.conditioners import LyricsEncoder, TimingConditioner, UpperCodesConditioner
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import Transformer
-from jukebox_pl.sampling import decoding, steps
+from jukebox_pl.sampling import decoding
 from jukebox_pl.sampling.decoding import Engine, sample_codes
 from jukebox_pl.sampling.logits import uniforms
 from jukebox_pl.types import Labels, SamplingParams
@@ -75,7 +75,7 @@ def known_codes(rows=2, length=0):
 @pytest.fixture
 def uncompiled(monkeypatch):
     """Steps of fixed shape, without the minutes of a compiler."""
-    monkeypatch.setattr(steps, "Replay", lambda function: function)
+    monkeypatch.setattr(decoding, "Replay", lambda method: method)
 
 
 def assert_drawn_by(prior, cond, codes, noise, known, params=PARAMS):
@@ -177,12 +177,46 @@ def test_without_a_compiler_there_is_one_warning_and_the_same_codes(monkeypatch)
     prior = randomized(upsampler())
     cond, known, noise = condition(prior), known_codes(length=4), numbers()
     monkeypatch.setattr(native, "compiler", lambda: None)
-    decoding.compiles.cache_clear()
+    compiled.can_compile.cache_clear()
     with pytest.warns(UserWarning, match="needs a C\\+\\+ compiler") as warned:
         codes = [Engine(compile=True).decoder(prior)(cond, known, noise, PARAMS) for _ in range(2)]
-    decoding.compiles.cache_clear()
+    compiled.can_compile.cache_clear()
     assert len([w for w in warned if "engine.compile" in str(w.message)]) == 1
     assert all(found.equal(sample_codes(prior, cond, known, noise, PARAMS)) for found in codes)
+
+
+@torch.no_grad()
+def test_a_window_with_nothing_to_draw_is_what_is_known():
+    prior, known = randomized(upsampler()), known_codes(length=9)
+    assert sample_codes(prior, condition(prior), known, numbers(total=9), PARAMS).equal(known)
+
+
+def test_memory_of_another_shape_is_kept_for_its_graph_alone(uncompiled):
+    prior = randomized(upsampler())
+    for compile, shapes in ((False, 1), (True, 2)):
+        decoder = Engine(compile).decoder(prior)
+        for rows in (1, 2):
+            decoder(condition(prior, rows), known_codes(rows), numbers(rows), PARAMS)
+        assert len(decoder._windows) == shapes
+
+
+class Adapted(torch.nn.Linear):
+    pass
+
+
+def test_an_output_that_is_more_than_a_linear_layer_does_not_vanish():
+    prior = randomized(with_encoder())
+    prior.out = Adapted(WIDTH, BINS, bias=False)
+    assert isinstance(decoding.streamed(prior, None).out, Adapted)
+
+
+def test_int8_is_refused_where_every_step_would_unpack_it():
+    engine = Engine(weights="int8")
+    engine.require_device("cpu")
+    for device in ("cuda", "cuda:1", "mps"):
+        Engine(weights="bfloat16").require_device(device)
+        with pytest.raises(UserError, match=r"engine\.weights=int8 .* on (cuda|mps), .*take weights=bfloat16"):
+            engine.require_device(device)
 
 
 def test_settings_nobody_knows_are_refused():

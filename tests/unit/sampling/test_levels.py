@@ -1,4 +1,4 @@
-"""Parallel windows: segments that are sampled side by side are each what it would be alone."""
+"""Parallel windows: parts that are sampled side by side are each what it would be alone."""
 
 import copy
 from dataclasses import replace
@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from jukebox_pl.sampling.conditioning import ConditioningSchedule
 from jukebox_pl.sampling.levels import MISSING, Level, LevelState
-from jukebox_pl.sampling.voices import script
-from jukebox_pl.sampling.windows import segments
+from jukebox_pl.sampling.windows import parallel_parts
 from jukebox_pl.types import SamplingParams, SongRequest
 
 PLAIN = SamplingParams(temperature=3.0, hop_fraction=0.5)
@@ -23,30 +23,32 @@ def upper():
 
 
 def middle_level(real, upper, parallel, codes=None, request=REQUEST):
-    """The level below `upper`; its `batches` list how many segments went side by side in each window."""
+    """The level below `upper`; its `batches` list how many parts went side by side in each window."""
     total = upper.shape[1] * FACTOR
     codes = torch.full((1, total), MISSING) if codes is None else codes
     batches = []
 
     def decoder(cond, known, noise, *others):
         batches.append(len(known))
-        return real.singer(1).decoder(cond, known, noise, *others)
+        return real.level_sampler(1).decoder(cond, known, noise, *others)
 
     params = PLAIN.at(1)._replace(parallel_windows=parallel)
-    singer = copy.copy(real.singer(1))
-    singer.decoder = decoder
-    loop = LevelState(codes, total, singer, [script(request, 320)], params, [1], Level(upper, upper.shape[1]))
-    loop.batches = batches
-    return loop
+    sampler = copy.copy(real.level_sampler(1))
+    sampler.decoder = decoder
+    state = LevelState(
+        codes, total, sampler, [ConditioningSchedule.of(request, 320)], params, [1], Level(upper, upper.shape[1])
+    )
+    state.batches = batches
+    return state
 
 
 @torch.no_grad()
-def drawn(loop):
-    list(loop.reach(loop.end))
-    return loop.codes
+def drawn(state):
+    list(state.fill_until(state.end))
+    return state.codes
 
 
-def test_one_segment_is_the_usual_order(real, upper):
+def test_one_part_is_the_usual_order(real, upper):
     strict = middle_level(real, upper, 1)
     again = real.sample(REQUEST, PLAIN, seed=1, codes={2: upper[0]}, levels=(1,))
     assert drawn(strict)[0].equal(again.codes[1])
@@ -54,22 +56,22 @@ def test_one_segment_is_the_usual_order(real, upper):
 
 
 @pytest.mark.parametrize("parallel", [2, 4, 7])
-def test_segments_go_side_by_side_and_do_not_know_each_other(real, upper, parallel):
+def test_parts_go_side_by_side_and_do_not_know_each_other(real, upper, parallel):
     level, strict = middle_level(real, upper, parallel), middle_level(real, upper, 1)
     whole = drawn(level)
     assert set(level.batches) == {parallel}
     assert not drawn(strict).equal(whole)
     assert len(level.batches) < len(strict.batches)
     begun = torch.full((1, TOTAL), MISSING)
-    begun[:, :5] = 9 - whole[:, :5]  # other codes at the beginning of the first segment
+    begun[:, :5] = 9 - whole[:, :5]  # other codes at the beginning of the first part
     changed = drawn(middle_level(real, upper, parallel, begun))
-    second = segments(TOTAL, parallel, FACTOR)[0][1][0]
+    second = parallel_parts(TOTAL, parallel, FACTOR)[0][1][0]
     assert changed[:, second:].equal(whole[:, second:])
     assert not changed[:, 5:second].equal(whole[:, 5:second])
 
 
-def test_a_segment_is_a_song_that_begins_there(real, upper):
-    whole = middle_level(real, upper, 3)  # segments of 26 codes, 13 above them, 1.3 seconds
+def test_a_part_is_a_song_that_begins_there(real, upper):
+    whole = middle_level(real, upper, 3)  # parts of 26 codes, 13 above them, 1.3 seconds
     rest = replace(REQUEST, seconds=1.3, offset_seconds=1.3, total_seconds=3.9)
     second = middle_level(real, upper[:, 13:26], 1, request=rest)
     second.noise = whole.noise[:, 26:52]
@@ -79,15 +81,15 @@ def test_a_segment_is_a_song_that_begins_there(real, upper):
 def test_one_number_is_for_the_levels_below_the_top(fake):
     def windows(parallel):
         for prior in fake.priors.values():
-            prior.asked.clear()
+            prior.conditions.clear()
         fake.sample(SongRequest(seconds=4.0), SamplingParams(hop_fraction=0.5, parallel_windows=parallel))
-        return [len(fake.priors[level].asked[0][0].artist) for level in range(3)]
+        return [len(fake.priors[level].conditions[0][0].artist) for level in range(3)]
 
     assert windows(4) == [4, 4, 1]
     assert windows((4, 2, 3)) == [4, 2, 3]
 
 
-def test_songs_and_segments_share_a_batch(real):
+def test_songs_and_parts_share_a_batch(real):
     params = replace(PLAIN, parallel_windows=3)
     songs = real.sample_batch([REQUEST, REQUEST], params, [1, 2])
     for song in songs:

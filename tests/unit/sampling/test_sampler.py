@@ -49,7 +49,7 @@ def test_lengths_are_counted_in_whole_samples(fake):
 
 def test_windows_get_their_slice_of_the_codes_above_and_their_own_offset(fake):
     fake.sample(REQUEST, GREEDY)
-    top, middle = fake.priors[2].asked, fake.priors[1].asked
+    top, middle = fake.priors[2].conditions, fake.priors[1].conditions
     assert [labels.offset.tolist() for labels, _ in top] == [[start * 128] for start in (*range(0, 24, 2), 24)]
     assert all(upper.shape == (1, CTX // 4) for _, upper in middle)
     assert [labels.offset.tolist() for labels, _ in middle][:3] == [[0], [8 * 32], [16 * 32]]
@@ -69,10 +69,10 @@ def test_the_same_seed_gives_the_same_codes_alone_or_in_a_batch(real):
 
 def test_given_codes_are_kept_and_whole_levels_are_not_sampled_again(fake):
     first = fake.sample(REQUEST, LIVELY, seed=1)
-    fake.priors[2].asked.clear()
+    fake.priors[2].conditions.clear()
     kept = {2: first.codes[2].to(torch.uint16), 1: first.codes[1][:50]}
     again = fake.sample(REQUEST, LIVELY, seed=1, codes=kept)
-    assert fake.priors[2].asked == []
+    assert fake.priors[2].conditions == []
     assert same(again, first)
 
 
@@ -145,14 +145,12 @@ def test_a_recording_becomes_a_prompt(real):
 
 def test_logits_that_are_not_finite_stop_with_what_is_done(fake):
     seen = []
-    forward = fake.priors[1].forward
-    fake.priors[1].forward = lambda codes, cond, cache: (
-        forward(codes, cond, cache) * (torch.nan if len(fake.priors[1].asked) == 3 else 1)
-    )
+    after = fake.priors[1].after
+    fake.priors[1].after = lambda last: after(last) * (torch.nan if len(fake.priors[1].conditions) == 3 else 1)
     with pytest.raises(UserError, match=r"level 1, window at 16: code 8: .*not finite.*train this prior again"):
         fake.sample(REQUEST, GREEDY, on_window=seen.append)
     assert [(p.level, p.done) for p in seen[-2:]] == [(1, 16), (1, 24)]
-    fake.priors[1].forward = forward
+    fake.priors[1].after = after
     codes = {progress.level: progress.codes[0] for progress in seen}
     assert same(fake.sample(REQUEST, GREEDY, codes=codes), fake.sample(REQUEST, GREEDY))
 

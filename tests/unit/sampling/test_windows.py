@@ -1,6 +1,6 @@
 import pytest
 
-from jukebox_pl.sampling.windows import segments, stretches, windows
+from jukebox_pl.sampling.windows import missing_spans, parallel_parts, windows
 
 
 def test_the_last_window_is_moved_back_to_the_end():
@@ -30,19 +30,19 @@ def test_impossible_hops_are_refused(hop):
 
 
 @pytest.mark.parametrize("done", [0, 10, 40, 60])
-def test_what_is_whole_has_no_stretch_and_the_rest_goes_window_by_window(done):
-    missing = [place >= done for place in range(97)]
-    found = list(stretches(missing, 40, 20))
-    assert [stretch[:2] for stretch in found] == [window for window in windows(97, 40, 20) if window[1] > done]
-    assert [stretch.first for stretch in found] == [done, *(stretch.end for stretch in found[:-1])]
-    assert all(stretch.last == stretch.end for stretch in found)
+def test_what_is_whole_has_no_span_and_the_rest_goes_window_by_window(done):
+    missing = [at >= done for at in range(97)]
+    found = list(missing_spans(missing, 40, 20))
+    assert [span[:2] for span in found] == [window for window in windows(97, 40, 20) if window[1] > done]
+    assert [span.first for span in found] == [done, *(span.end for span in found[:-1])]
+    assert all(span.last == span.end for span in found)
 
 
 @pytest.mark.parametrize("gaps", [{5}, {*range(30, 45)}, {0, 1, 39, 40, 41, 96}, {*range(20, 70), *range(80, 97)}])
 @pytest.mark.parametrize("cuts", [[], [35], [33, 34, 60]])
-def test_stretches_draw_what_is_missing_once_and_nothing_else(gaps, cuts):
+def test_spans_draw_what_is_missing_once_and_nothing_else(gaps, cuts):
     drawn = []
-    for start, end, first, last in stretches([place in gaps for place in range(97)], 40, 20, cuts):
+    for start, end, first, last in missing_spans([at in gaps for at in range(97)], 40, 20, cuts):
         assert start <= first < last <= end
         assert not any(first < cut < last for cut in cuts)
         drawn += range(first, last)
@@ -52,8 +52,8 @@ def test_stretches_draw_what_is_missing_once_and_nothing_else(gaps, cuts):
 @pytest.mark.parametrize(
     ("total", "count", "unit"), [(96, 1, 4), (96, 4, 4), (100, 3, 4), (100, 7, 4), (12, 5, 4), (17, 4, 1)]
 )
-def test_segments_divide_a_level_into_nearly_equal_parts(total, count, unit):
-    parts, length = segments(total, count, unit)
+def test_parts_divide_a_level_into_nearly_equal_parts(total, count, unit):
+    parts, length = parallel_parts(total, count, unit)
     begins, ends = zip(*parts, strict=True)
     assert (begins[0], ends) == (0, (*begins[1:], total))
     assert len(parts) == min(count, total // unit)

@@ -9,8 +9,8 @@ from jukebox_pl.sessions.models import Computing
 
 
 def test_room_is_asked_for_all_that_is_sampled_at_once(desk, monkeypatch):
-    asked, predict = [], memory.predict
-    monkeypatch.setattr(memory, "predict", lambda *bundle, **how: asked.append(how["batch"]) or predict(*bundle, **how))
+    asked, estimate = [], memory.estimate_memory
+    monkeypatch.setattr(memory, "estimate_memory", lambda *at, **how: asked.append(how["batch"]) or estimate(*at, **how))
     sing(desk, candidates=2, parallel_windows=(3, 2, 1))
     assert asked == [6]
 

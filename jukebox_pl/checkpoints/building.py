@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,10 @@ TRUSTED = ("jukebox_pl.nn.", "jukebox_pl.models.")
 # What half precision holds: the dense layers of transformers. Norms, embeddings, convolutions and outputs stay whole.
 DENSE = re.compile(r"transformer\.blocks\.\d+\.(attention|mlp)\.")
 
+# What configs of version 0.1.0 say, and what it is called today.
+RENAMED_TARGETS: dict[str, str] = {}
+RENAMED_ARGUMENTS = {"emb": "code_dim", "growth": "dilation_growth"}
+
 
 def build(config: Any, trusted: Sequence[str] = TRUSTED) -> Any:
     """Builds the network a config describes: mappings with `_target_` become modules, innermost first.
@@ -25,13 +30,26 @@ def build(config: Any, trusted: Sequence[str] = TRUSTED) -> Any:
     """
     if isinstance(config, Mapping):
         parts = {key: build(value, trusted) for key, value in config.items() if key != TARGET}
-        return network_class(config[TARGET], trusted)(**parts) if TARGET in config else parts
+        if TARGET not in config:
+            return parts
+        network = network_class(config[TARGET], trusted)
+        return network(**renamed(network, parts))
     if isinstance(config, list | tuple):
         return [build(item, trusted) for item in config]
     return config
 
 
+def renamed(network: type[nn.Module], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments under the names of today, where `network` is one of ours and knows those alone."""
+    if not network.__module__.startswith(TRUSTED):
+        return dict(arguments)
+    known = inspect.signature(network).parameters
+    names = {old: new for old, new in RENAMED_ARGUMENTS.items() if old not in known and new in known}
+    return {names.get(name, name): value for name, value in arguments.items()}
+
+
 def network_class(target: str, trusted: Sequence[str] = TRUSTED) -> type[nn.Module]:
+    target = RENAMED_TARGETS.get(target, target)
     module, _, name = target.rpartition(".")
     if not any(f"{module}.".startswith(prefix) for prefix in trusted):
         raise UserError(
@@ -57,11 +75,7 @@ def assemble(
     Raises RuntimeError when a tensor is missing, left over or of another shape.
     """
     model = on_meta(config, trusted)
-    model.load_state_dict({name: in_precision(name, tensor, dtype) for name, tensor in state.items()}, assign=True)
+    types = {name: dtype if DENSE.search(name) else torch.float32 for name in state}
+    cast = {name: tensor.to(types[name]) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    model.load_state_dict(cast, assign=True)
     return model.eval()
-
-
-def in_precision(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    if not tensor.is_floating_point():
-        return tensor
-    return tensor.to(dtype if DENSE.search(name) else torch.float32)
