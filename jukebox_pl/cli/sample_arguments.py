@@ -47,7 +47,7 @@ def command_of(config: DictConfig, named: Collection[str], name: str | None) -> 
         name=name,
         next_free_name=name is None and "seed" not in named,
         prompt=prompt,
-        candidates=whole(config, "candidates", least=1),
+        candidates=integer(config, "candidates", least=1),
         formats=[require_format(format) for format in listed(config.formats)],
         stream=config.stream,
         rank=rank,
@@ -70,8 +70,8 @@ def overrides_of(config: DictConfig, named: Collection[str], prompt: Prompt | No
         said(params_fields(config)),
         said(computing_fields(config)),
         arguments,
-        lowest=whole(config, "levels") if "levels" in named else None,
-        seed=whole(config, "seed") if "seed" in named else None,
+        lowest=integer(config, "levels") if "levels" in named else None,
+        seed=integer(config, "seed") if "seed" in named else None,
     )
 
 
@@ -84,7 +84,7 @@ def request_fields(config: DictConfig) -> dict[str, Any]:
         "seconds": number(config, "seconds"),
         "total_seconds": None if config.total_seconds is None else number(config, "total_seconds"),
         "offset_seconds": number(config, "offset_seconds", least=0.0),
-        "schedule": tuple(section_of(record) for record in read_schedule(config.schedule)),
+        "schedule": schedule_of(config.schedule),
     }
 
 
@@ -125,7 +125,7 @@ def blend_of(value: Mapping[Any, Any]) -> Blend:
     return {str(name): weight for name, weight in value.items()}
 
 
-def read_schedule(value: Any) -> list[Any]:
+def schedule_of(value: Any) -> tuple[Section, ...]:
     """The sections listed, or those in the YAML file of that name."""
     if isinstance(value, str):
         try:
@@ -134,18 +134,15 @@ def read_schedule(value: Any) -> list[Any]:
             raise UserError(f"schedule={value} cannot be read: {error}") from None
     if not isinstance(value, list | ListConfig):
         raise UserError(f"schedule: expected a list of sections such as [{{at: 10, artist: NAME}}], found {value!r}")
-    return list(value)
-
-
-def section_of(record: Any) -> Section:
-    if not isinstance(record, Mapping) or not {"at"} <= record.keys() <= SECTION:
-        raise UserError(f"schedule: a section has at, and any of artist, genre and lyrics; found {record}")
-    return Section(
-        number(record, "at"),
-        artist=artist_of(record["artist"]) if "artist" in record else None,
-        genres=genres_of(record["genre"]) if "genre" in record else None,
-        lyrics=read_lyrics(str(record["lyrics"])) if "lyrics" in record else None,
-    )
+    sections = []
+    for record in value:
+        if not isinstance(record, Mapping) or not {"at"} <= record.keys() <= SECTION:
+            raise UserError(f"schedule: a section has at, and any of artist, genre and lyrics; found {record}")
+        artist = artist_of(record["artist"]) if "artist" in record else None
+        genres = genres_of(record["genre"]) if "genre" in record else None
+        lyrics = read_lyrics(str(record["lyrics"])) if "lyrics" in record else None
+        sections.append(Section(number(record, "at"), artist, genres, lyrics))
+    return tuple(sections)
 
 
 def number(config: Mapping[Any, Any], name: str, least: float = 1e-3) -> float:
@@ -155,7 +152,7 @@ def number(config: Mapping[Any, Any], name: str, least: float = 1e-3) -> float:
     return float(value)
 
 
-def whole(config: DictConfig, name: str, least: int = 0) -> int:
+def integer(config: DictConfig, name: str, least: int = 0) -> int:
     value = config[name]
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UserError(f"{name}={value}: expected a whole number of at least {least}")

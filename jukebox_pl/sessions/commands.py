@@ -20,7 +20,7 @@ from jukebox_pl.sampling.sharing import share
 from jukebox_pl.sessions.jobs import GenerationJob, LevelProgress, check_request, tensors, warn
 from jukebox_pl.sessions.models import Computing, ModelPool
 from jukebox_pl.sessions.nodes import Node, Session, printable
-from jukebox_pl.sessions.operations import OPERATIONS, Overrides, Tensors, apply, initial_codes
+from jukebox_pl.sessions.operations import OPERATIONS, Overrides, Tensors, initial_codes, requested_node
 from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.types import SamplingParams, SongRequest
 from jukebox_pl.utils.codes import Codes
@@ -103,7 +103,7 @@ def make(context: SessionContext, command: SampleCommand, base: Node, parent: No
     `given`: the codes [T] by level of the `parent`; where there is none, of the prompt that `base` had. Raises UserError,
     before anything is written, when they cannot be made.
     """
-    node, session = apply(base, command.overrides, parent), context.session
+    node, session = requested_node(base, command.overrides, parent), context.session
     if command.name and command.candidates > 1:
         raise UserError(
             f"out is one song, and candidates={command.candidates} are several: give session=FOLDER instead of out"

@@ -181,7 +181,7 @@ def operation_of(node: Node) -> Operation:
     return operation
 
 
-def apply(base: Node, overrides: Overrides, parent: Node | None) -> Node:
+def requested_node(base: Node, overrides: Overrides, parent: Node | None) -> Node:
     """The node to sample: `base`, which is made of `parent`, under the `overrides`. Raises UserError for nonsense."""
     operation = operation_of(overrides.apply(base))
     for name in overrides.arguments:

@@ -9,7 +9,7 @@ import pytest
 from small_run import BINS, SECONDS, same, sample
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.sessions.nodes import Node
+from jukebox_pl.sessions.nodes import Node, Session
 from jukebox_pl.types import SamplingParams, Section, SongRequest
 from jukebox_pl.utils.codes import to_npz
 
@@ -160,3 +160,12 @@ def test_the_picked_node_is_the_one_to_go_on_from(context, songs):
     assert context.session.node("made").parent == "top"
     with pytest.raises(UserError, match="has no node 'tops': nearest are top"):
         sample(context, "pick", node="tops", name="top")
+
+
+def test_a_command_reads_each_node_once_and_what_it_has_written_never(context, songs, monkeypatch):
+    read, node = [], Session.node
+    monkeypatch.setattr(Session, "node", lambda session, name: read.append(name) or node(session, name))
+    for again in ([], ["longer"]):
+        sample(context, "extend", node="whole", name="longer", seconds=2.4)
+        assert read == ["whole", *again, "longer"]  # the last one is read by `sample`
+        read.clear()
