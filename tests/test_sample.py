@@ -54,7 +54,7 @@ def test_other_words_without_a_seed_are_another_song_beside_the_first(finished, 
         cli_main([*words, "artist=Mira Hush", "seed=0"])
     with pytest.raises(SystemExit):
         cli_main([*words[:1], f"out={tmp_path / 'seed_0'}", *words[2:], "artist=Mira Hush"])
-    assert capsys.readouterr().err.count("holds another song (request.artist:  -> Mira Hush)") == 2
+    assert capsys.readouterr().err.count("holds another song (request.artist: -> Mira Hush)") == 2
 
 
 def test_every_level_is_as_long_as_the_song(finished, tmp_path):

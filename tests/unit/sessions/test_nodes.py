@@ -21,6 +21,29 @@ def test_a_node_is_read_as_written(context, songs):
     assert Node.from_json(json.loads(json.dumps(node.to_json()))) == node
 
 
+# node.json as version 0.1.0 wrote it.
+VERSION_1 = """{
+ "schema": 1, "operation": "regenerate",
+ "request": {"artist": {"Anna": 0.7, "Ben": 0.3}, "genres": ["folk"], "lyrics": "abc", "seconds": 1.6,
+  "total_seconds": null, "offset_seconds": 0.0,
+  "schedule": [{"start_seconds": 0.8, "artist": "Ben", "genres": null, "lyrics": null}]},
+ "params": {"temperature": [0.99, 0.98, 0.97], "top_k": 0, "top_p": 0.0, "hop_fraction": [0.5, 0.5, 0.125],
+  "parallel_windows": 1},
+ "seed": 7, "lowest": 1,
+ "models": {"weights": {"vqvae": "b1", "prior 0": "c2", "prior 1": "d3", "prior 2": "e4"}, "sample_rate": 80,
+  "hops": [4, 8, 16], "bins": 16},
+ "computing": {"dtype": "float32", "weights": "as_loaded", "lyrics_as_codes": false},
+ "parent": "seed_1", "arguments": {"from": 0.4, "to": 0.9}, "hashes": {"1": "0f", "2": "1e"}
+}"""
+
+
+def test_a_node_of_version_1_is_read_and_keeps_its_name(context):
+    record = json.loads(VERSION_1)
+    node = Node.from_json(record)
+    assert json.loads(json.dumps(node.to_json())) == record
+    assert node.name == "regenerate_de21c70c"
+
+
 def test_the_same_song_has_the_same_name_and_another_has_another(context, songs):
     node = replace(context.session.node("whole"), parent="top", operation="extend")
     names = {replace(node, seed=seed).name for seed in (1, 1, 2)} | {replace(node, lowest=1).name}
