@@ -98,17 +98,17 @@ class GenerationJob:
 
 
 class LevelProgress:
-    """A meter's task for every level, with the window that it is in."""
+    """A meter's task for every level, with the last window that it has finished."""
 
     def __init__(self, meter: Meter):
         self.meter = meter
-        self.window = ""
+        self.windows: dict[int, str] = {}
 
     def on_window(self, at: Progress) -> None:
-        self.window = f"window at {at.start}"
+        self.windows[at.level] = f"window at {at.start}"
 
     def on_step(self, level: int, done: int, total: int) -> None:
-        self.meter.update(f"level {level}", done, total, self.window)
+        self.meter.update(f"level {level}", done, total, self.windows.get(level, ""))
 
 
 def side_by_side(songs: Sequence[Tensors]) -> dict[int, Tensor]:
