@@ -12,12 +12,20 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import computing_of, listed, params_of, read_lyrics, require_device, require_format
+from jukebox_pl.cli.sample_arguments import (
+    computing_fields,
+    listed,
+    params_fields,
+    read_lyrics,
+    require_device,
+    require_format,
+)
 from jukebox_pl.errors import UserError
-from jukebox_pl.sessions.models import ModelPool
+from jukebox_pl.sessions.models import Computing, ModelPool
 from jukebox_pl.sessions.nodes import Session
 from jukebox_pl.studio.form import SEED, request_of
-from jukebox_pl.types import SongRequest
+from jukebox_pl.studio.jobs import Studio
+from jukebox_pl.types import SamplingParams
 
 if TYPE_CHECKING:
     from jukebox_pl.studio.page import Page
@@ -39,22 +47,18 @@ def page_of(config: DictConfig) -> Page:
     """Raises UserError for what `sample` refuses, and where gradio is missing."""
     if config.run_dir is None:
         raise UserError("run_dir is missing, as in run_dir=runs/demo: the folder of a finished run")
-    start = request_in(config), params_of(config), SEED.read(config.seed)
-    computing, formats = computing_of(config), [require_format(name) for name in listed(config.formats)]
-    ensemble = ModelPool(config.run_dir, require_device(config.device), config.compile, together=True)
+    names = config.artist, listed(config.genre), read_lyrics(str(config.lyrics or ""))
+    request = request_of(*names, config.seconds, config.total_seconds, config.offset_seconds)
+    params, seed = SamplingParams(**params_fields(config)), SEED.read(config.seed)
+    computing, formats = Computing(**computing_fields(config)), [require_format(name) for name in listed(config.formats)]
+    pool = ModelPool(config.run_dir, require_device(config.device), config.compile, together=True)
     if importlib.util.find_spec("gradio") is None:
         raise UserError("the app needs gradio: pip install 'jukebox_pl[app]'")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from jukebox_pl.studio.page import Page
-    from jukebox_pl.studio.takes import Studio
 
     session = Session(config.session or Path(config.run_dir) / "songs")
-    return Page(Studio(ensemble, computing, session, formats), *start)
-
-
-def request_in(config: DictConfig) -> SongRequest:
-    times = config.seconds, config.total_seconds, config.offset_seconds
-    return request_of(config.artist, listed(config.genre), read_lyrics(str(config.lyrics or "")), *times)
+    return Page(Studio(pool, computing, session, formats), request, params, seed)
 
 
 if __name__ == "__main__":

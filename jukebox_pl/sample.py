@@ -10,29 +10,27 @@ from functools import partial
 from omegaconf import DictConfig
 
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import order_of, place_of, require_device
+from jukebox_pl.cli.sample_arguments import command_of, place_of, require_device
 from jukebox_pl.errors import UserError
+from jukebox_pl.sessions.commands import MODES, SessionContext
 from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Session
 
 
 def cli_main(argv: list[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else argv
-    command.run(partial(main, given={word.partition("=")[0].lstrip("+") for word in words}), "sample", argv)
+    command.run(partial(main, named={word.partition("=")[0].lstrip("+") for word in words}), "sample", argv)
 
 
-def main(config: DictConfig, given: Collection[str]) -> None:
-    """`given` are the settings that were named: all else a song takes over from the one that it is made of."""
+def main(config: DictConfig, named: Collection[str]) -> None:
+    """`named` are the settings on the command line: all else a song takes over from the one that it is made of."""
     folder, name = place_of(config)
-    order = order_of(config, given, name)
-    ensemble = ModelPool(config.run_dir, require_device(config.device), config.compile, together=config.stream)
-    from jukebox_pl.sessions.modes import MODES  # imports matplotlib: --help and mistakes answer at once without it
-    from jukebox_pl.sessions.work import SessionContext
-
+    asked = command_of(config, named, name)
+    pool = ModelPool(config.run_dir, require_device(config.device), config.compile, together=config.stream)
     if config.mode not in MODES:
         near = difflib.get_close_matches(str(config.mode), MODES, n=1, cutoff=0.0)
         raise UserError(f"unknown mode {config.mode!r}, nearest is {near[0]!r}; known are {', '.join(MODES)}")
-    MODES[config.mode](SessionContext(Session(folder), ensemble), order)
+    MODES[config.mode](SessionContext(Session(folder), pool), asked)
 
 
 if __name__ == "__main__":

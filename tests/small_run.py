@@ -8,9 +8,8 @@ from typing import Any
 import torch
 
 from jukebox_pl import checkpoints
-from jukebox_pl.sessions.modes import MODES
-from jukebox_pl.sessions.orders import Overrides, SampleCommand
-from jukebox_pl.sessions.work import SessionContext
+from jukebox_pl.sessions.commands import MODES, SampleCommand, SessionContext
+from jukebox_pl.sessions.operations import Overrides
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.labels import Labeller, Vocabulary
 from jukebox_pl.types import SamplingParams, SongRequest
@@ -45,27 +44,28 @@ def save_random(folder: Path, config: dict[str, Any], seed: int) -> None:
 def save_run(folder: Path, seed: int = 0) -> Path:
     """A bundle whose priors follow names and the codes above."""
     save_random(folder / "vqvae", VQVAE, seed)
-    for level, told in enumerate([UPPER, UPPER, TIMES]):
-        save_random(folder / f"prior_{level}", prior(names=NAMES, told=told), seed)
+    for level, cond in enumerate([UPPER, UPPER, TIMES]):
+        save_random(folder / f"prior_{level}", prior(names=NAMES, told=cond), seed)
     checkpoints.save_bundle(folder, RATE, "vqvae", {level: f"prior_{level}" for level in range(3)})
     return folder
 
 
 SECONDS = 1.6
 USUAL = {"seconds": SECONDS, "seed": 1, "artist": "Anna"}
-KINDS = {"request": vars(SongRequest()), "params": vars(SamplingParams()), "order": vars(SampleCommand())}
+KINDS = {"request": vars(SongRequest()), "params": vars(SamplingParams()), "command": vars(SampleCommand())}
 
 
-def sing(desk: SessionContext, mode: str = "new", **words: Any) -> Codes:
-    """Carries out an order, told as on the command line; returns the codes of the song `name`, seed_SEED by default."""
-    told = (USUAL if mode == "new" else {}) | words
-    kinds = {kind: {name: told.pop(name) for name in names if name in told} for kind, names in KINDS.items()}
-    if prompt := kinds["order"].get("prompt"):
-        told["prompt"] = prompt.fingerprint()
-    seed, lowest = told.pop("seed", None), told.pop("lowest", None)
-    order = SampleCommand(Overrides(kinds["request"], kinds["params"], {}, told, lowest, seed), **kinds["order"])
-    MODES[mode](desk, order)
-    return desk.session.codes(order.name or f"seed_{seed}")
+def sample(context: SessionContext, mode: str = "new", **words: Any) -> Codes:
+    """Carries out a command, given as on the command line; returns the codes of the song `name`, seed_SEED by default."""
+    others = (USUAL if mode == "new" else {}) | words
+    kinds = {kind: {name: others.pop(name) for name in names if name in others} for kind, names in KINDS.items()}
+    if prompt := kinds["command"].get("prompt"):
+        others["prompt"] = prompt.fingerprint()
+    seed, lowest = others.pop("seed", None), others.pop("lowest", None)
+    overrides = Overrides(kinds["request"], kinds["params"], {}, others, lowest, seed)
+    command = SampleCommand(overrides, **kinds["command"])
+    MODES[mode](context, command)
+    return context.session.codes(command.name or f"seed_{seed}")
 
 
 def same(one: Codes, other: Codes) -> bool:

@@ -11,12 +11,12 @@ from omegaconf import OmegaConf
 
 from jukebox_pl import checkpoints, fit
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import computing_of
+from jukebox_pl.cli.sample_arguments import computing_fields
 from jukebox_pl.errors import UserError
 from jukebox_pl.openai.configs import released_config
 from jukebox_pl.openai.hparams import PRIORS
 from jukebox_pl.pipeline.run import WALK
-from jukebox_pl.sessions.models import DTYPES
+from jukebox_pl.sessions.models import DTYPES, Computing
 
 FOLDER = command.recipes_folder()
 RECIPES, SIZES = (sorted(path.stem for path in (FOLDER / group).glob("*.yaml")) for group in ("recipe", "size"))
@@ -179,6 +179,7 @@ def test_every_yaml_begins_with_what_it_is(path):
 
 def test_sample_computes_in_what_it_is_told():
     assert command.compose_config("sample", []).dtype is None
-    assert [computing_of(command.compose_config("sample", [f"dtype={name}"])).dtype for name in DTYPES] == list(DTYPES)
+    fields = [computing_fields(command.compose_config("sample", [f"dtype={name}"])) for name in DTYPES]
+    assert [Computing(**field).dtype for field in fields] == list(DTYPES)
     with pytest.raises(UserError, match="dtype 'int8' is not supported; known are float32, bfloat16, float16"):
-        computing_of(command.compose_config("sample", ["dtype=int8"]))
+        Computing(**computing_fields(command.compose_config("sample", ["dtype=int8"])))

@@ -16,7 +16,7 @@ import soundfile
 
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import request_of
+from jukebox_pl.cli.sample_arguments import request_fields
 from jukebox_pl.fit import sample_command
 from jukebox_pl.sample import cli_main
 from jukebox_pl.types import Section, SongRequest
@@ -33,11 +33,28 @@ def sample(run_dir: Path, out: Path, *words: object) -> dict[str, np.ndarray]:
         return dict(codes)
 
 
+def asked(*words: str) -> SongRequest:
+    return SongRequest(**request_fields(command.compose_config("sample", list(words))))
+
+
 def test_a_seed_is_a_song(finished, tmp_path):
     one, again, other = (sample(finished, tmp_path / name, f"seed={name[0]}") for name in ("1", "1 again", "2"))
     assert all((one[level] == again[level]).all() for level in one)
     assert (tmp_path / "1/song.wav").read_bytes() == (tmp_path / "1 again/song.wav").read_bytes()
     assert all((one[level] != other[level]).any() for level in one)
+
+
+def test_other_words_without_a_seed_are_another_song_beside_the_first(finished, tmp_path, capsys):
+    words = [f"run_dir={finished}", f"session={tmp_path}", f"seconds={SECONDS}", "hop_fraction=1"]
+    for more in ([], ["artist=Ada Bell"], ["artist=Ada Bell"]):
+        cli_main([*words, *more])
+    printed = capsys.readouterr()
+    assert [Path(page).parent.name for page in printed.out.splitlines()] == ["seed_0", "seed_0_2", "seed_0_2"]
+    with pytest.raises(SystemExit):
+        cli_main([*words, "artist=Mira Hush", "seed=0"])
+    with pytest.raises(SystemExit):
+        cli_main([*words[:1], f"out={tmp_path / 'seed_0'}", *words[2:], "artist=Mira Hush"])
+    assert capsys.readouterr().err.count("holds another song (request.artist: -> Mira Hush)") == 2
 
 
 def test_every_level_is_as_long_as_the_song(finished, tmp_path):
@@ -58,18 +75,16 @@ def test_formats_and_a_page_come_beside_the_wav(finished, tmp_path, capsys):
 
 @pytest.mark.parametrize("lyrics", ["la na, mi to (su)", "la na\\nmi to", "la na\nmi to", "la 'na", "la = na"])
 def test_lyrics_are_given_as_they_are(lyrics):
-    asked = request_of(
-        command.compose_config("sample", [f"lyrics={lyrics}", "artist=Crosby, Stills (live)", "genre=[Folk,Waltz]"])
-    )
-    assert (asked.artist, asked.genres) == ("Crosby, Stills (live)", ("Folk", "Waltz"))
-    assert asked.lyrics == lyrics.replace("\\n", "\n")
+    request = asked(f"lyrics={lyrics}", "artist=Crosby, Stills (live)", "genre=[Folk,Waltz]")
+    assert (request.artist, request.genres) == ("Crosby, Stills (live)", ("Folk", "Waltz"))
+    assert request.lyrics == lyrics.replace("\\n", "\n")
 
 
 def test_the_command_that_fit_ends_with_names_what_the_run_knows(finished):
     words = shlex.split(sample_command(finished, Catalog.load(finished / "shards")))
-    asked = request_of(command.compose_config("sample", words[3:]))
+    request = asked(*words[3:])
     assert words[:3] == ["python", "-m", "jukebox_pl.sample"]
-    assert (asked.artist, asked.genres, asked.seconds) == ("Ada Bell", ("Drone",), 10.0)
+    assert (request.artist, request.genres, request.seconds) == ("Ada Bell", ("Drone",), 10.0)
 
 
 def test_what_was_asked_is_kept_with_the_song(finished, tmp_path):
@@ -84,10 +99,6 @@ def test_letters_that_were_never_sung_are_left_out_with_a_warning(finished, tmp_
     sample(finished, tmp_path, "lyrics=la QQ na!")
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert warnings == ["warning: left out of the lyrics: 3 times '!Q', which this model has not learned to sing"]
-
-
-def asked(*words: str) -> SongRequest:
-    return request_of(command.compose_config("sample", list(words)))
 
 
 @pytest.mark.parametrize(

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from jukebox_pl import errors
 from jukebox_pl.errors import UserError
 
 MISTAKE, INTERRUPTED = 2, 130
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EEXIST)
+PRINT = "--print"
 TEXTS = ("lyrics",)  # whatever Hydra would read in them: [Verse] is no list
-FROM_A_WORKER = f"{UserError.__module__}.{UserError.__name__}: "  # what stands before its message in a traceback
 IN_A_RESOLVER = "UserError raised while resolving interpolation: "
 NOISE = ("To append", "full_key", "object_type", "Set the env", "reference_", "Config search path", "provider=")
+# How settings below `size.` were called in version 1: the last part of their names.
+RENAMED = {"emb": "code_dim", "growth": "dilation_growth"}
 
 
 class Kind(NamedTuple):
@@ -41,6 +44,38 @@ KINDS = {
 }
 
 
+def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = None) -> None:
+    """Composes the config and calls `main`; prints a UserError as one line and exits with code 2."""
+    words = sys.argv[1:] if argv is None else argv
+    warnings.formatwarning = format_warning
+    try:
+        if {"-h", "--help"} & set(words):
+            print(help_text(name))
+            return
+        config = compose_config(name, [word for word in words if word != PRINT])
+        if PRINT in words:
+            print(yaml.safe_dump(resolved(config), sort_keys=False, allow_unicode=True), end="")
+        else:
+            main(config)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command goes on from here\n")
+        raise SystemExit(INTERRUPTED) from None
+    except Exception as error:
+        if (mistake := mistake_in(error)) is None:
+            raise
+        sys.stderr.write(f"error: {mistake}\n")
+        raise SystemExit(MISTAKE) from None
+
+
+def mistake_in(error: BaseException) -> str | None:
+    """What to tell a user of an error, if it is theirs: of everybody's, and of those of Hydra and OmegaConf."""
+    if mistake := errors.mistake_in(error):
+        return mistake
+    if isinstance(error, OmegaConfBaseException):
+        return explain(str(error), ())
+    return mistake_in(error.__cause__) if error.__cause__ else None
+
+
 def recipes_folder() -> Path:
     """The YAML files: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
@@ -48,15 +83,35 @@ def recipes_folder() -> Path:
 
 
 def compose_config(name: str, words: list[str]) -> DictConfig:
-    """The config `name`.yaml under the `words`. Raises UserError naming what is wrong and what comes near."""
-    choices = [word for word in words if word.startswith("hydra.") or (recipes_folder() / word.partition("=")[0]).is_dir()]
-    with initialize_config_dir(str(recipes_folder()), version_base="1.3"):
+    """The config `name`.yaml under the `words`.
+
+    Raises UserError naming what is wrong and what comes near, also where a word stands for a number, or a number for a
+    switch.
+    """
+    recipes = recipes_folder()
+    choices = [word for word in words if word.startswith("hydra.") or (recipes / word.partition("=")[0]).is_dir()]
+    with initialize_config_dir(str(recipes), version_base="1.3"):
         try:
-            config = compose(name, [literal(word) for word in words])
-            require_kinds(settings(compose(name, choices)), settings(config))
+            usual = settings(compose(name, choices))
+            config = compose(name, [literal(current_name(word, usual)) for word in words])
+            given = settings(config)
         except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(explain(str(error), known_names(name))) from None
+            known = {file.stem for file in recipes.glob("*/*.yaml")} | set(settings(compose(name)))
+            raise UserError(explain(str(error), known)) from None
+    for setting, value in given.items():
+        kind = KINDS.get(type(usual.get(setting)))
+        if kind and value is not None and not isinstance(value, kind.types) and "${" not in str(value):
+            raise UserError(f"{setting}={value}: expected {kind.words}, such as {usual[setting]}")
     return config
+
+
+def current_name(word: str, known: Container[str]) -> str:
+    """`name=value` under the name that the setting has today, where that is `known` and the old one is not."""
+    name, equals, value = word.partition("=")
+    folder, _, last = name.rpartition(".")
+    renamed = f"{folder}.{RENAMED.get(last, last)}"
+    is_old = name.startswith("size.") and name not in known and renamed in known
+    return f"{renamed}{equals}{value}" if is_old else word
 
 
 def literal(word: str) -> str:
@@ -81,27 +136,25 @@ def settings(config: DictConfig) -> dict[str, Any]:
     return dict(flat(OmegaConf.to_container(config, resolve=False)))
 
 
-def require_kinds(usual: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raises UserError where a word stands for a number, or a number for a switch."""
-    for name, value in given.items():
-        was = usual.get(name)
-        kind = KINDS.get(type(was))
-        if kind and value is not None and not isinstance(value, kind.types) and "${" not in str(value):
-            raise UserError(f"{name}={value}: expected {kind.words}, such as {was}")
-
-
-def known_names(name: str) -> set[str]:
-    """What a user may have meant: dotted settings and the choices of every group."""
-    choices = {file.stem for file in recipes_folder().glob("*/*.yaml")}
-    return choices | set(settings(compose(name)))
-
-
 def flat(tree: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """All dotted names in a config, and what stands there."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield f"{prefix}{key}", value
             yield from flat(value, f"{prefix}{key}.")
+
+
+def resolved(config: Any) -> Any:
+    """A config as plain dicts and lists; an interpolation that cannot be resolved yet, as of a catalog, stays as written."""
+    if not isinstance(config, DictConfig | ListConfig):
+        return config
+    written: Any = OmegaConf.to_container(config, resolve=False)
+    is_dict = isinstance(config, DictConfig)
+    made = dict(written) if is_dict else list(written)
+    for key in written if is_dict else range(len(written)):
+        with suppress(OmegaConfBaseException):  # also of what is missing: ??? stays
+            made[key] = resolved(config[key])
+    return made
 
 
 def explain(message: str, known: Iterable[str]) -> str:
@@ -114,44 +167,12 @@ def explain(message: str, known: Iterable[str]) -> str:
     return " ".join(kept) + hint
 
 
-def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = None) -> None:
-    """Composes the config and calls `main`; prints a UserError as one line and exits with code 2."""
-    words = sys.argv[1:] if argv is None else argv
-    warnings.formatwarning = format_warning
-    try:
-        if {"-h", "--help"} & set(words):
-            print(help_text(name))
-            return
-        main(compose_config(name, words))
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        raise SystemExit(INTERRUPTED) from None
-    except Exception as error:
-        if (mistake := mistake_in(error)) is None:
-            raise
-        sys.stderr.write(f"error: {mistake}\n")
-        raise SystemExit(MISTAKE) from None
-
-
 def format_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
     """One line; of other libraries also where it happened."""
     ours = Path(filename).is_relative_to(Path(__file__).parents[1])
     return f"warning: {message}\n" if ours else f"{Path(filename).name}:{lineno}: {category.__name__}: {message}\n"
-
-
-def mistake_in(error: BaseException) -> str | None:
-    """What to tell a user of an error, if it is theirs: also where another library has wrapped it in one of its own."""
-    if isinstance(error, UserError):
-        return " ".join(str(error).rpartition(FROM_A_WORKER)[-1].split("\n"))
-    if error.__cause__ and (cause := mistake_in(error.__cause__)):
-        return cause
-    if isinstance(error, OmegaConfBaseException):
-        return explain(str(error), ())
-    if isinstance(error, OSError) and error.errno in REFUSED:
-        return f"{error.filename or 'the disk'}: {error.strerror}; make room or choose another folder, and run it again"
-    return None
 
 
 def help_text(name: str) -> str:
@@ -162,4 +183,4 @@ def help_text(name: str) -> str:
     body = [line for line in text.splitlines() if line and not line.startswith("#")]
     choices = {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in sorted(folder.iterdir())}
     groups = [f"  {group}={'|'.join(names)}" for group, names in choices.items() if f" {group}:" in text]
-    return "\n".join([*head, "", *groups, "", *body])
+    return "\n".join([*head, "", f"{PRINT} shows all settings as composed, and does nothing else.", "", *groups, "", *body])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from omegaconf import DictConfig, ListConfig
 
 from jukebox_pl import audio
 from jukebox_pl.errors import UserError
+from jukebox_pl.sessions.commands import SampleCommand
 from jukebox_pl.sessions.models import Computing
-from jukebox_pl.sessions.orders import Overrides, SampleCommand
+from jukebox_pl.sessions.operations import Overrides
 from jukebox_pl.sessions.prompts import Prompt
-from jukebox_pl.types import Blend, SamplingParams, Section, SongRequest
+from jukebox_pl.types import Blend, SamplingParams, Section
 
-WRITTEN = {"genres": "genre"}  # where a setting has another name than the field of a request
+SETTINGS = {"genres": "genre"}  # where a setting has another name than the field of a request
 SECTION = {"at", "artist", "genre", "lyrics"}
 
 
@@ -34,71 +35,82 @@ def place_of(config: DictConfig) -> tuple[Path, str | None]:
     return out.parent, out.name
 
 
-def order_of(config: DictConfig, given: Collection[str], name: str | None) -> SampleCommand:
+def command_of(config: DictConfig, named: Collection[str], name: str | None) -> SampleCommand:
+    """What is asked; `named` are the settings on the command line, `name` the song's if one is given."""
+    prompt = None
+    if config.prompt is not None:
+        prompt = Prompt(Path(config.prompt), None if config.prompt_seconds is None else number(config, "prompt_seconds"))
+    rank, world = place_among_processes()
     return SampleCommand(
-        wish=wish_of(config, config if config.mode == "new" else given),
+        overrides_of(config, config if config.mode == "new" else named, prompt),
         node=None if config.node is None else str(config.node),
         name=name,
-        prompt=prompt_of(config),
-        candidates=whole(config, "candidates", least=1),
-        formats=[require_format(name) for name in listed(config.formats)],
+        next_free_name=name is None and "seed" not in named,
+        prompt=prompt,
+        candidates=integer(config, "candidates", least=1),
+        formats=[require_format(format) for format in listed(config.formats)],
         stream=config.stream,
-        **place_among_processes(),
+        rank=rank,
+        world=world,
     )
 
 
-def place_among_processes() -> dict[str, int]:
-    """What torchrun tells a process. Raises UserError when something else has told half of it."""
-    given = {name: os.environ.get(name.upper()) for name in ("rank", "world_size")}
+def overrides_of(config: DictConfig, named: Collection[str], prompt: Prompt | None) -> Overrides:
+    """What was said of the settings `named`; of a prompt its contents count, not its place."""
+
+    def said(fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {field: value for field, value in fields.items() if SETTINGS.get(field, field) in named}
+
+    moments = [name for name in ("at", "from", "to") if config[name] is not None]
+    arguments: dict[str, Any] = {name: number(config, name, 0.0 if name == "from" else 1e-3) for name in moments}
+    if prompt:
+        arguments |= {"prompt": prompt.fingerprint(), "prompt_seconds": prompt.seconds}
+    return Overrides(
+        said(request_fields(config)),
+        said(params_fields(config)),
+        said(computing_fields(config)),
+        arguments,
+        lowest=integer(config, "levels") if "levels" in named else None,
+        seed=integer(config, "seed") if "seed" in named else None,
+    )
+
+
+def request_fields(config: DictConfig) -> dict[str, Any]:
+    """Those of a `SongRequest`."""
+    return {
+        "artist": artist_of(config.artist),
+        "genres": genres_of(config.genre),
+        "lyrics": read_lyrics(str(config.lyrics or "")),
+        "seconds": number(config, "seconds"),
+        "total_seconds": None if config.total_seconds is None else number(config, "total_seconds"),
+        "offset_seconds": number(config, "offset_seconds", least=0.0),
+        "schedule": schedule_of(config.schedule),
+    }
+
+
+def params_fields(config: DictConfig) -> dict[str, Any]:
+    """Those of `SamplingParams`: one value for all levels, or a list with one a level, bottom first."""
+    values = {name: config[name] for name in SamplingParams.__dataclass_fields__}
+    return {name: tuple(value) if isinstance(value, ListConfig) else value for name, value in values.items()}
+
+
+def computing_fields(config: DictConfig) -> dict[str, Any]:
+    """Those of `Computing`."""
+    dtype = config.dtype or Computing.dtype
+    return {"dtype": dtype, "weights": config.weights, "lyrics_as_codes": bool(config.lyrics_as_codes)}
+
+
+def place_among_processes() -> tuple[int, int]:
+    """Rank and number of processes, from torchrun. Raises UserError when something else has given half of it."""
+    given = {name: os.environ.get(name) for name in ("RANK", "WORLD_SIZE")}
     try:
-        rank, world = int(given["rank"] or 0), int(given["world_size"] or 1)
+        rank, world = int(given["RANK"] or 0), int(given["WORLD_SIZE"] or 1)
     except ValueError:
         rank, world = -1, 0
     if not 0 <= rank < world:
-        raise UserError(
-            f"RANK={given['rank']} WORLD_SIZE={given['world_size']} in the environment: unset them, or use torchrun"
-        )
-    return {"rank": rank, "world": world}
-
-
-def wish_of(config: DictConfig, given: Collection[str]) -> Overrides:
-    """What was said of the settings `given`."""
-    request, params, computing = vars(request_of(config)), vars(params_of(config)), vars(computing_of(config))
-    return Overrides(
-        request={name: value for name, value in request.items() if WRITTEN.get(name, name) in given},
-        params={name: value for name, value in params.items() if name in given},
-        computing={name: value for name, value in computing.items() if name in given},
-        arguments=dict(arguments_of(config)),
-        lowest=whole(config, "levels") if "levels" in given else None,
-        seed=whole(config, "seed") if "seed" in given else None,
-    )
-
-
-def arguments_of(config: DictConfig) -> Iterator[tuple[str, Any]]:
-    """What only some modes are told."""
-    for name in ("at", "from", "to"):
-        if config[name] is not None:
-            yield name, number(config, name, least=0.0 if name == "from" else 1e-3)
-    if prompt := prompt_of(config):
-        yield from (("prompt", prompt.fingerprint()), ("prompt_seconds", prompt.seconds))
-
-
-def prompt_of(config: DictConfig) -> Prompt | None:
-    if config.prompt is None:
-        return None
-    return Prompt(Path(config.prompt), None if config.prompt_seconds is None else number(config, "prompt_seconds"))
-
-
-def request_of(config: DictConfig) -> SongRequest:
-    return SongRequest(
-        artist=artist_of(config.artist),
-        genres=genres_of(config.genre),
-        lyrics=read_lyrics(str(config.lyrics or "")),
-        seconds=number(config, "seconds"),
-        total_seconds=None if config.total_seconds is None else number(config, "total_seconds"),
-        offset_seconds=number(config, "offset_seconds", least=0.0),
-        schedule=tuple(section_of(record) for record in read_schedule(config.schedule)),
-    )
+        said = " ".join(f"{name}={value}" for name, value in given.items())
+        raise UserError(f"{said} in the environment: unset them, or use torchrun")
+    return rank, world
 
 
 def artist_of(value: Any) -> str | Blend:
@@ -113,7 +125,7 @@ def blend_of(value: Mapping[Any, Any]) -> Blend:
     return {str(name): weight for name, weight in value.items()}
 
 
-def read_schedule(value: Any) -> list[Any]:
+def schedule_of(value: Any) -> tuple[Section, ...]:
     """The sections listed, or those in the YAML file of that name."""
     if isinstance(value, str):
         try:
@@ -122,29 +134,15 @@ def read_schedule(value: Any) -> list[Any]:
             raise UserError(f"schedule={value} cannot be read: {error}") from None
     if not isinstance(value, list | ListConfig):
         raise UserError(f"schedule: expected a list of sections such as [{{at: 10, artist: NAME}}], found {value!r}")
-    return list(value)
-
-
-def section_of(record: Any) -> Section:
-    if not isinstance(record, Mapping) or not {"at"} <= record.keys() <= SECTION:
-        raise UserError(f"schedule: a section has at, and any of artist, genre and lyrics; found {record}")
-    return Section(
-        number(record, "at"),
-        artist=artist_of(record["artist"]) if "artist" in record else None,
-        genres=genres_of(record["genre"]) if "genre" in record else None,
-        lyrics=read_lyrics(str(record["lyrics"])) if "lyrics" in record else None,
-    )
-
-
-def params_of(config: DictConfig) -> SamplingParams:
-    """One value for all levels, or a list with one a level, bottom first."""
-    names = SamplingParams.__dataclass_fields__
-    values = {name: tuple(config[name]) if isinstance(config[name], ListConfig) else config[name] for name in names}
-    return SamplingParams(**values)
-
-
-def computing_of(config: DictConfig) -> Computing:
-    return Computing(config.dtype or Computing.dtype, config.weights, bool(config.lyrics_as_codes))
+    sections = []
+    for record in value:
+        if not isinstance(record, Mapping) or not {"at"} <= record.keys() <= SECTION:
+            raise UserError(f"schedule: a section has at, and any of artist, genre and lyrics; found {record}")
+        artist = artist_of(record["artist"]) if "artist" in record else None
+        genres = genres_of(record["genre"]) if "genre" in record else None
+        lyrics = read_lyrics(str(record["lyrics"])) if "lyrics" in record else None
+        sections.append(Section(number(record, "at"), artist, genres, lyrics))
+    return tuple(sections)
 
 
 def number(config: Mapping[Any, Any], name: str, least: float = 1e-3) -> float:
@@ -154,7 +152,7 @@ def number(config: Mapping[Any, Any], name: str, least: float = 1e-3) -> float:
     return float(value)
 
 
-def whole(config: DictConfig, name: str, least: int = 0) -> int:
+def integer(config: DictConfig, name: str, least: int = 0) -> int:
     value = config[name]
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UserError(f"{name}={value}: expected a whole number of at least {least}")
@@ -173,7 +171,7 @@ def read_lyrics(text_or_path: str) -> str:
     try:
         if Path(text_or_path).is_file():
             return Path(text_or_path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # a whole song is too long for a name, or has a null character
         if text_or_path.endswith(".txt"):
             raise UserError(f"cannot read the lyrics in {text_or_path}: {error}") from None
     if text_or_path.endswith(".txt"):

@@ -15,7 +15,7 @@ from jukebox_pl.evaluation.codec import report_levels
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.earlier_runs import renamed
 from jukebox_pl.pipeline.stage_folder import StageFolder, StageResult
-from jukebox_pl.sessions.song_files import sing, write_song
+from jukebox_pl.sessions.jobs import sample_song, write_song
 from jukebox_pl.types import SamplingParams, SongRequest
 
 SECONDS_TO_COMPARE = 6
@@ -40,8 +40,9 @@ class SongStage:
     def run(self, folder: Path) -> StageResult:
         run_dir = folder.parent
         bundle = checkpoints.load_bundle(run_dir)
-        song = sing(bundle, self.request, self.params, self.seed)
-        page = write_song(folder, song, bundle, self.formats, describe_run(run_dir, self.path, bundle.vqvae))
+        song = sample_song(bundle, self.request, self.params, self.seed)
+        vqvae = bundle.vqvae
+        page = write_song(folder, song, vqvae.hops, self.formats, **describe_run(run_dir, self.path, vqvae))
         return StageResult(str(song.codes[0].sum().item()), {"page": str(page)})
 
 

@@ -1,4 +1,4 @@
-"""Sounds, codes and losses as PNG bytes, on a clear ground and in a grey that reads on white and on black."""
+"""Audio, codes and losses as PNG bytes, on a clear ground and in a grey that reads on white and on black."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-Curve = Sequence[tuple[float, float | None, float | None]]
+Curve = Sequence[tuple[float, float | None, float | None]]  # (step, train loss, val loss)
 
 INK = "#808080"
 DOTS_PER_INCH = 100
-WIDTH = 9.0
-FRAMES = 280
+WIDTH = 9.0  # inches
+FRAMES = 280  # columns of a spectrogram at most: about three pixels each, and a PNG that stays small
 BANDS = 64
 FLOOR_DECIBELS = -70.0
 HEATMAP: dict[str, Any] = {
-    "cmap": colormaps["magma"].resampled(32),
+    "cmap": colormaps["magma"].resampled(32),  # fewer colours compress better
     "vmin": FLOOR_DECIBELS,
     "vmax": 0,
     "origin": "lower",
@@ -37,40 +37,48 @@ def spectrogram(audio: np.ndarray, sample_rate: int, title: str = "") -> bytes:
     return compare_spectrograms({title: audio}, sample_rate, height=3.0)
 
 
-def compare_spectrograms(sounds: Mapping[str, np.ndarray], sample_rate: int, height: float = 1.9) -> bytes:
-    """A spectrogram of each sound [T] under its name, one below the other (`height` inches each) on one scale of time."""
-    figure, panels = stacked_panels(len(sounds), height)
-    seconds = max(len(audio) for audio in sounds.values()) / sample_rate
-    for axes, (name, audio) in zip(panels, sounds.items(), strict=True):
-        draw_spectrogram(axes, np.asarray(audio, dtype=np.float32), sample_rate)
+def compare_spectrograms(recordings: Mapping[str, np.ndarray], sample_rate: int, height: float = 1.9) -> bytes:
+    """A spectrogram of each audio [T] under its name, one below the other (`height` inches each) on one scale of time."""
+    figure, panels = stacked_panels(len(recordings), height)
+    longest = max(len(audio) for audio in recordings.values()) / sample_rate
+    centres = librosa.mel_frequencies(BANDS, fmax=sample_rate / 2)
+    ticks = [hertz for hertz in FREQUENCY_TICKS if hertz < sample_rate / 2]
+    for axes, (name, audio) in zip(panels, recordings.items(), strict=True):
+        decibels = mel_decibels(np.asarray(audio, dtype=np.float32), sample_rate)
+        axes.imshow(decibels, extent=(0, len(audio) / sample_rate, 0, BANDS), **HEATMAP)
+        # Bands are drawn equally high: a frequency stands where its band does, half a band above the band's edge.
+        axes.set_yticks(np.interp(ticks, centres, np.arange(BANDS) + 0.5), [FREQUENCY_TICKS[hertz] for hertz in ticks])
         dress(axes, name, ylabel="Hz")
-        axes.set_xlim(0, seconds)
+        axes.set_xlim(0, longest)
     panels[-1].set_xlabel("seconds", color=INK)
     return to_png(figure)
 
 
-def codes_picture(codes: Mapping[int, np.ndarray], samples_per_code: Mapping[int, int], sample_rate: int) -> bytes:
+def codes_image(codes: Mapping[int, np.ndarray], hops: Sequence[int], sample_rate: int) -> bytes:
     """A strip for the codes [T] of each level, the top one first: a colour for every code, time along it."""
     figure, panels = stacked_panels(len(codes), height=1.0)
     for axes, level in zip(panels, sorted(codes, reverse=True), strict=True):
-        strip, samples = np.asarray(codes[level]), samples_per_code[level]
-        seconds = len(strip) * samples / sample_rate
+        strip, hop = np.asarray(codes[level]), hops[level]
+        seconds = len(strip) * hop / sample_rate
         axes.imshow(strip[None], aspect="auto", cmap="turbo", interpolation="nearest", extent=(0, seconds, 0, 1))
         used = len(np.unique(strip))
-        dress(axes, f"level {level}: {len(strip)} codes of {samples} samples, {used} different ones")
+        dress(axes, f"level {level}: {len(strip)} codes of {hop} samples, {used} different ones")
         axes.set_yticks([])
     panels[-1].set_xlabel("seconds", color=INK)
     return to_png(figure)
 
 
 def loss_curves(curves: Mapping[str, Curve]) -> bytes:
-    """The loss of each stage over its steps (step, train, held out); a None is a loss not measured at that step."""
+    """The loss of each stage over its steps (step, train, val); a None is a loss not measured at that step."""
     columns = min(len(curves), CURVES_PER_ROW)
     rows = -(-len(curves) // CURVES_PER_ROW)
     figure = new_figure(2.6 * rows)
     for place, (stage, points) in enumerate(curves.items(), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        draw_losses(axes, points)
+        steps, train, val = np.array(points, dtype=float).reshape(-1, 3).T  # None becomes NaN
+        for losses, label, colour, mark in ((train, "train", "#5b9bd5", ""), (val, "held out", "#e8843c", ".")):
+            known = np.isfinite(losses)
+            axes.plot(steps[known], losses[known], color=colour, marker=mark, label=label)
         dress(axes, stage)
         axes.set_xlabel("step", color=INK)
     figure.axes[0].legend(frameon=False, labelcolor=INK, fontsize=8)
@@ -81,22 +89,9 @@ def mel_decibels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """[BANDS, at most FRAMES] of audio [T], equal spans of time, each at its loudest."""
     power = librosa.feature.melspectrogram(y=audio, sr=sample_rate, n_fft=1024, hop_length=256, n_mels=BANDS)
     frames = power.shape[1]
+    # The loudest and not the mean: a click in a long song has to be seen.
     starts = np.linspace(0, frames, min(frames, FRAMES), endpoint=False).astype(int)
     return librosa.power_to_db(np.maximum.reduceat(power, starts, axis=1), ref=np.max, top_db=-FLOOR_DECIBELS)
-
-
-def draw_spectrogram(axes: Axes, audio: np.ndarray, sample_rate: int) -> None:
-    axes.imshow(mel_decibels(audio, sample_rate), extent=(0, len(audio) / sample_rate, 0, BANDS), **HEATMAP)
-    centres = librosa.mel_frequencies(BANDS, fmax=sample_rate / 2)
-    ticks = [hertz for hertz in FREQUENCY_TICKS if hertz < sample_rate / 2]
-    axes.set_yticks(np.interp(ticks, centres, np.arange(BANDS) + 0.5), [FREQUENCY_TICKS[hertz] for hertz in ticks])
-
-
-def draw_losses(axes: Axes, points: Curve) -> None:
-    steps, train, held_out = np.array(points, dtype=float).reshape(-1, 3).T
-    for losses, label, colour, mark in ((train, "train", "#5b9bd5", ""), (held_out, "held out", "#e8843c", ".")):
-        known = np.isfinite(losses)
-        axes.plot(steps[known], losses[known], color=colour, marker=mark, label=label)
 
 
 def new_figure(height: float) -> Figure:
@@ -110,7 +105,7 @@ def stacked_panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def dress(axes: Axes, title: str, ylabel: str = "") -> None:
-    """The look shared by every picture."""
+    """The look shared by every image."""
     # matplotlib reads $...$ as mathematics, a song's name is plain text
     axes.set_title(title.replace("$", r"\$"), color=INK, fontsize=10, loc="left")
     axes.set_ylabel(ylabel, color=INK)

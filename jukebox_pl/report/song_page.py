@@ -5,51 +5,58 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from torch import Tensor
 
 from jukebox_pl import audio
-from jukebox_pl.report import plots
 from jukebox_pl.types import SampledSong
 from jukebox_pl.utils.files import write_atomic
 
+if TYPE_CHECKING:
+    from jukebox_pl.report.plots import Curve
+
 PAGE = "index.html"
 
-Row = Mapping[str, Any]
-Sound = tuple[np.ndarray, int]
+TableRow = Mapping[str, Any]
+Recording = tuple[np.ndarray, int]  # audio [C, T], sample rate
 
 
 def write_song_page(
     folder: str | Path,
     song: SampledSong,
-    hops: Mapping[int, int],
-    curves: Mapping[str, plots.Curve] | None = None,
-    references: Mapping[str, Sound] | None = None,
-    summary: Sequence[Row] | None = None,
+    hops: Sequence[int],
+    curves: Mapping[str, Curve] | None = None,
+    references: Mapping[str, Recording] | None = None,
+    summary: Sequence[TableRow] | None = None,
     command: str = "",
 ) -> Path:
     """Writes `index.html` in `folder`, whole or not at all, and returns its path.
 
-    `hops`: samples per code of each level. `curves`: (step, train, held out) losses by stage. `references`: name to
-    (audio [C, T], sample rate), the original and its reconstructions. `summary`: rows of one table, all with the keys of
-    the first one. `command`: what makes another song.
+    `hops`: samples per code of each level. `curves`: (step, train, val) losses by stage. `references`: the original and
+    its reconstructions by name. `summary`: rows of one table, all with the keys of the first one. `command`: what makes
+    another song.
     """
+    from jukebox_pl.report import plots  # imports matplotlib: commands that draw nothing answer at once without it
+
+    rate, sound = song.sample_rate, song.audio.detach().cpu().float().numpy()
+    codes = {level: tensor.cpu().numpy() for level, tensor in song.codes.items()}
+    compared = {name: mono(audio.resample(heard, its_rate, rate)) for name, (heard, its_rate) in (references or {}).items()}
+    lines = [line.strip() for line in song.request.lyrics.splitlines() if line.strip()]
     page = (
         environment()
         .get_template("song.html")
         .render(
             song=song,
-            heading=heading(song),
+            heading=lines[0] if lines else "A song without words",  # as songs are often called by their first line
             request=request_table(song),
-            player=audio_uri(samples(song.audio), song.sample_rate),
-            spectrogram=png_uri(plots.spectrogram(mono(samples(song.audio)), song.sample_rate)),
-            codes=png_uri(codes_of(song, hops)) if song.codes else "",
+            player=audio_uri(sound, rate),
+            spectrogram=png_uri(plots.spectrogram(mono(sound), rate)),
+            codes=png_uri(plots.codes_image(codes, hops, rate)) if codes else "",
             curves=png_uri(plots.loss_curves(curves)) if curves else "",
-            references={name: audio_uri(*sound) for name, sound in (references or {}).items()},
-            comparison=png_uri(compare(references, song.sample_rate)) if references else "",
+            references={name: audio_uri(*recording) for name, recording in (references or {}).items()},
+            comparison=png_uri(plots.compare_spectrograms(compared, rate)) if compared else "",
             summary=summary or [],
             command=command,
         )
@@ -59,7 +66,25 @@ def write_song_page(
     return path
 
 
+def request_table(song: SampledSong) -> dict[str, Any]:
+    """Everything that is needed to make the song again, but its lyrics."""
+    request, params = song.request, song.params
+    return {
+        "artist": request.artist,
+        "genres": request.genres,
+        **{f"from {plain(section.start_seconds)} s": [section.artist, section.genres] for section in request.schedule},
+        "length": f"{song.audio.shape[-1] / song.sample_rate:.2f} s at {song.sample_rate} Hz",
+        "starts at": f"{plain(request.offset_seconds)} s of {plain(request.total_seconds or request.seconds)} s",
+        "temperature": params.temperature,
+        "top k": params.top_k,
+        "top p": params.top_p,
+        "hop fraction": params.hop_fraction,
+        "seed": song.seed,
+    }
+
+
 def environment() -> Environment:
+    """Where the templates of all pages are rendered: what is undefined is an error, what is shown is escaped."""
     made = Environment(
         loader=PackageLoader("jukebox_pl.report"),
         autoescape=True,
@@ -82,45 +107,9 @@ def plain(value: Any) -> str:
     return "–" if value in (None, "") else str(value)
 
 
-def heading(song: SampledSong) -> str:
-    """The first line of the lyrics, as songs are often called by it."""
-    return next((line.strip() for line in song.request.lyrics.splitlines() if line.strip()), "A song without words")
-
-
-def request_table(song: SampledSong) -> dict[str, Any]:
-    """Everything that is needed to make the song again, but its lyrics."""
-    request, params = song.request, song.params
-    return {
-        "artist": request.artist,
-        "genres": request.genres,
-        **{f"from {plain(part.start_seconds)} s": [part.artist, part.genres] for part in request.schedule},
-        "length": f"{song.audio.shape[-1] / song.sample_rate:.2f} s at {song.sample_rate} Hz",
-        "starts at": f"{plain(request.offset_seconds)} s of {plain(request.total_seconds or request.seconds)} s",
-        "temperature": params.temperature,
-        "top k": params.top_k,
-        "top p": params.top_p,
-        "hop fraction": params.hop_fraction,
-        "seed": song.seed,
-    }
-
-
-def samples(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().float().numpy()
-
-
 def mono(sound: np.ndarray) -> np.ndarray:
     """[C, T] to [T]."""
     return audio.to_channels(sound, 1)[0]
-
-
-def codes_of(song: SampledSong, hops: Mapping[int, int]) -> bytes:
-    codes = {level: tensor.cpu().numpy() for level, tensor in song.codes.items()}
-    return plots.codes_picture(codes, hops, song.sample_rate)
-
-
-def compare(references: Mapping[str, Sound], sample_rate: int) -> bytes:
-    sounds = {name: mono(audio.resample(sound, rate, sample_rate)) for name, (sound, rate) in references.items()}
-    return plots.compare_spectrograms(sounds, sample_rate)
 
 
 def audio_uri(sound: np.ndarray, sample_rate: int) -> str:
@@ -128,8 +117,8 @@ def audio_uri(sound: np.ndarray, sample_rate: int) -> str:
     return data_uri(audio.encode(sound, sample_rate, "flac"), "audio/flac")
 
 
-def png_uri(picture: bytes) -> str:
-    return data_uri(picture, "image/png")
+def png_uri(image: bytes) -> str:
+    return data_uri(image, "image/png")
 
 
 def data_uri(data: bytes, kind: str) -> str:

@@ -2,76 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
 from jukebox_pl.catalog import doctor
 from jukebox_pl.catalog.prepare import Progress
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, SPLITS, Catalog
+from jukebox_pl.utils.progress import terminal_meter
 
-SECONDS_BETWEEN_LINES = 5.0
 REASONS_SHOWN = 20
 
 
 @contextmanager
 def showing_progress(console: Console) -> Iterator[Callable[[Progress], None]]:
-    """Bars on a terminal, elsewhere a plain line every few seconds."""
-    if not console.is_terminal:
-        yield PlainProgress(console)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[path]}"),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        yield BarProgress(bar)
+    """Bars on a terminal, with the latest song; elsewhere a plain line every few seconds."""
+    with terminal_meter("songs", console) as meter:
 
+        def show(now: Progress) -> None:
+            meter.update(f"songs {now.step}", now.done, now.total, escape(now.path) if console.is_terminal else "")
 
-class BarProgress:
-    """A bar a step."""
-
-    def __init__(self, bar: Bar):
-        self.bar = bar
-        self.tasks: dict[str, TaskID] = {}
-
-    def __call__(self, now: Progress) -> None:
-        if now.step not in self.tasks:
-            self.tasks[now.step] = self.bar.add_task(f"songs {now.step}", total=now.total, path="")
-        self.bar.update(self.tasks[now.step], completed=now.done, path=escape(now.path))
-
-
-class PlainProgress:
-    """Prints how far a step is, at most every few seconds."""
-
-    def __init__(self, console: Console):
-        self.console = console
-        self.begun: dict[str, tuple[float, int]] = {}
-        self.printed = time.monotonic()
-
-    def __call__(self, now: Progress) -> None:
-        clock = time.monotonic()
-        started, already = self.begun.setdefault(now.step, (clock, now.done))
-        if clock - self.printed < SECONDS_BETWEEN_LINES or now.done == already:
-            return
-        self.printed = clock
-        left = (clock - started) / (now.done - already) * (now.total - now.done)
-        self.console.print(f"{now.done} of {now.total} songs {now.step}, about {clock_time(left)} left")
-
-
-def clock_time(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
+        yield show
 
 
 def print_tables(console: Console, tables: Iterable[doctor.Table]) -> None:
@@ -85,14 +39,10 @@ def print_tables(console: Console, tables: Iterable[doctor.Table]) -> None:
 
 
 def print_catalog(console: Console, catalog: Catalog) -> None:
-    console.print(summary(catalog))
-    for line in remarks(catalog):
-        console.out(line)
-
-
-def summary(catalog: Catalog) -> Table:
+    """What is in a catalog, and why songs were skipped or warned of: the first of each, the rest are in `catalog.json`."""
     songs = [song for split in SPLITS for song in catalog.songs(split)]
-    length = clock_time(sum(song["samples"] for song in songs) / catalog.sample_rate)
+    minutes, seconds = divmod(round(sum(song["samples"] for song in songs) / catalog.sample_rate), 60)
+    length = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"  # in hours, however many: catalogs are compared by them
     rows = {
         "songs": f"{len(songs)}, {length} in {sum(len(catalog.shards(split)) for split in SPLITS)} shards",
         "sound": f"{catalog.sample_rate} Hz, {'mono' if catalog.channels == 1 else 'stereo'}",
@@ -107,21 +57,15 @@ def summary(catalog: Catalog) -> Table:
     table = Table(title=escape(str(catalog.folder)), show_header=False)
     for name, value in rows.items():
         table.add_row(name, escape(value))
-    return table
+    console.print(table)
+    skipped = [f"skipped {skip['path']}: {skip['reason']}" for skip in catalog.skipped]
+    warnings = [f"warning {song['path']}: {warning}" for song in songs for warning in song["warnings"]]
+    for lines in (skipped, warnings):
+        for line in lines[:REASONS_SHOWN]:
+            console.out(line)
+        if (more := len(lines) - REASONS_SHOWN) > 0:
+            console.out(f"and {more} more, see {catalog.folder / CATALOG_FILE}")
 
 
 def share(part: int, whole: int) -> str:
     return f"{part} ({part / whole:.0%})"
-
-
-def remarks(catalog: Catalog) -> list[str]:
-    """One line per skipped song and per warning, the first of each; the rest are in `catalog.json`."""
-    songs = (song for split in SPLITS for song in catalog.songs(split))
-    warnings = [f"warning {song['path']}: {warning}" for song in songs for warning in song["warnings"]]
-    skipped = [f"skipped {skip['path']}: {skip['reason']}" for skip in catalog.skipped]
-    return [line for lines in (skipped, warnings) for line in first(lines, catalog)]
-
-
-def first(lines: list[str], catalog: Catalog) -> list[str]:
-    more = len(lines) - REASONS_SHOWN
-    return lines[:REASONS_SHOWN] + ([f"and {more} more, see {catalog.folder / CATALOG_FILE}"] if more > 0 else [])

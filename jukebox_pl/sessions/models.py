@@ -88,11 +88,11 @@ class LoadedModels(NamedTuple):
 
 
 class ModelPool:
-    """The models of a run on a device. The ones asked for last stay, `together` all of them or one prior at a time."""
+    """The models of a run on a device. The ones loaded last stay, `together` all of them or one prior at a time."""
 
     def __init__(self, run_dir: str | Path | None, device: str = "cpu", compile: bool = False, together: bool = False):
         self._run_dir, self.device, self.compile, self.together = run_dir, device, compile, together
-        self._ready: dict[Computing, LoadedModels] = {}
+        self._loaded: dict[Computing, LoadedModels] = {}
 
     @property
     def run_dir(self) -> Path:
@@ -105,20 +105,16 @@ class ModelPool:
     def models(self) -> Models:
         return Models.of(self.run_dir)
 
-    def ready(self, computing: Computing, rows: int = 1) -> LoadedModels:
+    def load(self, computing: Computing, rows: int = 1) -> LoadedModels:
         """Raises UserError, in seconds, where there is too little memory to load them and sample `rows` windows at once."""
-        if computing not in self._ready:
-            self._ready.clear()  # before others take its room
-            self._ready[computing] = self._load(computing, rows)
-        return self._ready[computing]
-
-    def _load(self, computing: Computing, rows: int) -> LoadedModels:
-        narrow = WEIGHTS[computing.weights]
-        dtype, narrow_bytes = DTYPES[computing.dtype], narrow.itemsize if narrow else 0
-        plan = memory.estimate_memory(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes)
-        memory.require_room(plan, self.device, self.together)
-        as_codes = computing.lyrics_as_codes
-        bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=self.together)
-        engine = Engine(self.compile, computing.weights)
-        networks = bundle.vqvae, bundle.priors, bundle.labellers
-        return LoadedModels(bundle, Sampler(*networks, bundle.sample_rate, self.device, engine, keep=self.together))
+        if computing not in self._loaded:
+            self._loaded.clear()  # before others take its room
+            narrow, dtype, as_codes = WEIGHTS[computing.weights], DTYPES[computing.dtype], computing.lyrics_as_codes
+            narrow_bytes = narrow.itemsize if narrow else 0
+            plan = memory.estimate_memory(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes)
+            memory.require_room(plan, self.device, self.together)
+            bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=self.together)
+            engine, networks = Engine(self.compile, computing.weights), (bundle.vqvae, bundle.priors, bundle.labellers)
+            sampler = Sampler(*networks, bundle.sample_rate, self.device, engine, keep=self.together)
+            self._loaded[computing] = LoadedModels(bundle, sampler)
+        return self._loaded[computing]

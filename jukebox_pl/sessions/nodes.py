@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
+
+import numpy as np
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.levels import MISSING
@@ -35,7 +40,7 @@ MALFORMED = (OSError, AttributeError, LookupError, TypeError, ValueError, Overfl
 
 @dataclass(frozen=True)
 class Node:
-    """What was asked for: `operation` with its `arguments` on the `parent`, from the top level down to the `lowest`.
+    """A song as it is asked for: `operation` with its `arguments` on the `parent`, from the top level down to the `lowest`.
 
     `hashes` names the codes of each level when the song is finished.
     """
@@ -74,10 +79,10 @@ class Node:
         """Its folder, unless the user names one: the same whenever the same is asked."""
         if self.parent is None:
             return f"seed_{self.seed}"
-        asked = json.dumps(self.asked(), sort_keys=True)
-        return f"{self.operation}_{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+        config = json.dumps(self.config(), sort_keys=True)
+        return f"{self.operation}_{hashlib.sha256(config.encode()).hexdigest()[:8]}"
 
-    def asked(self) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
         """All that decides the codes, as JSON."""
         record = vars(self) | {
             "request": self.request.to_json(),
@@ -89,7 +94,7 @@ class Node:
         return record
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, **self.asked(), "hashes": {str(level): name for level, name in self.hashes.items()}}
+        return {"schema": SCHEMA, **self.config(), "hashes": {str(level): name for level, name in self.hashes.items()}}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Node:
@@ -97,20 +102,31 @@ class Node:
         fields = dict(record)
         if (schema := fields.pop("schema")) != SCHEMA:
             raise ValueError(f"schema {schema} found, {SCHEMA} expected")
-        fields["request"] = SongRequest.from_json(fields["request"])
+        fields["request"] = request = SongRequest.from_json(fields["request"])
         fields["params"] = SamplingParams.from_json(fields["params"])
         fields["models"] = Models.from_json(fields["models"])
         fields["computing"] = Computing(**fields["computing"])
         fields["hashes"] = {int(level): str(name) for level, name in fields["hashes"].items()}
         node = cls(**fields)
-        require_types(node)
+        # JSON may hold a number in the place of a text, which a dataclass takes without a word.
+        texts: list[object] = [node.operation, node.parent or ""]
+        parts: list[SongRequest | Section] = [request, *request.schedule]
+        for part in parts:
+            artists = part.artist if isinstance(part.artist, Mapping) else [part.artist or ""]
+            texts += [*artists, *(part.genres or ()), part.lyrics or ""]
+        numbers = [request.seconds, request.offset_seconds, request.total_seconds or 0.0]
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(n, int | float) for n in numbers):
+            raise TypeError(f"expected texts and numbers, found {texts} and {numbers}")
         if not node.levels or min(node.lowest, node.seed, node.top_codes - 1) < 0:
-            raise ValueError(f"seed={node.seed}, seconds={node.request.seconds}, lowest={node.lowest}")
+            raise ValueError(f"seed={node.seed}, seconds={request.seconds}, lowest={node.lowest}")
         return node
 
 
 class Session:
-    """Reads and writes the nodes of one folder. Everything raises UserError naming the node that is at fault."""
+    """Reads and writes the nodes of one folder. Everything raises UserError naming the node that is at fault.
+
+    A node that has been read is given back to the methods that need it: `node.json` is read once a command.
+    """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
@@ -140,58 +156,72 @@ class Session:
         except MALFORMED as error:
             raise self.corrupt(name, f"{NODE}: {type(error).__name__} {error}") from None
 
-    def require_same(self, name: str, asked: Node) -> None:
-        """Raises UserError with what differs when the node is there for something else."""
+    def stored(self, name: str, node: Node) -> Node:
+        """`node` as it is on disk, with its hashes once it is finished; itself where nothing of that name is there.
+
+        Raises UserError with what differs when the name is that of another song.
+        """
         if name not in self:
-            return
-        if changes := list(differences(self.node(name).asked(), asked.asked())):
+            return node
+        there = self.node(name)
+        if changes := list(differences(there.config(), node.config())):
             shown = "; ".join(printable(change, 100) for change in changes[:8])
             raise UserError(
                 f"{self.place(name)} holds another song ({shown}): give another seed or out=FOLDER, or delete it"
             )
+        return there
 
-    def begin(self, name: str, asked: Node, prompt: Codes) -> None:
-        """Notes what is asked of a node, and the codes that it is to go on from."""
+    def locate(self, node: Node) -> tuple[str, Node]:
+        """The same song, begun or finished, where it is there; else `node` and the next free name: seed_3, seed_3_2, ..."""
+        taken = [name for name in self.names() if re.fullmatch(rf"{re.escape(node.name)}(_\d+)?", name)]
+        for name in taken:
+            with suppress(UserError):  # another song, or one that cannot be read
+                return name, self.stored(name, node)
+        names = itertools.chain([node.name], (f"{node.name}_{number}" for number in itertools.count(2)))
+        return next(name for name in names if name not in taken), node
+
+    def begin(self, name: str, node: Node, prompt: Codes) -> None:
+        """Writes a node, and the codes that it is to go on from."""
         if prompt:
             write_atomic(self.place(name) / PROMPT, codes_file.to_npz(prompt))
-        write_json(self.place(name) / NODE, asked.to_json())
+        write_json(self.place(name) / NODE, node.to_json())
 
-    def codes(self, name: str) -> Codes:
+    def codes(self, name: str, node: Node | None = None) -> Codes:
         """The codes [T] of every level as far as there are any, checked against the node."""
-        node = self.node(name)
+        node = node or self.node(name)
         codes = self._read(name, CODES, node)
         if node.finished and {level: codes_file.fingerprint(array) for level, array in codes.items()} != node.hashes:
             raise self.corrupt(name, f"{CODES} holds other codes than were sampled")
         return codes
 
-    def prompt(self, name: str) -> Codes:
-        """The codes that a node was given to go on from."""
-        return self._read(name, PROMPT, self.node(name))
-
-    def finished_codes(self, name: str) -> Codes:
+    def finished_codes(self, name: str, node: Node) -> Codes:
         """Raises UserError when the song is still to be finished."""
-        if not self.node(name).finished:
+        if not node.finished:
             raise UserError(f"{self.place(name)} is not finished: give its command again, then go on from it")
-        return self.codes(name)
+        return self.codes(name, node)
 
-    def save(self, name: str, codes: Codes) -> None:
+    def prompt(self, name: str, node: Node | None = None) -> Codes:
+        """The codes that a node was given to go on from."""
+        return self._read(name, PROMPT, node or self.node(name))
+
+    def save(self, name: str, codes: Mapping[int, Any]) -> None:
         write_atomic(self.place(name) / CODES, codes_file.to_npz(codes))
 
-    def finish(self, name: str) -> None:
-        """The last word on a node: its codes are all there, and so is what was made of them."""
-        hashes = {level: codes_file.fingerprint(array) for level, array in self.codes(name).items()}
+    def finish(self, name: str, node: Node, codes: Mapping[int, Any]) -> None:
+        """The last word on a node: its codes [T] are all there, and so is what was made of them."""
+        hashes = {level: codes_file.fingerprint(np.asarray(array)) for level, array in codes.items()}
         for torn in self.place(name).glob(".*.part"):  # by a process that was killed while it wrote
             torn.unlink(missing_ok=True)
-        write_json(self.place(name) / NODE, replace(self.node(name), hashes=hashes).to_json())
+        write_json(self.place(name) / NODE, replace(node, hashes=hashes).to_json())
 
-    def chain(self, name: str) -> list[str]:
+    def chain(self, name: str) -> dict[str, Node]:
         """The node and all it comes from, the oldest first."""
-        names = [name]
-        while (parent := self.node(names[-1]).parent) is not None:
-            if parent in names:
-                raise self.corrupt(name, f"its parents go in a circle: {' < '.join([*names, parent])}")
-            names.append(parent)
-        return names[::-1]
+        nodes = {name: self.node(name)}
+        while (parent := next(reversed(nodes.values())).parent) is not None:
+            if parent in nodes:
+                raise self.corrupt(name, f"its parents go in a circle: {' < '.join([*nodes, parent])}")
+            nodes[parent] = self.node(parent)
+        return dict(reversed(nodes.items()))
 
     def pick(self, name: str) -> None:
         self.node(name)
@@ -207,13 +237,17 @@ class Session:
         return UserError(f"{self.folder / name} is corrupt ({printable(reason)}): delete it; the other nodes are usable")
 
     def _read(self, name: str, file: str, node: Node) -> Codes:
-        """The codes of a file, none where there is none."""
-        path = self.place(name) / file
+        """The codes [T] of a file, none where there is none: no more than the node has, in range, of its levels."""
+        path, bins = self.place(name) / file, node.models.bins
         if not path.exists():
             return {}
         try:
             codes = codes_file.from_npz(path.read_bytes())
-            require_fit(codes, node)
+            for level, array in codes.items():
+                if len(array) > (most := node.lengths.get(level, 0)):
+                    raise ValueError(f"{len(array)} codes at level {level}, expected at most {most or 'none'}")
+                if wrong := [code for code in (array.min(initial=0), array.max(initial=0)) if not MISSING <= code < bins]:
+                    raise ValueError(f"code {wrong[0]} at level {level}, expected below {bins}")
         except (OSError, ValueError) as error:
             raise self.corrupt(name, f"{file}: {error}") from None
         return codes
@@ -223,27 +257,3 @@ def printable(text: str, width: int = 300) -> str:
     """One line of a text from a file, without what could move a terminal's cursor."""
     line = shorten(text, width, placeholder="...")
     return "".join(character if character.isprintable() else "?" for character in line)
-
-
-def require_types(node: Node) -> None:
-    """Raises TypeError for what a JSON file may hold in the place of a text or a number."""
-    parts: list[SongRequest | Section] = [node.request, *node.request.schedule]
-    texts = [node.operation, node.parent or "", *(text for part in parts for text in texts_of(part))]
-    numbers = [node.request.seconds, node.request.offset_seconds, node.request.total_seconds or 0.0]
-    if not all(isinstance(text, str) for text in texts) or not all(isinstance(number, int | float) for number in numbers):
-        raise TypeError(f"expected texts and numbers, found {texts} and {numbers}")
-
-
-def texts_of(part: SongRequest | Section) -> list[object]:
-    artists = part.artist if isinstance(part.artist, Mapping) else [part.artist or ""]
-    return [*artists, *(part.genres or ()), part.lyrics or ""]
-
-
-def require_fit(codes: Codes, node: Node) -> None:
-    """Raises ValueError when codes [T] are too many, out of range, or of levels that a node does not have."""
-    bins = node.models.bins
-    for level, array in codes.items():
-        if len(array) > node.lengths.get(level, 0):
-            raise ValueError(f"{len(array)} codes at level {level}, expected at most {node.lengths.get(level, 'none')}")
-        if wrong := [code for code in (array.min(initial=0), array.max(initial=0)) if not MISSING <= code < bins]:
-            raise ValueError(f"code {wrong[0]} at level {level}, expected below {bins}")

@@ -35,33 +35,39 @@ class Prompt(NamedTuple):
             raise UserError(f"prompt={self.path} cannot be read: {error.strerror}") from None
 
     def codes(self, models: Models, sampler: Sampler) -> Codes:
-        """Of a recording every level, of codes.npz those that it holds; all of one length in seconds."""
+        """Of a recording every level, of codes.npz those that it holds; all of one length in seconds.
+
+        Raises UserError for what the models cannot go on from.
+        """
         if self.path.suffix.lower() == ".npz":
             return self._stored(models)
-        encoded = sampler.encode(torch.from_numpy(self._sound(models)))
-        return {level: codes.numpy() for level, codes in encoded.items()}
-
-    def _stored(self, models: Models) -> Codes:
-        try:
-            codes = codes_file.from_npz(self.path.read_bytes())
-            require_whole(codes, models)
-        except (OSError, ValueError) as error:
-            raise UserError(f"prompt={self.path} holds no codes of these models: {error}") from None
-        taken = models.lengths(self._top_codes(len(codes[models.top]), models))
-        return {level: array[: taken[level]] for level, array in codes.items()}
-
-    def _sound(self, models: Models) -> np.ndarray:
-        """The recording [1, N] at the models' rate, N a multiple of their top hop."""
         try:
             recording, rate = decode(self.path)
         except (UserError, OSError) as error:
             raise UserError(f"prompt={self.path} is no recording that can be read: {error}") from None
-        sound = audio.resample(audio.to_channels(recording, 1), rate, models.sample_rate)
+        sound = audio.resample(audio.to_channels(recording, 1), rate, models.sample_rate)  # [1, N]
         hop = models.hops[models.top]
         sound = sound[:, : self._top_codes(sound.shape[1] // hop, models) * hop]
         if not np.isfinite(sound).all() or np.abs(sound).max() < QUIETEST:
             raise UserError(f"prompt={self.path} is silent: give another part of it, or another recording")
-        return sound
+        return {level: codes.numpy() for level, codes in sampler.encode(torch.from_numpy(sound)).items()}
+
+    def _stored(self, models: Models) -> Codes:
+        """Codes [T] of a finished song: in range, of one length, the top among them."""
+        try:
+            codes = codes_file.from_npz(self.path.read_bytes())
+            expected = models.lengths(len(codes.get(models.top, ())))
+            if models.top not in codes or any(len(array) != expected.get(level) for level, array in codes.items()):
+                lengths = {level: len(array) for level, array in sorted(codes.items())}
+                raise ValueError(f"{lengths} codes by level found, expected {expected} (or the top ones of them)")
+            for level, array in codes.items():
+                if len(array) and not 0 <= array.min() <= array.max() < models.bins:
+                    found = f"codes {array.min()} to {array.max()} found at level {level}"
+                    raise ValueError(f"{found}, expected 0 to {models.bins - 1}")
+        except (OSError, ValueError) as error:
+            raise UserError(f"prompt={self.path} holds no codes of these models: {error}") from None
+        taken = models.lengths(self._top_codes(len(codes[models.top]), models))
+        return {level: array[: taken[level]] for level, array in codes.items()}
 
     def _top_codes(self, there: int, models: Models) -> int:
         """How many of those that are there are taken."""
@@ -72,14 +78,3 @@ class Prompt(NamedTuple):
         if taken < 1:
             raise UserError(f"prompt={self.path} is too short: less than the {shortest:.4f} s of one top code are taken")
         return taken
-
-
-def require_whole(codes: Codes, models: Models) -> None:
-    """Raises ValueError unless codes [T] are those of a finished song: in range, of one length, the top among them."""
-    expected = models.lengths(len(codes.get(models.top, ())))
-    if models.top not in codes or any(len(array) != expected.get(level) for level, array in codes.items()):
-        found = {level: len(array) for level, array in sorted(codes.items())}
-        raise ValueError(f"{found} codes by level found, expected {expected} (or the top ones of them)")
-    for level, array in codes.items():
-        if len(array) and not 0 <= array.min() <= array.max() < models.bins:
-            raise ValueError(f"codes {array.min()} to {array.max()} found at level {level}, expected 0 to {models.bins - 1}")

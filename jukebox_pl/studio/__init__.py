@@ -1,1 +1,1 @@
-"""What the app is made of: a form and its answers, songs in the making, the page."""
+"""What the app is made of: a form and its values, jobs that run in a thread, the page."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
 from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
 
-from jukebox_pl.cli import command
-from jukebox_pl.errors import UserError
+from jukebox_pl.errors import UserError, mistake_in
 from jukebox_pl.report import plots, song_page
-from jukebox_pl.sessions.song_files import note_on_lyrics
+from jukebox_pl.sessions.jobs import note_on_lyrics
 from jukebox_pl.studio.form import LEVEL_FIELDS, OFFSET, SECONDS, SEED, TOTAL, Field, params_of, request_of
-from jukebox_pl.studio.takes import Step, Studio, Take
+from jukebox_pl.studio.jobs import BackgroundJob, Studio
 from jukebox_pl.text.labels import UNKNOWN, Vocabulary
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
 
@@ -30,7 +28,7 @@ CSS = """
 .mistake { color: var(--color-red-500, #ef4444); font-weight: 600; }
 .quiet, .level span { opacity: .75; font-variant-numeric: tabular-nums; }
 .level { display: grid; grid-template-columns: 4rem 1fr 9rem; gap: .75rem; align-items: center; margin-top: .5rem; }
-.level progress, .picture, audio { width: 100%; }
+.level progress, .image, audio { width: 100%; }
 .level progress { height: .6rem; border: 0; border-radius: .3rem; background: var(--border-color-primary); }
 .level progress::-webkit-progress-bar { border-radius: .3rem; background: var(--border-color-primary); }
 .level progress::-webkit-progress-value { border-radius: .3rem; background: var(--color-accent); }
@@ -42,9 +40,9 @@ CSS = """
 HEADING = Markup("<h1>jukebox_pl</h1>")
 LINE = Markup('<p class="{}" role="status">{}</p>')
 LEVEL = Markup('<div class="level"><span>level {}</span><progress value="{}" max="{}"></progress><span>{}</span></div>')
-SOUND = Markup('<div class="level"><span>level {}</span><audio controls src="{}"></audio></div>')
-PICTURE = Markup('<img class="picture" src="{}" alt="{}">')
-LISTED = 200
+AUDIO = Markup('<div class="level"><span>level {}</span><audio controls src="{}"></audio></div>')
+IMAGE = Markup('<img class="image" src="{}" alt="{}">')
+LISTED = 200  # artists; a browser cannot show thousands
 STOPPED = "Stopped. Sing goes on from here, as long as nothing is changed."
 NOT_YET = "Nothing can be heard yet: the first stretch is still being sung."
 BROKEN = "Something broke that should not; the terminal says what."
@@ -58,14 +56,16 @@ class Page:
 
     def __init__(self, studio: Studio, request: SongRequest, params: SamplingParams, seed: int):
         self.studio, self.params, self.levels = studio, params, range(len(studio.models.hops))
+        labeller, rate = studio.labeller, studio.models.sample_rate
+        known = f"{len(names(labeller.artists)):,} artists and {len(names(labeller.genres)):,} genres"
         with gr.Blocks(title="jukebox_pl", analytics_enabled=False, fill_width=True) as self.blocks:
-            gr.HTML(self.heading())
+            gr.HTML(HEADING + LINE.format("quiet", f"A model of {known}, at {rate:,} Hz"))
             with gr.Row():
                 with gr.Column():
-                    self.form = [*self.ask(request), self.ask_seed(seed), *self.ask_levels(params)]
+                    self.form = [*self._ask_request(request), self._ask_seed(seed), *self._ask_levels(params)]
                 with gr.Column():
-                    self.answer()
-            self.wire()
+                    self._show_answer()
+            self._wire()
 
     def launch(self, host: str, port: int | None, open_browser: bool) -> str:
         """Serves the page until the process ends or `blocks.close()`; returns its address. Raises OSError."""
@@ -84,34 +84,27 @@ class Page:
         )
         return address
 
-    def heading(self) -> str:
-        labeller = self.studio.labeller
-        known = f"{len(names(labeller.artists)):,} artists and {len(names(labeller.genres)):,} genres"
-        return HEADING + LINE.format("quiet", f"A model of {known}, at {self.studio.models.sample_rate:,} Hz")
-
-    def ask(self, request: SongRequest) -> list[gr.components.Component]:
-        asked = self.ask_names(str(request.artist), list(request.genres))
+    def _ask_request(self, request: SongRequest) -> list[gr.components.Component]:
+        """The fields of `request_of`. An artist may be typed, of whom thousands are known; genres are chosen."""
+        artists, genres = self.studio.labeller.artists, self.studio.labeller.genres
+        artist, given = str(request.artist), list(request.genres)
+        artists.require(artist, "artist")
+        listed = dict.fromkeys([*names(genres), *(genres.require(genre, "genre") for genre in given)])
+        self.artist = gr.Dropdown(names(artists)[:LISTED], value=artist or None, label="Artist", allow_custom_value=True)
+        genre = gr.Dropdown(list(listed), value=given, label="Genres", multiselect=True)
         self.lyrics = gr.Textbox(request.lyrics, label="Lyrics", lines=8, max_lines=20)
         self.note = gr.HTML(self.count(request.lyrics))
         with gr.Row():
             times = [box(SECONDS, request.seconds), box(TOTAL, request.total_seconds), box(OFFSET, request.offset_seconds)]
-        return [*asked, self.lyrics, *times]
+        return [self.artist, genre, self.lyrics, *times]
 
-    def ask_names(self, artist: str, given: list[str]) -> list[gr.components.Component]:
-        """An artist may be typed, of whom thousands are known; genres are chosen."""
-        artists, genres = self.studio.labeller.artists, self.studio.labeller.genres
-        artists.require(artist, "artist")
-        listed = dict.fromkeys([*names(genres), *(genres.require(genre, "genre") for genre in given)])
-        self.artist = gr.Dropdown(names(artists)[:LISTED], value=artist or None, label="Artist", allow_custom_value=True)
-        return [self.artist, gr.Dropdown(list(listed), value=given, label="Genres", multiselect=True)]
-
-    def ask_seed(self, seed: int) -> gr.Number:
+    def _ask_seed(self, seed: int) -> gr.Number:
         with gr.Row():
             self.seed = box(SEED, seed)
             self.another_seed = gr.Button("Another seed", elem_classes="low")
         return self.seed
 
-    def ask_levels(self, params: SamplingParams) -> list[gr.Number]:
+    def _ask_levels(self, params: SamplingParams) -> list[gr.Number]:
         """The fields of every level, the bottom one first as in `params_of`, the top one first on the page."""
         rows: list[gr.Number] = []
         with gr.Accordion("Sampling of each level", open=False):
@@ -122,8 +115,9 @@ class Page:
                     rows[:0] = [box(field, at[name]) for name, field in LEVEL_FIELDS.items()]
         return rows
 
-    def answer(self) -> None:
-        self.take = gr.State()
+    def _show_answer(self) -> None:
+        """What there is of the song: buttons, how far it is, and once it is finished the song."""
+        self.job = gr.State()
         with gr.Row():
             self.sing_button = gr.Button("Sing", variant="primary")
             self.hear_button = gr.Button("Hear it so far", interactive=False)
@@ -131,18 +125,19 @@ class Page:
         self.status, self.heard = gr.HTML(), gr.HTML()
         with gr.Column(visible=False) as self.result:
             self.song = gr.Audio(label="Song", interactive=False, buttons=["download"])
-            self.pictures = gr.HTML()
+            self.images = gr.HTML()
             self.files = gr.File(label="Files", file_count="multiple", interactive=False)
 
-    def wire(self) -> None:
+    def _wire(self) -> None:
+        """What happens when something is pressed or typed. Where `queue` is False it does not wait for songs."""
         quietly: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        shown = [self.take, self.sing_button, self.hear_button, self.stop_button, self.status, self.heard]
-        result = [self.result, self.song, self.pictures, self.files]
+        shown = [self.job, self.sing_button, self.hear_button, self.stop_button, self.status, self.heard]
+        result = [self.result, self.song, self.images, self.files]
         self.sing_button.click(
             self.sing, self.form, [*shown, *result], api_name="sing", show_progress="hidden", concurrency_limit=None
         )
-        self.stop_button.click(stop, self.take, queue=False, **quietly)
-        self.hear_button.click(self.hear, self.take, self.heard, **quietly)
+        self.stop_button.click(stop, self.job, queue=False, **quietly)
+        self.hear_button.click(self.hear, self.job, self.heard, **quietly)
         self.another_seed.click(lambda: random.randrange(2**31), outputs=self.seed, queue=False, **quietly)
         self.artist.key_up(self.narrow, outputs=self.artist, queue=False, trigger_mode="always_last", **quietly)
         self.lyrics.input(self.count, self.lyrics, self.note, queue=False, trigger_mode="always_last", **quietly)
@@ -150,26 +145,46 @@ class Page:
     def sing(self, *form: object) -> Iterator[Updates]:
         """From the values of the form to updates of the page: progress, then the song or why there is none."""
         try:
-            take = self.studio.take(request_of(*form[:6]), params_of(form[7:], self.params), SEED.read(form[6]))
-            yield self.begin(take)
-            with closing(take.sing(self.studio.thread)) as steps:
-                for _ in steps:
-                    yield {self.status: self.progress(take)}
-            yield self.finish(take, take.song) if take.song else self.end(STOPPED)
+            job = self.studio.job(request_of(*form[:6]), params_of(form[7:], self.params), SEED.read(form[6]))
+            yield {
+                self.job: job,
+                self.status: self.progress(job),
+                self.heard: "",
+                self.sing_button: gr.update(interactive=False),
+                self.hear_button: gr.update(interactive=True),
+                self.stop_button: gr.update(interactive=True),
+            }
+            with closing(job.run(self.studio.thread)) as updates:
+                for _ in updates:
+                    yield {self.status: self.progress(job)}
+            yield self.finish(job, job.song) if job.song else self.end(STOPPED)
         except Exception as error:
-            mistake = command.mistake_in(error)
+            mistake = mistake_in(error)
             yield self.end(mistake or BROKEN, "mistake") | {self.hear_button: gr.update(interactive=False)}
             if mistake is None:
                 raise
 
-    def begin(self, take: Take) -> Updates:
-        return {
-            self.take: take,
-            self.status: self.progress(take),
+    def progress(self, job: BackgroundJob) -> str:
+        """A line and a bar for every level, the top one first."""
+        bars = []
+        for level in reversed(self.levels):
+            status = job.levels.get(f"level {level}")
+            bars.append(LEVEL.format(level, *((status.done, status.total, status.pace) if status else (0, 1, ""))))
+        return LINE.format("quiet", "Singing" if job.levels else "Waiting for its turn") + Markup("").join(bars)
+
+    def finish(self, job: BackgroundJob, song: SampledSong) -> Updates:
+        gr.set_static_paths(job.files())  # served from where they lie, and nothing beside them
+        codes = {level: tensor.numpy() for level, tensor in song.codes.items()}
+        spectrogram = plots.spectrogram(song_page.mono(song.audio.float().numpy()), song.sample_rate)
+        strips = plots.codes_image(codes, self.studio.models.hops, song.sample_rate)
+        return self.end(f"Sung into {job.folder}") | {
             self.heard: "",
-            self.sing_button: gr.update(interactive=False),
-            self.hear_button: gr.update(interactive=True),
-            self.stop_button: gr.update(interactive=True),
+            self.hear_button: gr.update(interactive=False),
+            self.result: gr.update(visible=True),
+            self.song: str(job.folder / "song.wav"),
+            self.images: IMAGE.format(song_page.png_uri(spectrogram), "Mel spectrogram of the song")
+            + IMAGE.format(song_page.png_uri(strips), "Codes of each level over time"),
+            self.files: [str(path) for path in job.files()],
         }
 
     def end(self, line: str, kind: str = "quiet") -> Updates:
@@ -179,34 +194,15 @@ class Page:
             self.stop_button: gr.update(interactive=False),
         }
 
-    def finish(self, take: Take, song: SampledSong) -> Updates:
-        gr.set_static_paths(take.files())  # served from where they lie, and nothing beside them
-        spectrogram = plots.spectrogram(song_page.mono(song_page.samples(song.audio)), song.sample_rate)
-        codes = song_page.codes_of(song, dict(enumerate(self.studio.models.hops)))
-        return self.end(f"Sung into {take.folder}") | {
-            self.heard: "",
-            self.hear_button: gr.update(interactive=False),
-            self.result: gr.update(visible=True),
-            self.song: str(take.folder / "song.wav"),
-            self.pictures: PICTURE.format(song_page.png_uri(spectrogram), "Mel spectrogram of the song")
-            + PICTURE.format(song_page.png_uri(codes), "Codes of each level over time"),
-            self.files: [str(path) for path in take.files()],
-        }
-
-    def progress(self, take: Take) -> str:
-        """A line and a bar for every level, the top one first."""
-        bars = [bar(level, take.steps.get(level)) for level in reversed(self.levels)]
-        return LINE.format("quiet", "Singing" if take.steps else "Waiting for its turn") + Markup("").join(bars)
-
-    def hear(self, take: Take | None) -> str:
+    def hear(self, job: BackgroundJob | None) -> str:
         """What there is of every level, as far as it is finished."""
-        sounds = take.so_far() if take else {}
+        decoded = job.so_far() if job else {}
         rate = self.studio.models.sample_rate
-        players = [SOUND.format(level, song_page.audio_uri(sound, rate)) for level, sound in sounds.items()]
+        players = [AUDIO.format(level, song_page.audio_uri(audio, rate)) for level, audio in decoded.items()]
         return Markup("").join(players) or LINE.format("quiet", NOT_YET)
 
     def narrow(self, typed: gr.KeyUpData) -> Any:
-        """Lists the artists whose names hold what was typed: a browser cannot show thousands."""
+        """Lists the artists whose names hold what was typed."""
         artists = self.studio.labeller.artists
         (key,) = artists.keys(typed.input_value)
         return gr.update(choices=[name for name in names(artists) if key in artists.keys(name)[0]][:LISTED])
@@ -222,9 +218,9 @@ class Page:
         return LINE.format("quiet", f"{sung:,} characters to sing" + (f"; {note}" if note else ""))
 
 
-def stop(take: Take | None) -> None:
-    if take:
-        take.stop()
+def stop(job: BackgroundJob | None) -> None:
+    if job:
+        job.stop()
 
 
 def names(vocabulary: Vocabulary) -> list[str]:
@@ -233,13 +229,3 @@ def names(vocabulary: Vocabulary) -> list[str]:
 
 def box(field: Field, value: float | None) -> gr.Number:
     return gr.Number(value, label=field.label, info=field.hint, precision=0 if field.whole else None, min_width=110)
-
-
-def bar(level: int, step: Step | None) -> Markup:
-    return LEVEL.format(level, step.done, step.total, time_left(step)) if step else LEVEL.format(level, 0, 1, "")
-
-
-def time_left(step: Step) -> str:
-    if step.done == step.total:
-        return "done"
-    return "" if step.seconds_left is None else f"{timedelta(seconds=round(step.seconds_left))} to go"

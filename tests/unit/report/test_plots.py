@@ -56,7 +56,7 @@ def test_silence_has_a_picture():
 
 def test_each_level_has_a_strip():
     codes = {level: RNG.integers(0, 256, 2**14 >> 2 * level) for level in (0, 1, 2)}
-    picture = pixels(plots.codes_picture(codes, {0: 8, 1: 32, 2: 128}, RATE))
+    picture = pixels(plots.codes_image(codes, (8, 32, 128), RATE))
     assert picture.shape[0] == 3 * plots.DOTS_PER_INCH
 
 

@@ -1,4 +1,4 @@
-"""A desk at which songs of a tenth of a second a top code are asked for."""
+"""A session in which songs of a tenth of a second a top code are asked for."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_run import save_run, sing
+from small_run import sample, save_run
 
-from jukebox_pl.sessions import song_files
+from jukebox_pl.sessions import jobs
+from jukebox_pl.sessions.commands import SessionContext
 from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Session
-from jukebox_pl.sessions.work import SessionContext
 from jukebox_pl.utils.codes import Codes
 
 
@@ -26,7 +26,7 @@ def _plain_pages() -> Iterator[None]:
         return folder / "index.html"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(song_files, "write_song_page", write)
+        patch.setattr(jobs, "write_song_page", write)
         yield
 
 
@@ -36,21 +36,21 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(run_dir: Path, tmp_path: Path) -> SessionContext:
+def context(run_dir: Path, tmp_path: Path) -> SessionContext:
     return SessionContext(Session(tmp_path / "songs"), ModelPool(run_dir))
 
 
 @pytest.fixture(scope="session")
 def begun(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A session of a whole song, and of another one of which there is only the top."""
-    desk = SessionContext(Session(tmp_path_factory.mktemp("begun") / "songs"), ModelPool(run_dir))
-    sing(desk, name="whole")
-    sing(desk, name="top", seed=2, lowest=2)
-    return desk.session.folder
+    context = SessionContext(Session(tmp_path_factory.mktemp("begun") / "songs"), ModelPool(run_dir))
+    sample(context, name="whole")
+    sample(context, name="top", seed=2, lowest=2)
+    return context.session.folder
 
 
 @pytest.fixture
-def songs(begun: Path, desk: SessionContext) -> dict[str, Codes]:
+def songs(begun: Path, context: SessionContext) -> dict[str, Codes]:
     """The codes of `whole` and `top`, which are there from now on."""
-    shutil.copytree(begun, desk.session.folder)
-    return {name: desk.session.codes(name) for name in ("whole", "top")}
+    shutil.copytree(begun, context.session.folder)
+    return {name: context.session.codes(name) for name in ("whole", "top")}

@@ -6,23 +6,46 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_run import BINS, SECONDS, same, sing
+from small_run import BINS, SECONDS, same, sample
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.sessions.nodes import Node
+from jukebox_pl.sessions.nodes import Node, Session
 from jukebox_pl.types import SamplingParams, Section, SongRequest
 from jukebox_pl.utils.codes import to_npz
 
 
-def test_a_node_is_read_as_written(desk, songs):
+def test_a_node_is_read_as_written(context, songs):
     blend = SongRequest({"Anna": 0.7, "Ben": 0.3}, ("folk",), "a\nb", SECONDS, 9.0, 1.0, (Section(0.5, lyrics="c"),))
     params = SamplingParams(temperature=(0.9, 0.8, 0.7), parallel_windows=2)
-    node = replace(desk.session.node("whole"), request=blend, params=params, arguments={"at": 0.5}, parent="top")
+    node = replace(context.session.node("whole"), request=blend, params=params, arguments={"at": 0.5}, parent="top")
     assert Node.from_json(json.loads(json.dumps(node.to_json()))) == node
 
 
-def test_the_same_wish_has_the_same_name_and_another_has_another(desk, songs):
-    node = replace(desk.session.node("whole"), parent="top", operation="extend")
+# node.json as version 0.1.0 wrote it.
+VERSION_1 = """{
+ "schema": 1, "operation": "regenerate",
+ "request": {"artist": {"Anna": 0.7, "Ben": 0.3}, "genres": ["folk"], "lyrics": "abc", "seconds": 1.6,
+  "total_seconds": null, "offset_seconds": 0.0,
+  "schedule": [{"start_seconds": 0.8, "artist": "Ben", "genres": null, "lyrics": null}]},
+ "params": {"temperature": [0.99, 0.98, 0.97], "top_k": 0, "top_p": 0.0, "hop_fraction": [0.5, 0.5, 0.125],
+  "parallel_windows": 1},
+ "seed": 7, "lowest": 1,
+ "models": {"weights": {"vqvae": "b1", "prior 0": "c2", "prior 1": "d3", "prior 2": "e4"}, "sample_rate": 80,
+  "hops": [4, 8, 16], "bins": 16},
+ "computing": {"dtype": "float32", "weights": "as_loaded", "lyrics_as_codes": false},
+ "parent": "seed_1", "arguments": {"from": 0.4, "to": 0.9}, "hashes": {"1": "0f", "2": "1e"}
+}"""
+
+
+def test_a_node_of_version_1_is_read_and_keeps_its_name(context):
+    record = json.loads(VERSION_1)
+    node = Node.from_json(record)
+    assert json.loads(json.dumps(node.to_json())) == record
+    assert node.name == "regenerate_de21c70c"
+
+
+def test_the_same_song_has_the_same_name_and_another_has_another(context, songs):
+    node = replace(context.session.node("whole"), parent="top", operation="extend")
     names = {replace(node, seed=seed).name for seed in (1, 1, 2)} | {replace(node, lowest=1).name}
     assert len(names) == 3
     assert all(name.startswith("extend_") for name in names)
@@ -103,59 +126,69 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("damage", "told"), DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_node_is_named_and_the_others_are_usable(desk, songs, damage, told, capsys):
-    shutil.copytree(desk.session.place("whole"), desk.session.place("damaged"))
-    damage(desk.session.place("damaged"))
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_node_is_named_and_the_others_are_usable(context, songs, damage, message, capsys):
+    shutil.copytree(context.session.place("whole"), context.session.place("damaged"))
+    damage(context.session.place("damaged"))
     with pytest.raises(UserError) as refused:
-        desk.session.codes("damaged")
+        context.session.codes("damaged")
     line = str(refused.value)
-    assert line.startswith(f"{desk.session.folder / 'damaged'} is corrupt (")
-    assert told in line
+    assert line.startswith(f"{context.session.folder / 'damaged'} is corrupt (")
+    assert message in line
     assert line.endswith("): delete it; the other nodes are usable")
-    sing(desk, "show", name="whole")
+    sample(context, "show", name="whole")
     shown = capsys.readouterr()
     assert shown.err == f"warning: {line}\n"
     assert "whole: new" in shown.out
     assert same(
-        sing(desk, "cut", node="whole", at=SECONDS / 2, name="cut"), {k: v[: len(v) // 2] for k, v in songs["whole"].items()}
+        sample(context, "cut", node="whole", at=SECONDS / 2, name="cut"),
+        {k: v[: len(v) // 2] for k, v in songs["whole"].items()},
     )
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "/etc", "../songs", "whole/..", ".hidden", "a\0b", "link"])
-def test_no_name_leads_out_of_the_session(desk, songs, name, tmp_path):
-    (desk.session.folder / "link").symlink_to(tmp_path)
+def test_no_name_leads_out_of_the_session(context, songs, name, tmp_path):
+    (context.session.folder / "link").symlink_to(tmp_path)
     with pytest.raises(UserError, match="cannot be a node of"):
-        desk.session.codes(name)
+        context.session.codes(name)
 
 
-def test_no_parent_leads_out_of_the_session(desk, songs):
-    record(lambda stored: stored.update(parent="../whole"))(desk.session.place("top"))
+def test_no_parent_leads_out_of_the_session(context, songs):
+    record(lambda stored: stored.update(parent="../whole"))(context.session.place("top"))
     with pytest.raises(UserError, match=r"'../whole' cannot be a node of"):
-        sing(desk, "replay", node="top")
+        sample(context, "replay", node="top")
 
 
-def test_a_circle_of_parents_is_told(desk, songs, capsys):
+def test_a_circle_of_parents_is_told(context, songs, capsys):
     for name, parent in (("whole", "top"), ("top", "whole")):
-        record(lambda stored, parent=parent: stored.update(parent=parent))(desk.session.place(name))
+        record(lambda stored, parent=parent: stored.update(parent=parent))(context.session.place(name))
     with pytest.raises(UserError, match="its parents go in a circle: top < whole < top"):
-        desk.session.chain("top")
-    sing(desk, "show", name="top")
+        context.session.chain("top")
+    sample(context, "show", name="top")
     assert capsys.readouterr().err.count("go in a circle") == 2
 
 
-def test_what_a_file_says_cannot_move_the_cursor(desk, songs, capsys):
-    record(lambda stored: stored["request"].update(artist="\x1b[2J\nAnna"))(desk.session.place("top"))
-    record(lambda stored: stored.update({"\x1b[2J": 1}))(desk.session.place("whole"))
-    sing(desk, "show", name="top")
-    told = capsys.readouterr()
-    assert "\x1b" not in told.out + told.err
-    assert told.err.count("\n") == 1
+def test_what_a_file_says_cannot_move_the_cursor(context, songs, capsys):
+    record(lambda stored: stored["request"].update(artist="\x1b[2J\nAnna"))(context.session.place("top"))
+    record(lambda stored: stored.update({"\x1b[2J": 1}))(context.session.place("whole"))
+    sample(context, "show", name="top")
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert printed.err.count("\n") == 1
 
 
-def test_the_picked_node_is_the_one_to_go_on_from(desk, songs):
-    sing(desk, "pick", node="top", name="top")
-    sing(desk, "upsample", name="made")
-    assert desk.session.node("made").parent == "top"
+def test_the_picked_node_is_the_one_to_go_on_from(context, songs):
+    sample(context, "pick", node="top", name="top")
+    sample(context, "upsample", name="made")
+    assert context.session.node("made").parent == "top"
     with pytest.raises(UserError, match="has no node 'tops': nearest are top"):
-        sing(desk, "pick", node="tops", name="top")
+        sample(context, "pick", node="tops", name="top")
+
+
+def test_a_command_reads_each_node_once_and_what_it_has_written_never(context, songs, monkeypatch):
+    read, node = [], Session.node
+    monkeypatch.setattr(Session, "node", lambda session, name: read.append(name) or node(session, name))
+    for again in ([], ["longer"]):
+        sample(context, "extend", node="whole", name="longer", seconds=2.4)
+        assert read == ["whole", *again, "longer"]  # the last one is read by `sample`
+        read.clear()

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_run import HOPS, RATE, SECONDS, same, sing
+from small_run import HOPS, RATE, SECONDS, same, sample
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Section
 
 BLEND = {"artist": {"Anna": 0.7, "Ben": 0.3}, "schedule": (Section(0.8, artist="Ben", genres=("jazz",)),)}
-ORDERS = {
+COMMANDS = {
     "new": {"mode": "new"},
     "new, blended": {"mode": "new", **BLEND},
     "new, in parallel windows": {"mode": "new", "parallel_windows": (2, 2, 2)},
@@ -26,52 +26,53 @@ def at(seconds, level):
     return round(seconds * RATE / HOPS[level])
 
 
-@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
-def test_replayed_from_scratch_every_song_comes_out_the_same(desk, songs, order, capsys):
-    made = sing(desk, **order, name="made")
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_replayed_from_scratch_every_song_comes_out_the_same(context, songs, command, capsys):
+    made = sample(context, **command, name="made")
     capsys.readouterr()
-    assert same(sing(desk, "replay", node="made", name="made"), made)
+    assert same(sample(context, "replay", node="made", name="made"), made)
     assert capsys.readouterr().out == f"made came out the same: {sum(map(len, made.values()))} codes sampled again\n"
 
 
-def test_a_song_that_does_not_come_out_the_same_is_told(desk, songs):
-    desk.session.begin("forged", replace(desk.session.node("whole"), hashes={}), {})
-    desk.session.save("forged", songs["whole"] | {1: songs["whole"][1] ^ 1})
-    desk.session.finish("forged")
+def test_a_song_that_does_not_come_out_the_same_is_told(context, songs):
+    node, codes = replace(context.session.node("whole"), hashes={}), songs["whole"] | {1: songs["whole"][1] ^ 1}
+    context.session.begin("forged", node, {})
+    context.session.save("forged", codes)
+    context.session.finish("forged", node, codes)
     with pytest.raises(UserError, match=r"forged came out differently: code 0 of level 1 was \d+, now it is \d+"):
-        sing(desk, "replay", node="forged", name="forged")
+        sample(context, "replay", node="forged", name="forged")
 
 
-def test_extend_keeps_the_beginning_and_goes_on_as_if_it_had_never_ended(desk, songs):
-    longer = sing(desk, "extend", node="whole", name="longer", seconds=2.4)
+def test_extend_keeps_the_beginning_and_goes_on_as_if_it_had_never_ended(context, songs):
+    longer = sample(context, "extend", node="whole", name="longer", seconds=2.4)
     for level, codes in longer.items():
         assert len(codes) == at(2.4, level)
         assert (codes[: at(SECONDS, level)] == songs["whole"][level]).all()
         assert len(np.unique(codes[at(SECONDS, level) :])) > 1
 
 
-def test_extend_lengthens_the_song_that_this_is_a_part_of_only_where_it_must(desk):
-    sing(desk, name="part", total_seconds=2.0)
-    sing(desk, "extend", node="part", name="within", seconds=1.8)
-    sing(desk, "extend", node="part", name="beyond", seconds=2.4)
-    assert desk.session.node("within").request.total_seconds == 2.0
-    assert desk.session.node("beyond").request.total_seconds == 2.4
+def test_extend_lengthens_the_song_that_this_is_a_part_of_only_where_it_must(context):
+    sample(context, name="part", total_seconds=2.0)
+    sample(context, "extend", node="part", name="within", seconds=1.8)
+    sample(context, "extend", node="part", name="beyond", seconds=2.4)
+    assert context.session.node("within").request.total_seconds == 2.0
+    assert context.session.node("beyond").request.total_seconds == 2.4
 
 
-def test_cut_keeps_the_beginning_of_the_same_song(desk, songs):
-    cut = sing(desk, "cut", node="whole", name="cut", at=0.8)
+def test_cut_keeps_the_beginning_of_the_same_song(context, songs):
+    cut = sample(context, "cut", node="whole", name="cut", at=0.8)
     assert same(cut, {level: codes[: at(0.8, level)] for level, codes in songs["whole"].items()})
-    assert desk.session.node("cut").request.total_seconds == SECONDS
+    assert context.session.node("cut").request.total_seconds == SECONDS
 
 
-def test_cut_leaves_out_what_would_have_come(desk):
-    sing(desk, name="blended", **BLEND)
-    sing(desk, "cut", node="blended", name="cut", at=0.5)
-    assert desk.session.node("cut").request.schedule == ()
+def test_cut_leaves_out_what_would_have_come(context):
+    sample(context, name="blended", **BLEND)
+    sample(context, "cut", node="blended", name="cut", at=0.5)
+    assert context.session.node("cut").request.schedule == ()
 
 
-def test_regenerate_leaves_everything_outside_as_it_was(desk, songs):
-    again = sing(desk, "regenerate", node="whole", name="again", seed=7, **{"from": 0.4, "to": 0.8})
+def test_regenerate_leaves_everything_outside_as_it_was(context, songs):
+    again = sample(context, "regenerate", node="whole", name="again", seed=7, **{"from": 0.4, "to": 0.8})
     for level, codes in again.items():
         begin, end = at(0.4, level), at(0.8, level)
         changed = codes != songs["whole"][level]
@@ -80,31 +81,31 @@ def test_regenerate_leaves_everything_outside_as_it_was(desk, songs):
         assert not changed[end:].any()
 
 
-def test_the_top_alone_and_the_rest_later_are_what_all_at_once_is(desk, songs):
+def test_the_top_alone_and_the_rest_later_are_what_all_at_once_is(context, songs):
     assert list(songs["top"]) == [2]
-    middle = sing(desk, "upsample", node="top", name="middle", lowest=1)
+    middle = sample(context, "upsample", node="top", name="middle", lowest=1)
     assert sorted(middle) == [1, 2]
-    assert same(sing(desk, "upsample", node="middle", name="bottom"), sing(desk, seed=2))
+    assert same(sample(context, "upsample", node="middle", name="bottom"), sample(context, seed=2))
 
 
-def test_the_top_alone_can_be_heard(desk, songs):
-    assert (desk.session.place("top") / "song.wav").stat().st_size == 44 + 2 * SECONDS * RATE
+def test_the_top_alone_can_be_heard(context, songs):
+    assert (context.session.place("top") / "song.wav").stat().st_size == 44 + 2 * SECONDS * RATE
 
 
-def test_a_branch_starts_from_the_codes_that_its_sibling_started_from(desk, songs):
-    sing(desk, "extend", node="whole", name="longer", seconds=2.4)
-    branch = sing(desk, "branch", node="longer", name="other", seed=9, artist="Ben")
-    node, sibling = desk.session.node("other"), desk.session.node("longer")
+def test_a_branch_starts_from_the_codes_that_its_sibling_started_from(context, songs):
+    sample(context, "extend", node="whole", name="longer", seconds=2.4)
+    branch = sample(context, "branch", node="longer", name="other", seed=9, artist="Ben")
+    node, sibling = context.session.node("other"), context.session.node("longer")
     assert (node.operation, node.parent, node.request.artist) == (sibling.operation, sibling.parent, "Ben")
     for level, codes in branch.items():
         assert (codes[: at(SECONDS, level)] == songs["whole"][level]).all()
-    assert not same(branch, desk.session.codes("longer"))
+    assert not same(branch, context.session.codes("longer"))
 
 
-def test_what_is_not_said_is_taken_over(desk):
-    sing(desk, name="begun", temperature=0.5, offset_seconds=1.0, artist="Ben")
-    sing(desk, "extend", node="begun", name="longer", seconds=2.4)
-    begun, longer = desk.session.node("begun"), desk.session.node("longer")
+def test_what_is_not_said_is_taken_over(context):
+    sample(context, name="begun", temperature=0.5, offset_seconds=1.0, artist="Ben")
+    sample(context, "extend", node="begun", name="longer", seconds=2.4)
+    begun, longer = context.session.node("begun"), context.session.node("longer")
     assert (longer.params, longer.seed, longer.request.artist) == (begun.params, begun.seed, "Ben")
     assert longer.request.offset_seconds == 1.0
 
@@ -122,7 +123,7 @@ REFUSED = {
         {"from": 0.4, "to": 0.8},
         "seed=1 has sung this part of whole: .*seed=2",
     ),
-    "what another operation is told": ("extend", {"at": 1.0}, "at means nothing to mode=extend, only to mode=cut"),
+    "what another operation is message": ("extend", {"at": 1.0}, "at means nothing to mode=extend, only to mode=cut"),
     "levels that are none": ("branch", {"lowest": 3}, "levels=3: expected 0 to 2, the lowest level to sample"),
     "an unknown artist": ("branch", {"artist": "Ana"}, "unknown artist 'Ana'.*nearest are 'Anna'"),
     "a section after the end": ("branch", {"schedule": (Section(9.0, artist="Ben"),)}, "sections must begin"),
@@ -133,8 +134,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("mode", "words", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_makes_no_sense_is_refused_and_leaves_nothing(desk, songs, mode, words, told):
-    with pytest.raises(UserError, match=told):
-        sing(desk, mode, **{"node": "whole", "name": "made"} | words)
-    assert sorted(desk.session.names()) == ["top", "whole"]
+@pytest.mark.parametrize(("mode", "words", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_makes_no_sense_is_refused_and_leaves_nothing(context, songs, mode, words, message):
+    with pytest.raises(UserError, match=message):
+        sample(context, mode, **{"node": "whole", "name": "made"} | words)
+    assert sorted(context.session.names()) == ["top", "whole"]

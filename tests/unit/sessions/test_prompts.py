@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from small_run import BINS, HOPS, RATE, SECONDS, same, sing
+from small_run import BINS, HOPS, RATE, SECONDS, same, sample
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.models import Computing
@@ -22,50 +22,50 @@ def write(path, seconds=1.0, rate=RATE, channels=1, loudness=0.5, **how):
     return path
 
 
-def encoded(desk, sound):
-    return desk.ensemble.ready(Computing()).sampler.encode(torch.from_numpy(sound.astype(np.float32)).view(1, -1))
+def encoded(context, sound):
+    return context.pool.load(Computing()).sampler.encode(torch.from_numpy(sound.astype(np.float32)).view(1, -1))
 
 
-def test_a_song_goes_on_from_a_recording(desk, tmp_path):
+def test_a_song_goes_on_from_a_recording(context, tmp_path):
     path = write(tmp_path / "tone.wav", subtype="FLOAT")
-    song = sing(desk, prompt=Prompt(path))
-    for level, codes in encoded(desk, soundfile.read(path)[0]).items():
+    song = sample(context, prompt=Prompt(path))
+    for level, codes in encoded(context, soundfile.read(path)[0]).items():
         assert len(codes) == RATE // HOPS[level]
         assert (song[level][: len(codes)] == codes.numpy()).all()
         assert len(song[level]) == SECONDS * RATE / HOPS[level]
 
 
-def test_the_beginning_of_a_recording_is_enough(desk, tmp_path):
+def test_the_beginning_of_a_recording_is_enough(context, tmp_path):
     path = write(tmp_path / "tone.wav", subtype="FLOAT")
-    sing(desk, prompt=Prompt(path, 0.5))
-    assert {level: len(codes) for level, codes in desk.session.prompt("seed_1").items()} == {0: 8, 1: 4, 2: 2}
+    sample(context, prompt=Prompt(path, 0.5))
+    assert {level: len(codes) for level, codes in context.session.prompt("seed_1").items()} == {0: 8, 1: 4, 2: 2}
 
 
 @pytest.mark.parametrize(("name", "rate", "channels"), [("a.wav", 44_100, 2), ("a.flac", 22_050, 1), ("a.ogg", 8_000, 2)])
-def test_rates_channels_and_formats_are_made_one(desk, tmp_path, name, rate, channels):
-    sing(desk, prompt=Prompt(write(tmp_path / name, rate=rate, channels=channels)))
-    assert {level: len(codes) for level, codes in desk.session.prompt("seed_1").items()} == {0: 20, 1: 10, 2: 5}
+def test_rates_channels_and_formats_are_made_one(context, tmp_path, name, rate, channels):
+    sample(context, prompt=Prompt(write(tmp_path / name, rate=rate, channels=channels)))
+    assert {level: len(codes) for level, codes in context.session.prompt("seed_1").items()} == {0: 20, 1: 10, 2: 5}
 
 
-def test_a_song_goes_on_from_the_codes_of_another(desk, songs):
-    prompt = Prompt(desk.session.place("whole") / "codes.npz", 0.8)
-    song = sing(desk, seed=3, prompt=prompt)
+def test_a_song_goes_on_from_the_codes_of_another(context, songs):
+    prompt = Prompt(context.session.place("whole") / "codes.npz", 0.8)
+    song = sample(context, seed=3, prompt=prompt)
     for level, codes in songs["whole"].items():
         assert (song[level][: len(codes) // 2] == codes[: len(codes) // 2]).all()
     assert not same(song, songs["whole"])
 
 
-def test_of_the_top_alone_the_rest_is_sampled(desk, songs):
-    song = sing(desk, seed=2, prompt=Prompt(desk.session.place("top") / "codes.npz"))
+def test_of_the_top_alone_the_rest_is_sampled(context, songs):
+    song = sample(context, seed=2, prompt=Prompt(context.session.place("top") / "codes.npz"))
     assert (song[2] == songs["top"][2]).all()
-    assert same(song, sing(desk, "upsample", node="top", name="below"))
+    assert same(song, sample(context, "upsample", node="top", name="below"))
 
 
-def test_a_branch_goes_on_from_the_same_prompt(desk, songs):
-    sing(desk, seed=3, prompt=Prompt(desk.session.place("whole") / "codes.npz", 0.8))
-    sing(desk, "branch", node="seed_3", seed=4)
-    assert same(desk.session.prompt("seed_4"), desk.session.prompt("seed_3"))
-    assert not same(desk.session.codes("seed_4"), desk.session.codes("seed_3"))
+def test_a_branch_goes_on_from_the_same_prompt(context, songs):
+    sample(context, seed=3, prompt=Prompt(context.session.place("whole") / "codes.npz", 0.8))
+    sample(context, "branch", node="seed_3", seed=4)
+    assert same(context.session.prompt("seed_4"), context.session.prompt("seed_3"))
+    assert not same(context.session.codes("seed_4"), context.session.codes("seed_3"))
 
 
 def codes_of(path, **levels):
@@ -110,8 +110,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("make", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_gone_on_from_is_refused_and_leaves_nothing(desk, tmp_path, make, told):
-    with pytest.raises(UserError, match=told):
-        sing(desk, prompt=make(tmp_path))
-    assert desk.session.names() == []
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_gone_on_from_is_refused_and_leaves_nothing(context, tmp_path, make, message):
+    with pytest.raises(UserError, match=message):
+        sample(context, prompt=make(tmp_path))
+    assert context.session.names() == []

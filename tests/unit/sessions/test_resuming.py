@@ -6,23 +6,26 @@ import random
 import re
 import shutil
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from small_run import RATE, SECONDS, same, save_run, sing
+from small_run import RATE, SECONDS, same, sample, save_run
 
 from jukebox_pl import audio
-from jukebox_pl.cli.command import mistake_in
-from jukebox_pl.errors import UserError
+from jukebox_pl.errors import UserError, mistake_in
 from jukebox_pl.models.prior import Prior
+from jukebox_pl.sessions.commands import MODES, SampleCommand, SessionContext
+from jukebox_pl.sessions.jobs import PARTIAL
 from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Session
+from jukebox_pl.sessions.operations import Overrides
 from jukebox_pl.sessions.prompts import Prompt
-from jukebox_pl.sessions.work import PARTIAL, SessionContext
 
-ORDERS = {
+COMMANDS = {
     "new": {"mode": "new"},
     "in coarse windows": {"mode": "new", "hop_fraction": 1.0},
     "in parallel windows": {"mode": "new", "parallel_windows": (2, 2, 2)},
@@ -49,61 +52,61 @@ def mortal(monkeypatch):
             raise Killed
         save(session, *args)
 
-    def finish_or_die(session, name):
+    def finish_or_die(session, name, *args):
         if not (session.place(name) / "killed").exists():
             (session.place(name) / "killed").touch()
             raise Killed
-        finish(session, name)
+        finish(session, name, *args)
 
-    def order_until_finished(desk, **order):
+    def sample_until_finished(context, **command):
         for attempt in range(200):
             left[:] = [True, *[False] * chance.randint(1, 3)]
             with suppress(Killed):
-                return sing(desk, **order), attempt
+                return sample(context, **command), attempt
         raise AssertionError("it never ends")
 
     monkeypatch.setattr(Session, "save", save_or_die)
     monkeypatch.setattr(Session, "finish", finish_or_die)
-    return order_until_finished
+    return sample_until_finished
 
 
-def song(desk, name):
-    return (desk.session.place(name) / "song.wav").read_bytes()
+def song(context, name):
+    return (context.session.place(name) / "song.wav").read_bytes()
 
 
-@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
-def test_killed_again_and_again_a_song_is_what_it_would_have_been(desk, songs, mortal, order, monkeypatch):
-    made, kills = mortal(desk, **order, name="killed")
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_killed_again_and_again_a_song_is_what_it_would_have_been(context, songs, mortal, command, monkeypatch):
+    made, kills = mortal(context, **command, name="killed")
     monkeypatch.undo()
-    assert kills > (0 if order["mode"] == "cut" else 3)
-    assert same(made, sing(desk, **order, name="unhurt"))
-    assert song(desk, "killed") == song(desk, "unhurt")
-    assert not (desk.session.place("killed") / PARTIAL).exists()
+    assert kills > (0 if command["mode"] == "cut" else 3)
+    assert same(made, sample(context, **command, name="unhurt"))
+    assert song(context, "killed") == song(context, "unhurt")
+    assert not (context.session.place("killed") / PARTIAL).exists()
 
 
-def test_what_a_killed_process_has_half_written_is_gone_with_the_next(desk):
-    sing(desk, name="song")
-    place = desk.session.place("song")
+def test_what_a_killed_process_has_half_written_is_gone_with_the_next(context):
+    sample(context, name="song")
+    place = context.session.place("song")
     (place / "song.wav").unlink()
     (place / ".codes.npz.1234.part").write_bytes(b"half")
-    sing(desk, name="song")
+    sample(context, name="song")
     assert not [file for file in place.iterdir() if file.name.startswith(".")]
 
 
-def test_candidates_killed_while_some_are_saved_are_the_songs_they_would_be_alone(desk, mortal, monkeypatch):
-    mortal(desk, candidates=2)
+def test_candidates_killed_while_some_are_saved_are_the_songs_they_would_be_alone(context, mortal, monkeypatch):
+    mortal(context, candidates=2)
     monkeypatch.undo()
     for seed in (1, 2):
-        assert same(desk.session.codes(f"seed_{seed}"), sing(desk, seed=seed, name=f"alone {seed}"))
+        assert same(context.session.codes(f"seed_{seed}"), sample(context, seed=seed, name=f"alone {seed}"))
 
 
-def test_a_song_goes_on_from_the_prompt_that_it_began_with(desk, songs, mortal, tmp_path, monkeypatch):
+def test_a_song_goes_on_from_the_prompt_that_it_began_with(context, songs, mortal, tmp_path, monkeypatch):
     prompt = Prompt(tmp_path / "codes.npz", 0.8)
-    prompt.path.write_bytes((desk.session.place("whole") / "codes.npz").read_bytes())
-    made, _ = mortal(desk, seed=5, name="made", prompt=prompt)
+    prompt.path.write_bytes((context.session.place("whole") / "codes.npz").read_bytes())
+    made, _ = mortal(context, seed=5, name="made", prompt=prompt)
     monkeypatch.undo()
     assert all((made[level][: len(codes) // 2] == codes[: len(codes) // 2]).all() for level, codes in songs["whole"].items())
-    assert same(made, sing(desk, seed=5, name="again", prompt=prompt))
+    assert same(made, sample(context, seed=5, name="again", prompt=prompt))
     assert not same(made, songs["whole"])
 
 
@@ -114,31 +117,31 @@ def unmusical(monkeypatch):
     def refuse(*_):
         raise AssertionError("the models were loaded")
 
-    monkeypatch.setattr(ModelPool, "ready", refuse)
+    monkeypatch.setattr(ModelPool, "load", refuse)
 
 
-@pytest.mark.parametrize("order", [{}, {"mode": "extend", "node": "seed_1", "seconds": 2.4, "name": "longer"}])
-def test_a_finished_song_is_there_at_once(desk, order, capsys, request):
-    sing(desk)
-    first = sing(desk, **order)
+@pytest.mark.parametrize("command", [{}, {"mode": "extend", "node": "seed_1", "seconds": 2.4, "name": "longer"}])
+def test_a_finished_song_is_there_at_once(context, command, capsys, request):
+    sample(context)
+    first = sample(context, **command)
     capsys.readouterr()
     request.getfixturevalue("unmusical")
-    assert same(sing(desk, **order), first)
-    told = capsys.readouterr()
-    folder = desk.session.place(order.get("name", "seed_1"))
-    assert told.out == f"{folder / 'index.html'}\n"
-    assert told.err == f"{folder} is finished: nothing is sampled again\n"
+    assert same(sample(context, **command), first)
+    printed = capsys.readouterr()
+    folder = context.session.place(command.get("name", "seed_1"))
+    assert printed.out == f"{folder / 'index.html'}\n"
+    assert printed.err == f"{folder} is finished: nothing is sampled again\n"
 
 
-def test_a_lost_file_is_written_again_from_the_codes(desk, monkeypatch):
-    sing(desk)
-    sing(desk, "extend", node="seed_1", name="longer", seconds=2.4)
-    wav = song(desk, "longer")
-    (desk.session.place("longer") / "song.wav").unlink()
+def test_a_lost_file_is_written_again_from_the_codes(context, monkeypatch):
+    sample(context)
+    sample(context, "extend", node="seed_1", name="longer", seconds=2.4)
+    wav = song(context, "longer")
+    (context.session.place("longer") / "song.wav").unlink()
     monkeypatch.setattr(Prior, "forward", None)
-    sing(desk, "extend", node="seed_1", name="longer", seconds=2.4, formats=["flac"])
-    assert song(desk, "longer") == wav
-    assert (desk.session.place("longer") / "song.flac").exists()
+    sample(context, "extend", node="seed_1", name="longer", seconds=2.4, formats=["flac"])
+    assert song(context, "longer") == wav
+    assert (context.session.place("longer") / "song.flac").exists()
 
 
 OTHERS = {
@@ -149,23 +152,23 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize(("words", "told"), OTHERS.values(), ids=OTHERS)
-def test_a_folder_with_another_song_is_refused_with_what_differs(desk, begun, unmusical, words, told):
-    shutil.copytree(begun / "whole", desk.session.place("seed_1"))
-    with pytest.raises(UserError, match=rf"seed_1 holds another song \({told}\): give another seed or out=FOLDER"):
-        sing(desk, **words)
+@pytest.mark.parametrize(("words", "message"), OTHERS.values(), ids=OTHERS)
+def test_a_folder_with_another_song_is_refused_with_what_differs(context, begun, unmusical, words, message):
+    shutil.copytree(begun / "whole", context.session.place("seed_1"))
+    with pytest.raises(UserError, match=rf"seed_1 holds another song \({message}\): give another seed or out=FOLDER"):
+        sample(context, **words)
 
 
-def test_a_song_of_other_models_is_not_gone_on_with(desk, songs, tmp_path):
-    other = SessionContext(desk.session, ModelPool(save_run(tmp_path / "other", seed=1)))
+def test_a_song_of_other_models_is_not_gone_on_with(context, songs, tmp_path):
+    other = SessionContext(context.session, ModelPool(save_run(tmp_path / "other", seed=1)))
     for mode, words in (("extend", {"seconds": 2.4}), ("branch", {"seed": 2}), ("replay", {})):
         with pytest.raises(
             UserError, match=r"whole was made by other models \(weights.prior 0: \w+ -> \w+.*the run that made it"
         ):
-            sing(other, mode, node="whole", name="made", **words)
+            sample(other, mode, node="whole", name="made", **words)
 
 
-def test_a_full_disk_stops_the_song_and_with_room_it_goes_on(desk, monkeypatch):
+def test_a_full_disk_stops_the_song_and_with_room_it_goes_on(context, monkeypatch):
     calls, replace = [], os.replace
 
     def full(*paths):
@@ -176,17 +179,17 @@ def test_a_full_disk_stops_the_song_and_with_room_it_goes_on(desk, monkeypatch):
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left") as stopped:
-        sing(desk)
+        sample(context)
     monkeypatch.undo()
     assert re.search(r"codes.npz: No space left on device; make room or", mistake_in(stopped.value))
-    assert not list(desk.session.place("seed_1").glob(".*"))
-    assert not desk.session.node("seed_1").finished
-    kept = {level: len(codes) for level, codes in desk.session.codes("seed_1").items()}
+    assert not list(context.session.place("seed_1").glob(".*"))
+    assert not context.session.node("seed_1").finished
+    kept = {level: len(codes) for level, codes in context.session.codes("seed_1").items()}
     assert sum(kept.values()) > 8
-    assert same(sing(desk), sing(desk, name="unhurt"))
+    assert same(sample(context), sample(context, name="unhurt"))
 
 
-def test_a_prior_that_fails_names_the_window_and_what_was_done_stays(desk, monkeypatch):
+def test_a_prior_that_fails_names_the_window_and_what_was_done_stays(context, monkeypatch):
     forward, calls = Prior.forward, []
 
     def fail(self, codes, *rest):
@@ -195,13 +198,13 @@ def test_a_prior_that_fails_names_the_window_and_what_was_done_stays(desk, monke
 
     monkeypatch.setattr(Prior, "forward", fail)
     with pytest.raises(UserError, match=r"level 1, window at \d+: .*not finite; train this prior again"):
-        sing(desk)
+        sample(context)
     monkeypatch.undo()
-    assert len(desk.session.codes("seed_1")[2]) == 8
-    assert same(sing(desk), sing(desk, name="unhurt"))
+    assert len(context.session.codes("seed_1")[2]) == 8
+    assert same(sample(context), sample(context, name="unhurt"))
 
 
-def test_what_can_be_heard_grows_into_the_song(desk, monkeypatch):
+def test_what_can_be_heard_grows_into_the_song(context, monkeypatch):
     heard, append = [], audio.append
 
     def listen(path, sound):
@@ -209,8 +212,8 @@ def test_what_can_be_heard_grows_into_the_song(desk, monkeypatch):
         heard.append(soundfile.read(path, dtype="int16")[0])
 
     monkeypatch.setattr(audio, "append", listen)
-    sing(desk, stream=True)
-    whole, _ = soundfile.read(desk.session.place("seed_1") / "song.wav", dtype="int16")
+    sample(context, stream=True)
+    whole, _ = soundfile.read(context.session.place("seed_1") / "song.wav", dtype="int16")
     lengths = [len(part) for part in heard]
     assert len(lengths) > 5
     assert lengths == sorted(set(lengths))
@@ -218,9 +221,36 @@ def test_what_can_be_heard_grows_into_the_song(desk, monkeypatch):
     assert all(np.abs(part - whole[: len(part)].astype(int)).max() <= 1 for part in heard)
 
 
-def test_processes_share_the_candidates(desk):
+def test_processes_share_the_candidates(context):
     for rank in range(2):
         with suppress(UserError):  # the song of the first is not one of the second's
-            sing(desk, candidates=3, rank=rank, world=2)
-        assert len(desk.session.names()) == [2, 3][rank]
-    assert all(desk.session.node(f"seed_{seed}").finished for seed in (1, 2, 3))
+            sample(context, candidates=3, rank=rank, world=2)
+        assert len(context.session.names()) == [2, 3][rank]
+    assert all(context.session.node(f"seed_{seed}").finished for seed in (1, 2, 3))
+
+
+def test_without_a_seed_or_a_folder_other_words_get_the_next_free_name(context, capsys):
+    for words in ({}, {"artist": "Ben"}, {"artist": "Anna"}, {"artist": "Ben"}, {}):
+        overrides = Overrides(request={"seconds": 0.4, **words})
+        MODES["new"](context, SampleCommand(overrides, next_free_name=True))
+    printed = capsys.readouterr()
+    names = [Path(line).parent.name for line in printed.out.splitlines()]
+    assert names == ["seed_0", "seed_0_2", "seed_0_3", "seed_0_2", "seed_0"]
+    assert printed.err.count("is finished: nothing is sampled again") == 2
+
+
+def test_a_song_under_the_next_free_name_goes_on_where_it_was(context, mortal, monkeypatch):
+    mortal(context, seed=0)
+    _, kills = mortal(context, seed=0, artist="Ben", next_free_name=True)
+    monkeypatch.undo()
+    assert kills > 3
+    assert context.session.names() == ["seed_0", "seed_0_2"]
+    assert same(context.session.codes("seed_0_2"), sample(context, seed=0, artist="Ben", name="unhurt"))
+
+
+def test_a_name_that_became_free_is_not_taken_by_a_song_that_is_there(context):
+    sample(context, seed=0)
+    sample(context, seed=0, artist="Ben", next_free_name=True)
+    shutil.rmtree(context.session.place("seed_0"))
+    node = context.session.node("seed_0_2")
+    assert context.session.locate(replace(node, hashes={})) == ("seed_0_2", node)

@@ -2,16 +2,16 @@ import pytest
 
 from jukebox_pl.sessions.models import Computing, ModelPool
 from jukebox_pl.sessions.nodes import Session
-from jukebox_pl.studio.takes import Studio
+from jukebox_pl.studio.jobs import Studio
 
 
 @pytest.fixture(scope="session")
-def ensemble(finished):
+def pool(finished):
     return ModelPool(finished)
 
 
 @pytest.fixture
-def studio(ensemble, tmp_path):
-    made = Studio(ensemble, Computing(), Session(tmp_path / "songs"), formats=["flac"])
+def studio(pool, tmp_path):
+    made = Studio(pool, Computing(), Session(tmp_path / "songs"), formats=["flac"])
     yield made
     made.close()

@@ -31,17 +31,17 @@ def plain(html):
 
 
 def test_a_song_is_shown_level_by_level_and_ends_with_its_files(page):
-    begun, *told, finished = page.sing(*form())
+    begun, *between, finished = page.sing(*form())
     assert "Waiting" in begun[page.status]
     assert begun[page.stop_button]["interactive"]
-    shown = [update[page.status] for update in told]
+    shown = [update[page.status] for update in between]
     assert [html.count("<progress") for html in shown] == [3] * len(shown)
     assert shown[-1].count(">done<") == 3
     assert "Sung into" in finished[page.status]
     folder = page.studio.session.folder / "seed_3"
     assert finished[page.song] == str(folder / "song.wav")
     assert finished[page.files] == [str(folder / name) for name in FILES]
-    assert finished[page.pictures].count('src="data:image/png;base64,') == 2
+    assert finished[page.images].count('src="data:image/png;base64,') == 2
 
 
 MISTAKES = {
@@ -54,39 +54,39 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("wrong", "told"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line_on_the_page(page, wrong, told):
+@pytest.mark.parametrize(("wrong", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_on_the_page(page, wrong, message):
     (update,) = page.sing(*form(**wrong))
     line = str(update[page.status]).replace("&#39;", "'")
-    assert line.startswith(f'<p class="mistake" role="status">{told}')
+    assert line.startswith(f'<p class="mistake" role="status">{message}')
     assert "\n" not in line
     assert update[page.sing_button]["interactive"]
 
 
 def test_a_bug_is_raised_after_the_visitor_was_told(page, monkeypatch):
-    monkeypatch.setattr(page.studio, "take", lambda *_: 1 / 0)
+    monkeypatch.setattr(page.studio, "job", lambda *_: 1 / 0)
     answers = page.sing(*form())
     assert plain(next(answers)[page.status]) == BROKEN
     with pytest.raises(ZeroDivisionError):
         next(answers)
 
 
-def stopped_at(level, take, answers):
+def stopped_at(level, job, answers):
     """The answers to somebody who presses Stop when a level begins."""
     for update in answers:
-        if level in take.steps:
-            stop(take)
+        if f"level {level}" in job.levels:
+            stop(job)
         yield update
 
 
 def test_a_stopped_song_can_be_heard_as_far_as_it_came(page):
     answers = page.sing(*form())
-    take = next(answers)[page.take]
-    assert plain(page.hear(take)) == plain(page.hear(None)) == NOT_YET
-    *_, last = stopped_at(0, take, answers)
+    job = next(answers)[page.job]
+    assert plain(page.hear(job)) == plain(page.hear(None)) == NOT_YET
+    *_, last = stopped_at(0, job, answers)
     assert plain(last[page.status]) == STOPPED
     assert page.song not in last
-    assert page.hear(take).count('src="data:audio/flac;base64,') == 2
+    assert page.hear(job).count('src="data:audio/flac;base64,') == 2
 
 
 def test_lyrics_are_counted_as_they_are_typed(page):

@@ -1,0 +1,238 @@
+"""What `python -m jukebox_pl.sample mode=…` does with a session. A new mode is a function here and a line of MODES."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from jukebox_pl.errors import UserError
+from jukebox_pl.report.song_page import PAGE, plain
+from jukebox_pl.sampling.levels import MISSING
+from jukebox_pl.sampling.sharing import share
+from jukebox_pl.sessions.jobs import GenerationJob, LevelProgress, check_request, tensors, warn
+from jukebox_pl.sessions.models import Computing, ModelPool
+from jukebox_pl.sessions.nodes import Node, Session, printable
+from jukebox_pl.sessions.operations import OPERATIONS, Overrides, Tensors, initial_codes, requested_node
+from jukebox_pl.sessions.prompts import Prompt
+from jukebox_pl.types import SamplingParams, SongRequest
+from jukebox_pl.utils.codes import Codes
+from jukebox_pl.utils.differences import differences
+from jukebox_pl.utils.progress import terminal_meter
+
+ANOTHER = "python -m jukebox_pl.sample run_dir=… artist=… genre=… lyrics=FILE_OR_TEXT seconds=10 seed=1"
+WIDE = 1000  # characters a line, for other programs to read
+NO_CODES = np.zeros(0)
+
+
+@dataclass(frozen=True)
+class SampleCommand:
+    """What is asked of which node, and how it is delivered.
+
+    `node` is the one to start from, None the picked one. `name` is the one to make, None one that follows from what is
+    asked: where another song has that name, with `next_free_name` the song gets the next one, without it is refused. Of the
+    `candidates`, whose seeds follow each other, this process makes every `world`-th from its `rank` on.
+    """
+
+    overrides: Overrides = field(default_factory=Overrides)
+    node: str | None = None
+    name: str | None = None
+    next_free_name: bool = False
+    prompt: Prompt | None = None
+    candidates: int = 1
+    formats: Sequence[str] = ()
+    stream: bool = False
+    rank: int = 0
+    world: int = 1
+
+
+class SessionContext(NamedTuple):
+    """The songs there are, and the models that make others of them."""
+
+    session: Session
+    pool: ModelPool
+
+    def node(self, name: str) -> Node:
+        """A node to go on from. Raises UserError when other models made it."""
+        return self.require_own(name, self.session.node(name))
+
+    def require_own(self, name: str, node: Node) -> Node:
+        if changes := list(differences(node.models.to_json(), self.pool.models.to_json())):
+            raise UserError(
+                f"{self.session.place(name)} was made by other models ({'; '.join(changes)}): go on with the run that "
+                "made it, or sample a new song"
+            )
+        return node
+
+
+def new(context: SessionContext, command: SampleCommand) -> None:
+    """A song from nothing, or from a prompt on."""
+    base = Node("new", SongRequest(), SamplingParams(), seed=0, lowest=0, models=context.pool.models, computing=Computing())
+    make(context, command, base, parent=None, given={})
+
+
+def branch(context: SessionContext, command: SampleCommand) -> None:
+    """What a node was asked, with another seed or other words, from the codes that it started from."""
+    name, session = chosen(context, command), context.session
+    base = replace(context.node(name), hashes={})
+    if base.parent is None:
+        make(context, command, base, parent=None, given=session.prompt(name, base))
+    else:
+        parent = session.node(base.parent)
+        make(context, command, base, parent, session.finished_codes(base.parent, parent))
+
+
+def from_parent(operation: str, context: SessionContext, command: SampleCommand) -> None:
+    """A song made of a finished node."""
+    name = chosen(context, command)
+    parent = context.node(name)
+    codes = context.session.finished_codes(name, parent)
+    make(context, command, OPERATIONS[operation].child(operation, name, parent), parent, codes)
+
+
+def make(context: SessionContext, command: SampleCommand, base: Node, parent: Node | None, given: Codes) -> None:
+    """Makes the songs that are asked for over `base` and are not there yet, and prints the page of each.
+
+    `given`: the codes [T] by level of the `parent`; where there is none, of the prompt that `base` had. Raises UserError,
+    before anything is written, when they cannot be made.
+    """
+    node, session = requested_node(base, command.overrides, parent), context.session
+    if command.name and command.candidates > 1:
+        raise UserError(
+            f"out is one song, and candidates={command.candidates} are several: give session=FOLDER instead of out"
+        )
+    nodes: dict[str, Node] = {}
+    for seed in share(range(node.seed, node.seed + command.candidates), command.rank, command.world):
+        candidate = replace(node, seed=seed)
+        name = command.name or candidate.name
+        name, stored = session.locate(candidate) if command.next_free_name else (name, session.stored(name, candidate))
+        nodes[name] = stored
+    files = ["song.wav", PAGE, *(f"song.{format}" for format in command.formats)]
+    for name, stored in list(nodes.items()):
+        folder = session.place(name)
+        # Codes are read, too: they may not be those that were sampled.
+        if stored.finished and all((folder / file).exists() for file in files) and session.codes(name, stored):
+            print(f"{folder} is finished: nothing is sampled again", file=sys.stderr)
+            print(folder / PAGE)
+            del nodes[name]
+    if nodes:
+        generate(context, command, nodes, given)
+
+
+def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes) -> None:
+    """Begins and samples `nodes`, all at once, or with `stream` one after the other."""
+    session, node = context.session, next(iter(nodes.values()))  # they differ in their seed alone
+    models = context.pool.load(node.computing, rows=len(nodes) * node.params.side_by_side)
+    check_request(node.request, models.bundle)
+    if command.prompt and not all(name in session for name in nodes):
+        given = command.prompt.codes(node.models, models.sampler)
+    if node.parent is None:
+        top = node.models.top
+        if (length := len(given.get(top, ()))) > node.top_codes:
+            raise UserError(
+                f"the prompt lasts {node.models.seconds(top, length):.3f} s, longer than "
+                f"seconds={node.request.seconds:g}: ask for more seconds, or take less of it with prompt_seconds"
+            )
+        given = {level: codes for level, codes in given.items() if level in node.levels}
+    batches = [{name: nodes[name]} for name in nodes] if command.stream else [nodes]
+    jobs = [GenerationJob(session, models, batch, command.formats, command=ANOTHER) for batch in batches]
+    for job in jobs:
+        job.begin(given)
+    for job in jobs:
+        with terminal_meter("codes") as meter:
+            job.run(meter, command.stream)
+        for name in job.nodes:
+            print(session.place(name) / PAGE)
+
+
+def pick(context: SessionContext, command: SampleCommand) -> None:
+    """Marks the node that the other modes start from unless they are told another."""
+    name = chosen(context, command)
+    context.session.pick(name)
+    print(f"{name} is picked")
+
+
+def replay(context: SessionContext, command: SampleCommand) -> None:
+    """Samples a node and all it comes from once more, and compares.
+
+    Raises UserError naming the first code that differs from those on disk.
+    """
+    last, session = chosen(context, command), context.session
+    codes: Tensors = {}
+    for name, node in session.chain(last).items():
+        context.require_own(name, node)
+        sampler = context.pool.load(node.computing, node.params.side_by_side).sampler
+        given = tensors(session.prompt(name, node)) if node.parent is None else codes
+        with terminal_meter("codes") as meter:
+            shown = LevelProgress(meter)
+            start, callbacks = initial_codes(node, given, sampler), (shown.on_window, shown.on_step)
+            codes = sampler.sample(node.request, node.params, node.seed, start, *callbacks, node.levels).codes
+        for level, stored in tensors(session.finished_codes(name, node)).items():
+            if not stored.equal(codes[level]):
+                at = int((stored != codes[level]).nonzero()[0])
+                raise UserError(
+                    f"{session.place(name)} came out differently: code {at} of level {level} was {int(stored[at])}, now it "
+                    f"is {int(codes[level][at])}; another device, batch or version of torch may round differently"
+                )
+    print(f"{last} came out the same: {sum(map(len, codes.values()))} codes sampled again")
+
+
+def show(context: SessionContext, command: SampleCommand) -> None:
+    """Prints every node under the one that it was made of; those that cannot be read are named instead.
+
+    Raises UserError when there is none.
+    """
+    session = context.session
+    if not session.names():
+        raise UserError(f"{session.folder} holds no songs: give session=FOLDER, or run_dir=RUN for those in RUN/songs")
+    waiting: dict[str, tuple[Node, str]] = {}
+    picked = session.picked()
+    for name in session.names():
+        try:
+            node = session.node(name)
+            mark = " (picked)" if name == picked else ""
+            waiting[name] = node, printable(f"{name}{mark}: {describe(node, session.codes(name, node))}")
+        except UserError as error:
+            warn(str(error))
+    root, branches = Tree(Text(str(session.folder))), dict[str | None, Tree]()
+    while due := [name for name, (node, _) in waiting.items() if node.parent not in waiting]:
+        for name in due:
+            node, line = waiting.pop(name)
+            branches[name] = branches.get(node.parent, root).add(Text(line))
+    for name in waiting:  # what is left waits for itself
+        warn(f"{session.place(name)} and its parents go in a circle")
+    Console(width=None if sys.stdout.isatty() else WIDE).print(root)
+
+
+def describe(node: Node, codes: Codes) -> str:
+    """What was done, to whom it is to sound, and how many seconds there are of each level."""
+    done = [int((codes.get(level, NO_CODES) != MISSING).sum()) for level in node.levels]
+    seconds = [f"{node.models.seconds(level, number):.1f}" for level, number in zip(node.levels, done, strict=True)]
+    arguments = [f"{name} {plain(value)}" for name, value in node.arguments.items()]
+    names = [plain(value) for value in (node.request.artist, node.request.genres) if value]
+    what = ", ".join([" ".join([node.operation, *arguments]), f"seed {node.seed}", *names])
+    return f"{what}; {', '.join(seconds)} of {node.request.seconds:g} s at levels {', '.join(map(str, node.levels))}"
+
+
+def chosen(context: SessionContext, command: SampleCommand) -> str:
+    """The node that a command is about. Raises UserError when it names none and none is picked."""
+    if name := command.node or context.session.picked():
+        return name
+    raise UserError("node is missing: give node=ID (mode=show lists them), or pick one with mode=pick node=ID")
+
+
+MODES: dict[str, Callable[[SessionContext, SampleCommand], None]] = {
+    **{name: partial(from_parent, name) for name in OPERATIONS},
+    "new": new,
+    "branch": branch,
+    "pick": pick,
+    "replay": replay,
+    "show": show,
+}

@@ -1,0 +1,169 @@
+"""From nodes to songs: sampled side by side, saved window by window, delivered as files and a page to look at."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from jukebox_pl import audio
+from jukebox_pl.checkpoints import Bundle
+from jukebox_pl.errors import UserError
+from jukebox_pl.report.song_page import write_song_page
+from jukebox_pl.sampling.checks import require_names
+from jukebox_pl.sampling.conditioning import ConditioningSchedule
+from jukebox_pl.sampling.levels import MISSING
+from jukebox_pl.sampling.sampler import Progress, Sampler
+from jukebox_pl.sessions.models import LoadedModels
+from jukebox_pl.sessions.nodes import Node, Session
+from jukebox_pl.sessions.operations import Tensors, initial_codes
+from jukebox_pl.text.labels import Labeller
+from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
+from jukebox_pl.utils import codes as codes_file
+from jukebox_pl.utils.codes import Codes
+from jukebox_pl.utils.files import write_atomic, write_json
+from jukebox_pl.utils.progress import Meter, terminal_meter
+
+PARTIAL = "song.partial.wav"
+
+
+class GenerationJob:
+    """Nodes that differ in their seed alone, on their way to songs. `nodes`, by name, are as they are on disk, if they are.
+
+    `codes` [T] by name and level are those there are so far. Every window is saved as it comes, and what is there is not
+    sampled again: a job that was stopped goes on as if it had not been. `command`: what makes another song, for the page.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        models: LoadedModels,
+        nodes: Mapping[str, Node],
+        formats: Sequence[str] = (),
+        command: str = "",
+    ):
+        self.session, self.models, self.nodes, self.formats, self.command = session, models, nodes, formats, command
+        self.codes: dict[str, dict[int, Tensor]] = {}
+
+    def begin(self, given: Codes) -> None:
+        """Writes the nodes that are not there yet, and finds the codes that each goes on from.
+
+        `given`: the codes [T] by level of the parent; where there is none, of a prompt, which is stored with the node.
+        """
+        for name, node in self.nodes.items():
+            start = given
+            if name not in self.session:
+                self.session.begin(name, node, given if node.parent is None else {})
+            elif node.parent is None:
+                start = self.session.prompt(name, node)  # what it began with, whatever has become of the file
+            there = tensors(self.session.codes(name, node))
+            kept = {} if node.finished else initial_codes(node, tensors(start), self.models.sampler)
+            self.codes[name] = kept | there
+
+    def run(self, meter: Meter, stream: bool = False) -> list[SampledSong]:
+        """Samples what is missing, and writes the files of every song.
+
+        With `stream` the first one's song.partial.wav grows by each window. Raises what `Sampler.sample` raises, and what
+        the meter's face does: it can so stop a job.
+        """
+        names, nodes, sampler = list(self.nodes), list(self.nodes.values()), self.models.sampler
+        levels, params, progress = nodes[0].levels, nodes[0].params, LevelProgress(meter)
+
+        def on_window(at: Progress) -> None:
+            for name, row in zip(names, at.codes, strict=True):
+                self.codes[name] = self.codes[name] | {at.level: row.cpu()}
+                self.session.save(name, self.codes[name])
+            progress.on_window(at)
+
+        callbacks = on_window, progress.on_step
+        if stream:
+            partial = self.session.place(names[0]) / PARTIAL
+            audio.write(partial, np.zeros((1, 0), np.float32), sampler.sample_rate)
+            for chunk in sampler.stream(nodes[0].request, params, nodes[0].seed, self.codes[names[0]], *callbacks, levels):
+                audio.append(partial, chunk.audio.numpy())
+        requests, seeds = [node.request for node in nodes], [node.seed for node in nodes]
+        songs = sampler.sample_batch(requests, params, seeds, side_by_side(list(self.codes.values())), *callbacks, levels)
+        for name, song in zip(names, songs, strict=True):
+            folder = self.session.place(name)
+            write_song(folder, song, self.models.bundle.vqvae.hops, self.formats, command=self.command)
+            self.session.finish(name, self.nodes[name], song.codes)
+            (folder / PARTIAL).unlink(missing_ok=True)
+        return songs
+
+
+class LevelProgress:
+    """A meter's task for every level, with the last window that it has finished."""
+
+    def __init__(self, meter: Meter):
+        self.meter = meter
+        self.windows: dict[int, str] = {}
+
+    def on_window(self, at: Progress) -> None:
+        self.windows[at.level] = f"window at {at.start}"
+
+    def on_step(self, level: int, done: int, total: int) -> None:
+        self.meter.update(f"level {level}", done, total, self.windows.get(level, ""))
+
+
+def side_by_side(songs: Sequence[Tensors]) -> dict[int, Tensor]:
+    """Codes [T] of several songs as [B, T], with MISSING where one is behind."""
+    nothing = torch.zeros(0, dtype=torch.long)
+    levels = {level for codes in songs for level in codes}
+    rows = {level: [codes.get(level, nothing) for codes in songs] for level in levels}
+    return {level: pad_sequence(codes, batch_first=True, padding_value=MISSING) for level, codes in rows.items()}
+
+
+def tensors(codes: Codes) -> dict[int, Tensor]:
+    return {level: torch.from_numpy(array.astype(np.int64)) for level, array in codes.items()}
+
+
+def sample_song(bundle: Bundle, request: SongRequest, params: SamplingParams, seed: int, device: str = "cpu") -> SampledSong:
+    """A song that is no node of a session, with its progress on standard error."""
+    check_request(request, bundle)
+    sampler = Sampler(bundle.vqvae, bundle.priors, bundle.labellers, bundle.sample_rate, device)
+    with terminal_meter("codes") as meter:
+        shown = LevelProgress(meter)
+        return sampler.sample(request, params, seed, on_window=shown.on_window, on_step=shown.on_step)
+
+
+def check_request(request: SongRequest, bundle: Bundle) -> None:
+    """Warns of letters that cannot be sung. Raises UserError for names that the models do not know."""
+    labeller = bundle.labellers[max(bundle.labellers)]
+    require_names(ConditioningSchedule.of(request, bundle.sample_rate), labeller)
+    for lyrics in [request.lyrics, *(section.lyrics or "" for section in request.schedule)]:
+        if note := note_on_lyrics(lyrics, labeller):
+            warn(note)
+
+
+def note_on_lyrics(lyrics: str, labeller: Labeller) -> str:
+    """What the models cannot sing, in one line; nothing where they can. Raises UserError when nothing would be left."""
+    characters = labeller.characters
+    unknown = characters.unknown(lyrics)
+    if lyrics and not labeller.lyric_tokens:
+        return "this model was trained without lyrics and does not follow these"
+    if unknown and not characters.clean(lyrics).strip():
+        raise UserError(f"nothing is left of these lyrics: this model sings {characters.characters!r}")
+    if unknown:
+        shown = "".join(sorted(unknown))
+        return f"left out of the lyrics: {sum(unknown.values())} times {shown!r}, which this model has not learned to sing"
+    return ""
+
+
+def warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr, flush=True)
+
+
+def write_song(folder: Path, song: SampledSong, hops: Sequence[int], formats: Sequence[str], **page: Any) -> Path:
+    """Writes song.wav (and other `formats`), codes.npz, request.json and index.html; returns the page."""
+    for format in dict.fromkeys(("wav", *formats)):
+        audio.write(folder / f"song.{format}", song.audio.numpy(), song.sample_rate)
+    write_atomic(folder / "codes.npz", codes_file.to_npz(song.codes))
+    made_from = {"request": song.request.to_json(), "params": song.params.to_json(), "seed": song.seed}
+    write_json(folder / "request.json", made_from)
+    return write_song_page(folder, song, hops, **page)
