@@ -42,8 +42,8 @@ SAME_SHAPES = {
 def catalog(monkeypatch):
     """The facts of a catalog that nobody had to make; a test may change them."""
     facts = dict(FACTS)
-    OmegaConf.register_new_resolver("catalog", lambda path, name: facts[name], replace=True)
-    OmegaConf.register_new_resolver("first", fit.first, replace=True)
+    for name, resolver in (fit.RESOLVERS | {"catalog": lambda path, name: facts[name]}).items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
     yield facts
     OmegaConf.clear_resolver("catalog")
 

@@ -18,7 +18,7 @@ from jukebox_pl.training.loggers import first_rank
 
 WALK = {NEEDS, "when"}  # what the walk itself reads of a stage's config
 # Settings that change how a stage runs, not what comes out of it.
-NOT_ASKED = {"max_steps", "trainer", "logger", "workers", "every_steps", "listen", "formats"}
+NOT_ASKED = {"max_steps", "trainer", "logger", "workers", "every_steps", "callbacks", "media", "formats"}
 # Shards are known by what is in them, wherever they lie: the result of stage catalog tells.
 NOT_ASKED |= {"path"}
 

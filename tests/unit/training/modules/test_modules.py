@@ -62,11 +62,11 @@ def test_the_vqvae_learns_and_logs_every_level(demo_shards, tmp_path):
     module = VQVAEModule(VQVAE(bins=16, emb=8, width=4, depth=1, multipliers=(1, 1, 1)), FAST)
     data = AudioDataModule(str(demo_shards), clip=4096, batch_size=2, held_out_crops=4)
     before, after, logged = fit(module, data, 20, tmp_path)
-    assert after["held_out/loss"] < before["held_out/loss"]
+    assert after["val/loss"] < before["val/loss"]
     assert module.bandwidth.gt(0).all()
     for level in range(3):
-        assert {f"held_out/level_{level}/{name}" for name in ("recons", "multispectral", "commit")} <= after.keys()
-        assert f"held_out/level_{level}/spectral_convergence_db" in after
+        assert {f"val/level_{level}/{name}" for name in ("recons", "multispectral", "commit")} <= after.keys()
+        assert f"val/level_{level}/spectral_convergence_db" in after
         assert f"train/level_{level}/codebook_perplexity" in logged
     assert "train/grad_norm" in logged
 
@@ -76,8 +76,8 @@ def test_priors_learn_predictable_codes(code_shards, level, kind, tmp_path):
     torch.manual_seed(0)
     config = PRIOR if level == 2 else PRIOR | {"conditioners": {"labels": LABELS, "upper": UPPER}}
     before, after, _ = fit(kind(checkpoints.build(config), FAST), codes(code_shards, level), 30, tmp_path)
-    assert before["held_out/bpd"] == pytest.approx(4.0, abs=0.1)
-    assert after["held_out/bpd"] < 2.0
+    assert before["val/bpd"] == pytest.approx(4.0, abs=0.1)
+    assert after["val/bpd"] < 2.0
 
 
 def test_a_lyrics_prior_starts_as_the_trained_prior_and_learns_lyrics(code_shards, tmp_path):
@@ -89,8 +89,8 @@ def test_a_lyrics_prior_starts_as_the_trained_prior_and_learns_lyrics(code_shard
     config = lyrics_config(len(data.labeller.characters))
     module = LyricsPriorModule(checkpoints.build(config), str(tmp_path / "model"), FAST)
     grafted, learned, _ = fit(module, data, 20, tmp_path)
-    assert grafted["held_out/bpd"] == pytest.approx(after["held_out/bpd"], abs=1e-5)
-    assert learned["held_out/lyrics_bpd"] < grafted["held_out/lyrics_bpd"]
+    assert grafted["val/bpd"] == pytest.approx(after["val/bpd"], abs=1e-5)
+    assert learned["val/lyrics_bpd"] < grafted["val/lyrics_bpd"]
 
 
 def test_a_graft_that_does_not_fit_is_named(code_shards, tmp_path):
