@@ -1,5 +1,7 @@
 """The LightningModules: what they log, that they learn, that a graft starts where the trained prior ends."""
 
+from types import SimpleNamespace
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -48,9 +50,10 @@ def codes(path, level, **options):
     return CodesDataModule(str(path), level=level, ctx=CTX, batch_size=4, held_out_crops=8, **options)
 
 
-def fit(module, data, steps, tmp_path):
-    logged = CSVLogger(tmp_path)
-    trainer = pl.Trainer(max_steps=steps, val_check_interval=steps, log_every_n_steps=1, logger=logged, **QUIET)
+def fit(module, data, steps, tmp_path, log_every=1, validate_every=None):
+    logged, validate_every = CSVLogger(tmp_path), validate_every or steps
+    options = {"val_check_interval": validate_every, "log_every_n_steps": log_every, "logger": logged}
+    trainer = pl.Trainer(max_steps=steps, **options, **QUIET)
     before = trainer.validate(module, data, verbose=False)[0]
     trainer.fit(module, data)
     names = set().union(*logged.experiment.metrics) | set(logged.experiment.metrics_keys)
@@ -112,3 +115,21 @@ def test_a_gradient_that_is_not_finite_stops_the_stage(code_shards, tmp_path):
     torch.nn.init.constant_(model.positions, torch.nan)
     with pytest.raises(UserError, match="gradient at step 0 is nan; lower the learning rate"):
         fit(PriorModule(model), codes(code_shards, 2), 1, tmp_path)
+
+
+@pytest.mark.parametrize(("validate_every", "found_at"), [(20, 9), (2, 1)])
+def test_a_gradient_is_looked_at_when_it_is_logged_and_before_a_checkpoint(code_shards, tmp_path, validate_every, found_at):
+    model = checkpoints.build(PRIOR)
+    torch.nn.init.constant_(model.positions, torch.nan)
+    with pytest.raises(UserError, match=f"gradient at step {found_at} is nan"):
+        fit(PriorModule(model), codes(code_shards, 2), 20, tmp_path, log_every=10, validate_every=validate_every)
+
+
+def test_a_loss_scaler_may_meet_gradients_that_are_not_finite():
+    module = PriorModule(checkpoints.build(PRIOR))
+    module._grad_norm = torch.tensor(torch.inf)
+    module._trainer = SimpleNamespace(precision_plugin=SimpleNamespace(scaler=object()))
+    module._require_finite(3)
+    module._trainer.precision_plugin.scaler = None
+    with pytest.raises(UserError, match="gradient at step 3 is inf"):
+        module._require_finite(3)
