@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,12 +50,21 @@ def first(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
+def priors_by_level(top: int, top_stages: list[str]) -> dict[int, list[str]]:
+    """${priors:TOP,STAGES} in YAML: the stages that a bundle takes the prior of every level from."""
+    return {top: top_stages} | {level: [f"upsampler_{level}"] for level in reversed(range(top))}
+
+
+RESOLVERS: dict[str, Callable[..., Any]] = {"catalog": catalog_fact, "first": first, "priors": priors_by_level}
+
+
 def main(config: DictConfig) -> None:
     from jukebox_pl.pipeline.run import run_recipe, say  # imports Lightning: --help and mistakes answer at once without it
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchdata|torch.distributed")
     require_usable(config)
+    warn_of_sample_rate(config)
     results = run_recipe(config.stages, run_dir := Path(config.run_dir))
     for result in results.values():
         if page := result.summary.get("page"):
@@ -71,6 +82,20 @@ def require_usable(config: DictConfig) -> None:
     config.run_dir = str(Path(config.run_dir))
 
 
+def warn_of_sample_rate(config: DictConfig) -> None:
+    """Says, once, that a size was made for sound at another rate: it trains all the same."""
+    expected, path = config.size.sample_rate, config.data.path
+    if expected is None or os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    try:
+        is_made_here = config.data.songs is not None or config.data.source is not None
+        found = config.stages.catalog.sample_rate if is_made_here else Catalog.load(path).sample_rate
+    except UserError:  # no catalog, which stage catalog says
+        return
+    if found != expected:
+        warnings.warn(f"size={config.size.name} is made for {expected} Hz, {path} has {found}", stacklevel=2)
+
+
 def sample_command(run_dir: Path, catalog: Catalog) -> str:
     """What a shell takes: a song of this run, under names that it knows."""
     names = [f"artist={name}" for name in catalog.artists[:1]] + [f"genre={name}" for name in catalog.genres[:1]]
@@ -79,8 +104,8 @@ def sample_command(run_dir: Path, catalog: Catalog) -> str:
 
 
 def cli_main(argv: list[str] | None = None) -> None:
-    OmegaConf.register_new_resolver("catalog", catalog_fact, replace=True)
-    OmegaConf.register_new_resolver("first", first, replace=True)
+    for name, resolver in RESOLVERS.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
     command.run(main, "fit", argv)
 
 

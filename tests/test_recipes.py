@@ -2,8 +2,10 @@
 
 import inspect
 import json
+import warnings
 from functools import cache
 from itertools import takewhile
+from types import SimpleNamespace
 
 import pytest
 from hydra.utils import get_object, instantiate
@@ -42,8 +44,8 @@ SAME_SHAPES = {
 def catalog(monkeypatch):
     """The facts of a catalog that nobody had to make; a test may change them."""
     facts = dict(FACTS)
-    OmegaConf.register_new_resolver("catalog", lambda path, name: facts[name], replace=True)
-    OmegaConf.register_new_resolver("first", fit.first, replace=True)
+    for name, resolver in (fit.RESOLVERS | {"catalog": lambda path, name: facts[name]}).items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
     yield facts
     OmegaConf.clear_resolver("catalog")
 
@@ -155,6 +157,44 @@ def test_an_upsampler_reads_as_many_upper_codes_as_the_vqvae_writes(size, catalo
         prior = network(settings["model"])
         assert prior.conditioners["upper"].factor == hops[level + 1] // hops[level]
         assert settings["data"]["ctx"] % (hops[2] // hops[level]) == 0
+
+
+def test_a_bundle_takes_a_prior_of_every_level_of_its_size(catalog):
+    for size in SIZES:
+        stages = stages_of("hierarchy", size)
+        top = len(network(stages["vqvae"]["model"]).hops) - 1
+        assert stages["bundle"]["priors"][top] == ["lyrics_prior", "joint_prior", "top_prior"]
+        assert [stages["bundle"]["priors"][level] for level in range(top)] == [[f"upsampler_{n}"] for n in range(top)]
+
+
+def test_the_settings_of_a_dashboard_stand_beside_it(catalog):
+    loggers = stages_of("vqvae", "tiny", "logger.mode=offline", "logger.project=mine")["vqvae"]["logger"]
+    assert (loggers["wandb"]["mode"], loggers["wandb"]["project"]) == ("offline", "mine")
+    assert list(stages_of("vqvae", "tiny", "logger=csv")["vqvae"]["logger"]) == ["files"]
+
+
+@pytest.mark.parametrize(
+    ("size", "rate", "told"),
+    [
+        ("small", 44100, ["size=small is made for 22050 Hz, SHARDS has 44100"]),
+        ("small", 22050, []),
+        ("jukebox", 22050, ["size=jukebox is made for 44100 Hz, SHARDS has 22050"]),
+        ("tiny", 8000, []),
+    ],
+)
+def test_sound_at_another_rate_than_a_size_is_made_for_is_said(size, rate, told, monkeypatch):
+    monkeypatch.setattr(fit.Catalog, "load", lambda path: SimpleNamespace(sample_rate=rate))
+    config = command.compose_config("fit", ["recipe=vqvae", f"size={size}", "data.path=SHARDS"])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit.warn_of_sample_rate(config)
+    assert [str(warning.message) for warning in caught] == told
+
+
+def test_songs_that_are_prepared_first_are_known_by_the_rate_they_get():
+    config = command.compose_config("fit", ["recipe=vqvae", "size=small", "data=folder", "data.songs=SONGS"])
+    with pytest.warns(UserWarning, match="size=small is made for 22050 Hz, runs/vqvae/shards has 44100"):
+        fit.warn_of_sample_rate(config)
 
 
 def test_a_joint_prior_reads_the_lyrics_in_front_of_the_codes(catalog):

@@ -26,6 +26,7 @@ MAY_CHANGE = {
     "max_steps",
     "every_steps",
     "callbacks",
+    "media",
     "logger",
     "formats",
     "path",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
 from jukebox_pl.evaluation.codec import report_levels
 from jukebox_pl.models.vqvae import VQVAE
-from jukebox_pl.pipeline.earlier_runs import renamed
 from jukebox_pl.pipeline.stage_folder import StageFolder, StageResult
 from jukebox_pl.sessions.jobs import sample_song, write_song
+from jukebox_pl.training.loggers.files import read_metrics
 from jukebox_pl.types import SamplingParams, SongRequest
 
 SECONDS_TO_COMPARE = 6
-TRAIN_LOSS, HELD_OUT_LOSS = "train/loss", "held_out/loss"
+TRAIN_LOSS, HELD_OUT_LOSS = "train/loss", "val/loss"
 
 
 class SongStage:
@@ -90,8 +89,7 @@ def row(what: str, number: str, before: str, after: str) -> dict[str, Any]:
 def learning_curves(run_dir: Path) -> Iterator[tuple[str, list[tuple[float, float | None, float | None]]]]:
     """(step, train, held out) losses of every trained stage."""
     for path in sorted(run_dir.glob("*/metrics.csv")):
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [(r["step"], r.get(TRAIN_LOSS), r.get(HELD_OUT_LOSS)) for r in map(renamed, csv.DictReader(file))]
+        rows = [(r["step"], r.get(TRAIN_LOSS), r.get(HELD_OUT_LOSS)) for r in read_metrics(path)[1]]
         points = [(float(s), float(t) if t else None, float(h) if h else None) for s, t, h in rows if t or h]
         if points:
             yield path.parent.name, points

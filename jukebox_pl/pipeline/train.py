@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import pytorch_lightning as pl
-import wandb
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.strategies import ModelParallelStrategy
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from jukebox_pl import checkpoints
-from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.stage_folder import StageResult
-from jukebox_pl.training.callbacks import ProgressLines, Throughput
-from jukebox_pl.training.loggers import make_loggers
+from jukebox_pl.training.callbacks.weights import EMA, last_path
+from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, require_whole
+from jukebox_pl.training.loggers.files import MediaLogger
 from jukebox_pl.utils.files import read_json, write_json
 
-MODEL, CHECKPOINTS, LAST, LISTEN, BEFORE = "model", "checkpoints", "last", "listen", "before.json"
+MODEL, BEFORE = "model", "before.json"
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+TERMINATED = 143  # exit code of a process that SIGTERM has ended
 
 
 class TrainStage:
     """Trains `model` (a network's config) inside `module` on `data` for `max_steps`.
 
     `monitor` is the held-out number reported from before and after training. `ema` is the decay of the averaged weights,
-    which are what is validated and saved (None: no average). `listen` makes sounds during training.
+    which are what is validated and saved (None: no average). `callbacks` and `logger` hold configs by name, those without
+    a `_target_` are passed over; `media` is the callback that makes something to hear of this kind of stage.
     """
 
     rank_zero_only = False
@@ -40,17 +45,18 @@ class TrainStage:
         module: DictConfig,
         data: DictConfig,
         trainer: DictConfig,
-        logger: DictConfig,
+        logger: Mapping[str, Any],
         max_steps: int,
         every_steps: int,
         monitor: str,
         ema: float | None = 0.99,
         seed: int = 0,
-        listen: DictConfig | None = None,
+        callbacks: Mapping[str, Any] | None = None,
+        media: DictConfig | None = None,
     ):
         self.model, self.module, self.data, self.trainer, self.logger = model, module, data, trainer, logger
         self.max_steps, self.every_steps, self.monitor = max_steps, every_steps, monitor
-        self.ema, self.seed, self.listen = ema, seed, listen
+        self.ema, self.seed, self.callbacks = ema, seed, {**(callbacks or {}), "media": media}
 
     def complete(self, result: StageResult) -> bool:
         return result.is_complete_for(self.max_steps)
@@ -60,9 +66,18 @@ class TrainStage:
         data = instantiate(self.data, seed=self.seed)
         model, config = self.network(data)
         module = instantiate(self.module, model=model)
-        trainer = self._trainer(folder, data)
-        before, after = self._train(folder, trainer, module, data)
-        wandb.finish()
+        average = EMA(self.ema)
+        trainer = self._trainer(folder, average)
+        checkpoint = require_whole(last_path(folder), reads_sharded=isinstance(trainer.strategy, ModelParallelStrategy))
+        before = self._measure_before(folder, trainer, module, data, begun=checkpoint is not None)
+        self._fit(trainer, module, data, checkpoint)
+        # Lightning ends without a step, and without `on_train_end`, where the checkpoint is of the last step already.
+        average.apply_to(module)
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # the step that the number is logged at
+        after = self._measure(trainer, module, data)
+        for logger in trainer.loggers:
+            if isinstance(logger, MediaLogger):
+                logger.close()
         state: Any = get_model_state_dict(module.model, options=WHOLE)
         if trainer.is_global_zero:
             checkpoints.save_state(folder / MODEL, state, config, getattr(data, "labeller", None))
@@ -75,50 +90,23 @@ class TrainStage:
         config: Any = OmegaConf.to_container(self.model, resolve=True)
         return checkpoints.build(config), config
 
-    def _train(self, folder: Path, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> tuple[float, float]:
-        """Trains from the last checkpoint on. Returns the monitored number from before and after."""
-        last = last_checkpoint(folder)
-        before = self._measure_before(folder, trainer, module, data, begun=last is not None)
-        try:
-            trainer.fit(module, data, ckpt_path=last, weights_only=True)
-        except SystemExit as ended:
-            if isinstance(ended.__context__, KeyboardInterrupt):  # which Lightning turns into exit code 1
-                raise KeyboardInterrupt from None
-            raise
-        return before, self._measure(trainer, module, data)
-
-    def _trainer(self, folder: Path, data: Any) -> pl.Trainer:
-        options = {str(name): value for name, value in self.logger.items()}
-        return instantiate(
+    def _trainer(self, folder: Path, average: EMA) -> pl.Trainer:
+        callbacks = [instantiate(config) for config in self.callbacks.values() if config and "_target_" in config]
+        parts = [config for config in self.logger.values() if isinstance(config, Mapping | DictConfig)]
+        loggers = [instantiate(part, save_dir=str(folder), name=f"{folder.parent.name}/{folder.name}") for part in parts]
+        trainer: pl.Trainer = instantiate(
             self.trainer,
             max_steps=self.max_steps,
             val_check_interval=self.every_steps,
             check_val_every_n_epoch=None,
-            callbacks=self._callbacks(folder, data.catalog.sample_rate),
-            logger=make_loggers(folder, f"{folder.parent.name}/{folder.name}", **options),
+            callbacks=[*callbacks, average],
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            logger=loggers,
             default_root_dir=str(folder),
         )
-
-    def _callbacks(self, folder: Path, sample_rate: int) -> list[Callback]:
-        checkpoints = ModelCheckpoint(
-            folder / CHECKPOINTS, LAST, every_n_train_steps=self.every_steps, enable_version_counter=False
-        )
-        chosen: list[Callback] = [
-            ProgressLines(folder.name),
-            Throughput(sample_rate),
-            LearningRateMonitor("step"),
-            checkpoints,
-        ]
-        if self.listen:
-            chosen.append(instantiate(self.listen, folder=folder / LISTEN, sample_rate=sample_rate))
-        if self.ema and not self._sharded():
-            # Buffers stay out of the average: the codebooks live in buffers and are averages themselves.
-            chosen.append(EMAWeightAveraging(decay=self.ema, use_buffers=False))
-        return chosen
-
-    def _sharded(self) -> bool:
-        """Averaged weights are a copy of the network, which cannot be made of one that is spread over devices."""
-        return "ModelParallelStrategy" in str(self.trainer.get("strategy"))
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that the YAML of the trainer chose
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        return trainer
 
     def _measure_before(
         self, folder: Path, trainer: pl.Trainer, module: pl.LightningModule, data: Any, begun: bool
@@ -132,14 +120,28 @@ class TrainStage:
         return value
 
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> float:
-        return trainer.validate(module, data, verbose=False)[0][self.monitor]
+        value = trainer.validate(module, data, verbose=False)[0][self.monitor]
+        if trainer.received_sigterm:
+            raise terminated(trainer)
+        return value
+
+    def _fit(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any, checkpoint: Path | None) -> None:
+        """Trains from the checkpoint on. Raises SystemExit where SIGTERM came before the end of the last step."""
+        try:
+            trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+        except SIGTERMException:  # a SystemExit of code 0
+            raise terminated(trainer) from None
+        except SystemExit as ended:
+            if isinstance(ended.__context__, KeyboardInterrupt):  # which Lightning turns into exit code 1
+                raise KeyboardInterrupt from None
+            raise
+        if trainer.received_sigterm:
+            raise terminated(trainer)
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that a stage goes on from. Raises UserError when it was cut short."""
-    path = folder / CHECKPOINTS / f"{LAST}.ckpt"
-    if not path.exists():
-        return None
-    if not is_zipfile(path):  # the directory of a zip is its end
-        raise UserError(f"{path} is cut short or no checkpoint; delete it, and stage {folder.name} is trained from step 0")
-    return path
+def terminated(trainer: pl.Trainer) -> SystemExit:
+    """What to raise for SIGTERM, said in one line: no result is written, no later stage begins."""
+    if trainer.is_global_zero:
+        line = f"stopped by SIGTERM at step {trainer.global_step}; the same command goes on from the last checkpoint"
+        print(line, file=sys.stderr, flush=True)
+    return SystemExit(TERMINATED)

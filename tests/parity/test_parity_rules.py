@@ -15,7 +15,7 @@ from jukebox_pl.sampling.logits import keep_top_k, keep_top_p
 from jukebox_pl.sampling.windows import windows
 from jukebox_pl.text.characters import Characters, ReleasedCharacters
 from jukebox_pl.text.labels import Labeller, ReleasedVocabulary, Vocabulary
-from jukebox_pl.training.released_optim import ReleasedAdam, released_rate
+from jukebox_pl.training.optim import ReleasedAdam, released_rate
 from jukebox_pl.types import Song
 
 FUNCTIONS = {0: "D", 1: "R", 2: "C", 3: "P", 6: "X", 7: "L"}

@@ -36,10 +36,10 @@ class AlignerModule(StageModule):
         return loss
 
     def validation_step(self, batch: AlignedBatch, index: int) -> None:
-        self.log("held_out/loss", alignment_loss(self.model, batch), prog_bar=True, batch_size=len(batch.audio))
+        self.log("val/loss", alignment_loss(self.model, batch), prog_bar=True, batch_size=len(batch.audio))
         errors = list(onset_errors(self.model, batch))
         if errors:
-            self.log("held_out/onset_error_seconds", float(np.mean(errors)), prog_bar=True, batch_size=len(errors))
+            self.log("val/onset_error_seconds", float(np.mean(errors)), prog_bar=True, batch_size=len(errors))
 
     def _with_background(self, batch: AlignedBatch) -> AlignedBatch:
         loudness = batch.audio.square().mean(-1, keepdim=True).sqrt() + 1e-5

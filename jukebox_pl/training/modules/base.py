@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import nn
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grad_norm_
@@ -20,6 +21,7 @@ class StageModule(pl.LightningModule):
     """Trains `model`, a plain network. `fsdp_forward_methods`: those of its methods that are called besides `forward`."""
 
     fsdp_forward_methods: tuple[str, ...] = ()
+    _grad_norm: Tensor
 
     def __init__(self, model: nn.Module, optim: OptimConfig | None = None):
         super().__init__()
@@ -42,12 +44,28 @@ class StageModule(pl.LightningModule):
             register_fsdp_forward_method(self.model, name)
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
-        """Clips by the norm over all parameters and logs it. Raises UserError when it is not finite."""
+        """Clips by the norm over all parameters and logs it. Raises UserError when it is not finite, at a log step."""
         norm = clip_grad_norm_(self.model.parameters(), self.optim.clip)
-        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-        if not norm.isfinite():
+        self._grad_norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        self.log("train/grad_norm", self._grad_norm)
+        if is_log_step(self.trainer, self.global_step + 1):
+            self._require_finite(self.global_step)
+
+    def on_validation_start(self) -> None:
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            self._require_finite(self.global_step - 1)  # before a checkpoint is made of what it has done to the weights
+
+    def _require_finite(self, step: int) -> None:
+        """Looks at the last norm, which waits for the device: once the weights are not finite, every later norm is not."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is None and not self._grad_norm.isfinite():  # a loss scaler leaves such a step out, and goes on
             raise UserError(
-                f"the gradient at step {self.global_step} is {norm.item()}; lower the learning rate "
+                f"the gradient at step {step} is {self._grad_norm.item()}; lower the learning rate "
                 f"({self.optim.lr}) and run again, the last checkpoint is kept"
             )
-        self.log("train/grad_norm", norm)
+
+
+def is_log_step(trainer: pl.Trainer, step: int) -> bool:
+    """Whether what is logged in the step that makes it `step` of them is written, or the step is the last: then the device
+    may be waited for."""
+    return step % trainer.log_every_n_steps == 0 or step == trainer.max_steps  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ class PriorModule(StageModule):
         return self._loss(batch, "train")
 
     def validation_step(self, batch: CodesBatch, index: int) -> None:
-        self._loss(batch, "held_out")
+        self._loss(batch, "val")
 
     def _loss(self, batch: CodesBatch, split: str) -> Tensor:
         losses: PriorLosses = self.model.losses(batch.codes, self.model.condition(batch.labels, batch.upper))

@@ -31,6 +31,13 @@ class VQVAEModule(StageModule):
             clips = self.trainer.datamodule.loudness_clips()  # type: ignore[attr-defined]  # AudioDataModule's
             self.bandwidth.copy_(torch.tensor(measure_bandwidth(clips)))
 
+    def on_train_start(self) -> None:
+        self._divisors = Bandwidth(*self.bandwidth.tolist())  # once: reading it at every step would wait for the device
+
+    def on_validation_start(self) -> None:
+        super().on_validation_start()
+        self._divisors = Bandwidth(*self.bandwidth.tolist())
+
     def training_step(self, batch: AudioBatch, index: int) -> Tensor:
         output = self.model(batch.audio)
         loss = self._losses(batch.audio, output, "train")
@@ -39,17 +46,16 @@ class VQVAEModule(StageModule):
 
     def validation_step(self, batch: AudioBatch, index: int) -> None:
         output = self.model(batch.audio)
-        self._losses(batch.audio, output, "held_out")
+        self._losses(batch.audio, output, "val")
         for level, (metric, recon) in enumerate(zip(self.convergence, output.recons, strict=True)):
             metric.update(batch.audio, recon)
-            self.log(f"held_out/level_{level}/spectral_convergence_db", metric)
+            self.log(f"val/level_{level}/spectral_convergence_db", metric)
 
     def _losses(self, audio: Tensor, output: VQVAEOutput, split: str) -> Tensor:
         """Logs every component of every level and returns the sum over levels."""
         losses = []
-        bandwidth = Bandwidth(*self.bandwidth.tolist())
         for level, (recon, commit) in enumerate(zip(output.recons, output.commit_losses, strict=True)):
-            parts = self.loss.components(audio, recon, commit, bandwidth)
+            parts = self.loss.components(audio, recon, commit, self._divisors)
             losses.append(self.loss.weigh(parts))
             self.log_dict({f"{split}/level_{level}/{name}": value for name, value in parts.items()}, batch_size=len(audio))
         loss = torch.stack(losses).sum()

@@ -43,7 +43,7 @@ def test_it_starts_at_the_held_out_numbers_of_the_bundle(bundle, shards, fit, tm
     run_dir = tmp_path / "run"
     fit("recipe=finetune", f"init_from={init_from}", f"run_dir={run_dir}", f"data.path={shards}", *SMALL)
     stages = ["top_prior", "upsampler_1", "upsampler_0"]
-    begun = [StageFolder(run_dir, stage).result().summary["held_out/bpd at step 0"] for stage in stages]
+    begun = [StageFolder(run_dir, stage).result().summary["val/bpd at step 0"] for stage in stages]
     assert begun == ended
     tuned = checkpoints.load_bundle(run_dir)
     assert tuned.labellers[2].artists.names[1:] == Catalog.load(shards).artists
@@ -68,6 +68,6 @@ def test_a_folder_that_is_no_bundle_is_named(tmp_path):
 def test_a_level_that_the_bundle_lacks_is_named(bundle, tmp_path):
     run_dir, _ = bundle
     parts = {"model": None, "module": None, "trainer": None, "logger": None}
-    stage = FinetuneStage(str(run_dir), data={"level": 3}, max_steps=1, every_steps=1, monitor="held_out/bpd", **parts)
+    stage = FinetuneStage(str(run_dir), data={"level": 3}, max_steps=1, every_steps=1, monitor="val/bpd", **parts)
     with pytest.raises(UserError, match="has no prior of level 3, only of 0, 1, 2"):
         stage.run(tmp_path)

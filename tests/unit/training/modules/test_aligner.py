@@ -32,8 +32,8 @@ def test_it_learns_and_logs(demo_shards, tmp_path):
     before = trainer.validate(module, data, verbose=False)[0]
     trainer.fit(module, data)
     after = trainer.validate(module, data, verbose=False)[0]
-    assert after["held_out/loss"] < 0.8 * before["held_out/loss"]
-    assert after["held_out/onset_error_seconds"] < before["held_out/onset_error_seconds"]
+    assert after["val/loss"] < 0.8 * before["val/loss"]
+    assert after["val/onset_error_seconds"] < before["val/onset_error_seconds"]
 
 
 class Knows(torch.nn.Module):

@@ -1,5 +1,7 @@
 """The LightningModules: what they log, that they learn, that a graft starts where the trained prior ends."""
 
+from types import SimpleNamespace
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -48,9 +50,10 @@ def codes(path, level, **options):
     return CodesDataModule(str(path), level=level, ctx=CTX, batch_size=4, held_out_crops=8, **options)
 
 
-def fit(module, data, steps, tmp_path):
-    logged = CSVLogger(tmp_path)
-    trainer = pl.Trainer(max_steps=steps, val_check_interval=steps, log_every_n_steps=1, logger=logged, **QUIET)
+def fit(module, data, steps, tmp_path, log_every=1, validate_every=None):
+    logged, validate_every = CSVLogger(tmp_path), validate_every or steps
+    options = {"val_check_interval": validate_every, "log_every_n_steps": log_every, "logger": logged}
+    trainer = pl.Trainer(max_steps=steps, **options, **QUIET)
     before = trainer.validate(module, data, verbose=False)[0]
     trainer.fit(module, data)
     names = set().union(*logged.experiment.metrics) | set(logged.experiment.metrics_keys)
@@ -62,11 +65,11 @@ def test_the_vqvae_learns_and_logs_every_level(demo_shards, tmp_path):
     module = VQVAEModule(VQVAE(bins=16, code_dim=8, width=4, depth=1, multipliers=(1, 1, 1)), FAST)
     data = AudioDataModule(str(demo_shards), clip=4096, batch_size=2, held_out_crops=4)
     before, after, logged = fit(module, data, 20, tmp_path)
-    assert after["held_out/loss"] < before["held_out/loss"]
+    assert after["val/loss"] < before["val/loss"]
     assert module.bandwidth.gt(0).all()
     for level in range(3):
-        assert {f"held_out/level_{level}/{name}" for name in ("recons", "multispectral", "commit")} <= after.keys()
-        assert f"held_out/level_{level}/spectral_convergence_db" in after
+        assert {f"val/level_{level}/{name}" for name in ("recons", "multispectral", "commit")} <= after.keys()
+        assert f"val/level_{level}/spectral_convergence_db" in after
         assert f"train/level_{level}/codebook_perplexity" in logged
     assert "train/grad_norm" in logged
 
@@ -76,8 +79,8 @@ def test_priors_learn_predictable_codes(code_shards, level, kind, tmp_path):
     torch.manual_seed(0)
     config = PRIOR if level == 2 else PRIOR | {"conditioners": {"labels": LABELS, "upper": UPPER}}
     before, after, _ = fit(kind(checkpoints.build(config), FAST), codes(code_shards, level), 30, tmp_path)
-    assert before["held_out/bpd"] == pytest.approx(4.0, abs=0.1)
-    assert after["held_out/bpd"] < 2.0
+    assert before["val/bpd"] == pytest.approx(4.0, abs=0.1)
+    assert after["val/bpd"] < 2.0
 
 
 def test_a_lyrics_prior_starts_as_the_trained_prior_and_learns_lyrics(code_shards, tmp_path):
@@ -89,8 +92,8 @@ def test_a_lyrics_prior_starts_as_the_trained_prior_and_learns_lyrics(code_shard
     config = lyrics_config(len(data.labeller.characters))
     module = LyricsPriorModule(checkpoints.build(config), str(tmp_path / "model"), FAST)
     grafted, learned, _ = fit(module, data, 20, tmp_path)
-    assert grafted["held_out/bpd"] == pytest.approx(after["held_out/bpd"], abs=1e-5)
-    assert learned["held_out/lyrics_bpd"] < grafted["held_out/lyrics_bpd"]
+    assert grafted["val/bpd"] == pytest.approx(after["val/bpd"], abs=1e-5)
+    assert learned["val/lyrics_bpd"] < grafted["val/lyrics_bpd"]
 
 
 def test_a_graft_that_does_not_fit_is_named(code_shards, tmp_path):
@@ -112,3 +115,21 @@ def test_a_gradient_that_is_not_finite_stops_the_stage(code_shards, tmp_path):
     torch.nn.init.constant_(model.positions, torch.nan)
     with pytest.raises(UserError, match="gradient at step 0 is nan; lower the learning rate"):
         fit(PriorModule(model), codes(code_shards, 2), 1, tmp_path)
+
+
+@pytest.mark.parametrize(("validate_every", "found_at"), [(20, 9), (2, 1)])
+def test_a_gradient_is_looked_at_when_it_is_logged_and_before_a_checkpoint(code_shards, tmp_path, validate_every, found_at):
+    model = checkpoints.build(PRIOR)
+    torch.nn.init.constant_(model.positions, torch.nan)
+    with pytest.raises(UserError, match=f"gradient at step {found_at} is nan"):
+        fit(PriorModule(model), codes(code_shards, 2), 20, tmp_path, log_every=10, validate_every=validate_every)
+
+
+def test_a_loss_scaler_may_meet_gradients_that_are_not_finite():
+    module = PriorModule(checkpoints.build(PRIOR))
+    module._grad_norm = torch.tensor(torch.inf)
+    module._trainer = SimpleNamespace(precision_plugin=SimpleNamespace(scaler=object()))
+    module._require_finite(3)
+    module._trainer.precision_plugin.scaler = None
+    with pytest.raises(UserError, match="gradient at step 3 is inf"):
+        module._require_finite(3)

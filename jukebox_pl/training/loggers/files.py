@@ -1,0 +1,105 @@
+"""What a stage keeps of itself as files: numbers in metrics.csv, sounds and pictures in media/."""
+
+from __future__ import annotations
+
+import csv
+import io
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.utilities import rank_zero_only
+
+from jukebox_pl import audio as audio_files
+from jukebox_pl.utils.files import write_atomic
+
+# Beginnings of column names, as version 0.1.0 wrote them and as they are now.
+OLD_COLUMNS = {"held_out/": "val/"}
+
+
+class MediaLogger(ABC):
+    """A logger that keeps sounds and pictures beside numbers.
+
+    No structural protocol: Lightning's own WandbLogger has methods of these names that take something else.
+    """
+
+    @abstractmethod
+    def log_audio(self, name: str, audio: np.ndarray, sample_rate: int, step: int, caption: str) -> None:
+        """Keeps a sound, float32 [C, T] from -1 to 1."""
+
+    @abstractmethod
+    def log_image(self, name: str, png: bytes, step: int, caption: str) -> None:
+        """Keeps a picture, the bytes of a PNG."""
+
+    def close(self) -> None:  # noqa: B027  # most have nothing to close
+        """The stage is over. Lightning's `finalize` comes after every fit and every validation."""
+
+
+class FilesLogger(CSVLogger, MediaLogger):
+    """Files in `save_dir`, the folder of a stage. A resumed stage goes on with its metrics.csv; Lightning alone would
+    begin a new one."""
+
+    def __init__(self, save_dir: str | Path, name: str = ""):
+        super().__init__(save_dir, name="", version="")  # the folder has the stage's name already
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        self._experiment = self._experiment or MetricsFile(self.log_dir)
+        return self._experiment
+
+    @rank_zero_only
+    def log_audio(self, name: str, audio: np.ndarray, sample_rate: int, step: int, caption: str) -> None:
+        audio_files.write(self._media(name, step, "wav"), audio, sample_rate)
+
+    @rank_zero_only
+    def log_image(self, name: str, png: bytes, step: int, caption: str) -> None:
+        write_atomic(self._media(name, step, "png"), png)
+
+    def _media(self, name: str, step: int, kind: str) -> Path:
+        return Path(self.save_dir) / "media" / f"{name}_step_{step:07d}.{kind}"
+
+
+class MetricsFile(ExperimentWriter):
+    """Forgets, when it is first written to, what an earlier run logged at steps that are done again."""
+
+    def __init__(self, log_dir: str):
+        super().__init__(log_dir)
+        self.resumed = False
+
+    def _check_log_dir_exists(self) -> None:
+        """Lightning deletes an earlier file here."""
+
+    def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
+        path = Path(self.metrics_file_path)
+        if not self.resumed and path.exists():
+            self.metrics_keys, rows = read_metrics(path)
+            write_rows(path, self.metrics_keys, [row for row in rows if int(row["step"]) < (step or 0)])
+        self.resumed = True
+        super().log_metrics(metrics_dict, step)
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        """Lightning empties the file before it writes the rows again; a process may be killed between."""
+        path = Path(self.metrics_file_path)
+        write_rows(path, fieldnames, read_metrics(path)[1])
+
+
+def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows of a metrics.csv, under the names of today, without a last line that was cut short."""
+    header, *lines = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines() or [""]
+    for old, new in OLD_COLUMNS.items():
+        header = ",".join(new + name.removeprefix(old) if name.startswith(old) else name for name in header.split(","))
+    reader = csv.DictReader([header, *lines])
+    return list(reader.fieldnames or []), list(reader)
+
+
+def write_rows(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue().encode())

@@ -1,0 +1,118 @@
+"""A stage that is stopped, at whatever moment: the same command ends with the same weights, numbers and rows."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from jukebox_pl.pipeline import train
+from jukebox_pl.pipeline.stage_folder import DONE, StageFolder
+from jukebox_pl.training.callbacks.weights import last_path
+from jukebox_pl.training.loggers.files import read_metrics
+
+# As `python -m jukebox_pl.fit`, killed as soon as the checkpoint of a step is in place.
+KILLED = """
+import os, signal, sys
+import pytorch_lightning as pl
+from jukebox_pl import fit
+
+save = pl.Trainer.save_checkpoint
+
+def save_and_die(trainer, *args, **kwargs):
+    save(trainer, *args, **kwargs)
+    if trainer.global_step == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+pl.Trainer.save_checkpoint = save_and_die
+fit.cli_main(sys.argv[2:])
+"""
+
+
+@pytest.fixture(scope="module")
+def words(demo_shards):
+    return "recipe=vqvae", f"data.path={demo_shards}"
+
+
+@pytest.fixture(scope="module")
+def whole(fit, words, tmp_path_factory):
+    """A run that nothing stopped: four steps, a validation and a checkpoint after every two."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    fit(*words, f"run_dir={run_dir}", "max_steps=4")
+    return run_dir
+
+
+def rows(run_dir: Path):
+    """What was logged, without how fast it went, and without the epoch, which Lightning ends with the last step."""
+    columns, found = read_metrics(run_dir / "vqvae" / "metrics.csv")
+    kept = [name for name in columns if name not in ("epoch", "step") and not name.startswith("speed/")]
+    shown = [(row["step"], {name: row[name] for name in kept if row[name]}) for row in found]
+    return [(step, logged) for step, logged in shown if logged]
+
+
+def weights(run_dir: Path):
+    return (run_dir / "vqvae/model/model.safetensors").read_bytes()
+
+
+def test_a_stage_that_is_killed_before_its_result_saves_the_averaged_weights(whole, fit, words, tmp_path):
+    run_dir = Path(shutil.copytree(whole, tmp_path / "run"))
+    (run_dir / "vqvae" / DONE).unlink()
+    shutil.rmtree(run_dir / "vqvae/model")
+    fit(*words, f"run_dir={run_dir}", "max_steps=4")
+    assert weights(run_dir) == weights(whole)
+    assert StageFolder(run_dir, "vqvae").result() == StageFolder(whole, "vqvae").result()
+    assert rows(run_dir) == rows(whole)
+
+
+def test_the_model_is_the_average_of_the_checkpoint(whole):
+    checkpoint = torch.load(last_path(whole / "vqvae"))
+    saved = load_file(whole / "vqvae/model/model.safetensors")
+    for name, tensor in saved.items():
+        assert tensor.equal(checkpoint["state_dict"][f"model.{name}"])
+    assert any(not checkpoint["current_model_state"][f"model.{name}"].equal(tensor) for name, tensor in saved.items())
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_process_killed_behind_its_checkpoint_loses_no_row(whole, minuscule, fit, words, tmp_path, step):
+    settings = *words, f"run_dir={tmp_path / 'run'}", "max_steps=4"
+    command = [sys.executable, "-c", KILLED, str(step), *minuscule, *settings]
+    root = Path(__file__).parents[3]
+    killed = subprocess.run(command, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    fit(*settings)
+    assert rows(tmp_path / "run") == rows(whole)
+    assert weights(tmp_path / "run") == weights(whole)
+
+
+def test_another_interval_of_validations_may_be_chosen_when_going_on(whole, fit, words, tmp_path):
+    settings = *words, f"run_dir={tmp_path / 'run'}"
+    fit(*settings, "max_steps=3")  # its last checkpoint is of step 2
+    fit(*settings, "max_steps=4", "stages.vqvae.every_steps=3")
+    trained, expected = ([row for row in rows(run) if "train/loss" in row[1]] for run in (tmp_path / "run", whole))
+    assert [step for step, _ in trained] == ["0", "1", "2", "3"]
+    assert trained == expected
+    assert weights(tmp_path / "run") == weights(whole)
+
+
+def test_media_of_a_stage_lie_beside_its_numbers(whole):
+    names = {path.name for path in (whole / "vqvae/media").iterdir()}
+    assert {"original_step_0000002.wav", "level_0_step_0000004.wav", "reconstructions_step_0000002.png"} <= names
+
+
+@pytest.mark.slow
+def test_sigterm_is_no_success(start_fit, words, tmp_path):
+    process = start_fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=100000")
+    while not last_path(tmp_path / "run/vqvae").exists():
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == train.TERMINATED, told
+    assert "stopped by SIGTERM at step" in told.splitlines()[-1]
+    assert "Traceback" not in told
+    assert not (tmp_path / "run/vqvae" / DONE).exists()
+    assert not (tmp_path / "run/vqvae/model").exists()

@@ -1,0 +1,129 @@
+"""What watches a training: nothing waits for the device between log steps, and the average is an average."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import WeightAveraging
+
+from jukebox_pl.training.callbacks import progress
+from jukebox_pl.training.callbacks.progress import ProgressMeter, Throughput
+from jukebox_pl.training.callbacks.weights import EMA
+from jukebox_pl.types import AudioBatch
+from jukebox_pl.utils.progress import Meter
+
+
+class FakeTrainer(SimpleNamespace):
+    """Step by step; counts how often somebody reads a loss."""
+
+    reads = 0
+
+    @property
+    def progress_bar_metrics(self):
+        self.reads += 1
+        return {"train/loss": 1.5, "epoch": 0}
+
+
+@pytest.fixture
+def trainer():
+    catalog = SimpleNamespace(sample_rate=100)
+    settings = {"log_every_n_steps": 4, "max_steps": 10, "world_size": 2, "is_global_zero": True}
+    return FakeTrainer(global_step=0, default_root_dir="run/vqvae", datamodule=SimpleNamespace(catalog=catalog), **settings)
+
+
+def test_losses_are_read_at_log_steps_and_at_the_last(trainer, monkeypatch):
+    shown = []
+    monkeypatch.setattr(progress, "terminal_meter", lambda unit, every_seconds: Meter(shown.append, unit))
+    meter = ProgressMeter()
+    meter.on_train_start(trainer, None)
+    for trainer.global_step in range(1, 11):
+        meter.on_train_batch_end(trainer, None)
+    meter.on_train_end(trainer, None)
+    assert [status.done for status in shown] == list(range(11))
+    assert {status.task for status in shown} == {"vqvae"}
+    assert trainer.reads == 3
+    assert [shown[step].note for step in (3, 4, 10)] == ["", "train/loss 1.500", "train/loss 1.500"]
+
+
+def test_speed_is_that_of_all_steps_since_the_last_log_step(trainer, monkeypatch):
+    clock = iter([10.0, 12.0, 14.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    logged, speed = [], Throughput()
+    module = SimpleNamespace(log=lambda name, value: logged.append((trainer.global_step, name, value)))
+    for trainer.global_step in range(1, 9):
+        speed.on_train_batch_end(trainer, module, None, AudioBatch(torch.zeros(2, 1, 50)))
+    assert logged == [
+        (4, "speed/tokens_per_second", 100 * 3 * 2 / 2),
+        (4, "speed/audio_seconds_per_second", 3 * 2 / 2),
+        (8, "speed/tokens_per_second", 100 * 4 * 2 / 2),
+        (8, "speed/audio_seconds_per_second", 4 * 2 / 2),
+    ]
+
+
+class Module(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 2)
+        self.register_buffer("codebook", torch.zeros(2))
+
+    def step(self):
+        for tensor in (*self.parameters(), *self.buffers()):
+            tensor.data += 1.0
+
+
+def averaging(module, decay=0.75):
+    ema = EMA(decay)
+    ema.setup(SimpleNamespace(strategy=None), module, "fit")
+    for step in (1, 1, 2, 3):  # the first twice: gradients accumulate
+        if step > ema.latest_step:
+            module.step()
+        ema.on_train_batch_end(SimpleNamespace(global_step=step), module)
+    return ema
+
+
+def test_parameters_are_averaged_and_buffers_copied_then_there_is_one_set_of_weights():
+    module = Module()
+    first = module.linear.weight.detach().clone()
+    ema = averaging(module)
+    trained = module.linear.weight.detach().clone()
+    ema.on_validation_epoch_start(None, module)
+    average = module.linear.weight.detach().clone()
+    ema.on_validation_end(None, module)
+    assert module.linear.weight.equal(trained)
+    # The average begins with the weights after the first step.
+    torch.testing.assert_close(average - first, torch.full((2, 2), 1 + 0.25 * (0.75 * 1 + 2)))
+    ema.apply_to(module)
+    assert module.linear.weight.equal(average)
+    assert module.codebook.tolist() == [3.0, 3.0]
+    ema.on_validation_epoch_start(None, module)
+    assert module.linear.weight.equal(average)
+
+
+def test_a_checkpoint_restores_both_sets_as_lightnings_own_would():
+    module = Module()
+    ema = averaging(module)
+    checkpoint = {"state_dict": copy.deepcopy(module.state_dict())}
+    ema.on_save_checkpoint(None, module, checkpoint)
+    other, lightnings = Module(), WeightAveraging(use_buffers=False)
+    lightnings.setup(SimpleNamespace(strategy=None), other, "fit")
+    lightnings.on_load_checkpoint(None, other, copy.deepcopy(checkpoint))
+    restored, again = EMA(0.75), Module()
+    restored.setup(SimpleNamespace(strategy=None), again, "fit")
+    again.load_state_dict(checkpoint["state_dict"])  # as Lightning does first
+    restored.on_load_checkpoint(None, again, checkpoint)
+    for mine, theirs in ((again, other), (restored.average, lightnings._average_model)):
+        assert all(tensor.equal(theirs.state_dict()[name]) for name, tensor in mine.state_dict().items())
+    assert again.linear.weight.equal(module.linear.weight)
+
+
+def test_without_a_decay_nothing_is_averaged():
+    module = Module()
+    ema = averaging(module, decay=None)
+    trained = module.linear.weight.detach().clone()
+    checkpoint = {"state_dict": module.state_dict()}
+    ema.on_save_checkpoint(None, module, checkpoint)
+    ema.apply_to(module)
+    assert checkpoint.keys() == {"state_dict"}
+    assert module.linear.weight.equal(trained)
