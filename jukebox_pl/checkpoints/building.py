@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,15 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.utils.earlier_versions import ARGUMENTS
 
 TARGET = "_target_"
 TRUSTED = ("jukebox_pl.nn.", "jukebox_pl.models.")
 # What half precision holds: the dense layers of transformers. Norms, embeddings, convolutions and outputs stay whole.
 DENSE = re.compile(r"transformer\.blocks\.\d+\.(attention|mlp)\.")
-
-# What configs of version 0.1.0 say, and what it is called today.
-RENAMED_TARGETS: dict[str, str] = {}
-RENAMED_ARGUMENTS = {"emb": "code_dim", "growth": "dilation_growth"}
 
 
 def build(config: Any, trusted: Sequence[str] = TRUSTED) -> Any:
@@ -33,23 +29,15 @@ def build(config: Any, trusted: Sequence[str] = TRUSTED) -> Any:
         if TARGET not in config:
             return parts
         network = network_class(config[TARGET], trusted)
-        return network(**renamed(network, parts))
+        if network.__module__.startswith(TRUSTED):  # ours: a config may be of an earlier version
+            parts = {ARGUMENTS.get(name, name): part for name, part in parts.items()}
+        return network(**parts)
     if isinstance(config, list | tuple):
         return [build(item, trusted) for item in config]
     return config
 
 
-def renamed(network: type[nn.Module], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments under the names of today, where `network` is one of ours and knows those alone."""
-    if not network.__module__.startswith(TRUSTED):
-        return dict(arguments)
-    known = inspect.signature(network).parameters
-    names = {old: new for old, new in RENAMED_ARGUMENTS.items() if old not in known and new in known}
-    return {names.get(name, name): value for name, value in arguments.items()}
-
-
 def network_class(target: str, trusted: Sequence[str] = TRUSTED) -> type[nn.Module]:
-    target = RENAMED_TARGETS.get(target, target)
     module, _, name = target.rpartition(".")
     if not any(f"{module}.".startswith(prefix) for prefix in trusted):
         raise UserError(

@@ -20,14 +20,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from jukebox_pl import errors
 from jukebox_pl.errors import UserError
+from jukebox_pl.utils.earlier_versions import ARGUMENTS
 
 MISTAKE, INTERRUPTED = 2, 130
 PRINT = "--print"
 TEXTS = ("lyrics",)  # whatever Hydra would read in them: [Verse] is no list
 IN_A_RESOLVER = "UserError raised while resolving interpolation: "
 NOISE = ("To append", "full_key", "object_type", "Set the env", "reference_", "Config search path", "provider=")
-# How settings below `size.` were called in version 1: the last part of their names.
-RENAMED = {"emb": "code_dim", "growth": "dilation_growth"}
 
 
 class Kind(NamedTuple):
@@ -109,7 +108,7 @@ def current_name(word: str, known: Container[str]) -> str:
     """`name=value` under the name that the setting has today, where that is `known` and the old one is not."""
     name, equals, value = word.partition("=")
     folder, _, last = name.rpartition(".")
-    renamed = f"{folder}.{RENAMED.get(last, last)}"
+    renamed = f"{folder}.{ARGUMENTS.get(last, last)}"
     is_old = name.startswith("size.") and name not in known and renamed in known
     return f"{renamed}{equals}{value}" if is_old else word
 

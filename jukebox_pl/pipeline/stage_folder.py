@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.pipeline.earlier_runs import RECORDS, renamed
 from jukebox_pl.utils.differences import differences
+from jukebox_pl.utils.earlier_versions import RECORDS, renamed
 from jukebox_pl.utils.files import write_json
 
 CONFIG, RESULT, NEEDS = "config.json", "result.json", "needs"

@@ -15,10 +15,8 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from jukebox_pl import audio as audio_files
+from jukebox_pl.utils.earlier_versions import renamed
 from jukebox_pl.utils.files import write_atomic
-
-# Beginnings of column names, as version 0.1.0 wrote them and as they are now.
-OLD_COLUMNS = {"held_out/": "val/"}
 
 
 class MediaLogger(ABC):
@@ -91,9 +89,7 @@ class MetricsFile(ExperimentWriter):
 def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Columns and rows of a metrics.csv, under the names of today, without a last line that was cut short."""
     header, *lines = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines() or [""]
-    for old, new in OLD_COLUMNS.items():
-        header = ",".join(new + name.removeprefix(old) if name.startswith(old) else name for name in header.split(","))
-    reader = csv.DictReader([header, *lines])
+    reader = csv.DictReader([",".join(renamed(header.split(","))), *lines])
     return list(reader.fieldnames or []), list(reader)
 
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from jukebox_pl import checkpoints
-from jukebox_pl.checkpoints import building
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.labels import Labeller, Vocabulary
@@ -108,31 +107,14 @@ def test_configs_of_version_0_1_0_are_built():
     assert checkpoints.build(upper | {"conv_width": 4, "depth": 2}) is not None
 
 
-class Renamed(torch.nn.Module):
-    def __init__(self, code_dim):
-        super().__init__()
-        self.code_dim = code_dim
-
-
-class NotRenamed(torch.nn.Module):
+class Foreign(torch.nn.Module):
     def __init__(self, emb):
         super().__init__()
         self.emb = emb
 
 
-def test_an_old_name_is_renamed_only_where_the_class_has_the_new_one(monkeypatch):
-    with pytest.raises(TypeError, match="emb"):
-        checkpoints.build({"_target_": f"{__name__}.Renamed", "emb": 4}, (__name__,))  # not one of ours
-    monkeypatch.setattr(building, "TRUSTED", (*building.TRUSTED, __name__))
-    for argument in ("emb", "code_dim"):
-        assert checkpoints.build({"_target_": f"{__name__}.Renamed", argument: 4}, (__name__,)).code_dim == 4
-    assert checkpoints.build({"_target_": f"{__name__}.NotRenamed", "emb": 4}, (__name__,)).emb == 4
-
-
-def test_a_network_that_has_moved_is_found(monkeypatch):
-    monkeypatch.setitem(building.RENAMED_TARGETS, "jukebox_pl.models.old.VQVAE", VQVAE["_target_"])
-    moved = checkpoints.build(VQVAE | {"_target_": "jukebox_pl.models.old.VQVAE"})
-    assert type(moved).__name__ == "VQVAE"
+def test_arguments_of_networks_that_are_not_ours_keep_their_names():
+    assert checkpoints.build({"_target_": f"{__name__}.Foreign", "emb": 4}, (__name__,)).emb == 4
 
 
 def test_a_trusted_package_is_built_when_it_is_named():

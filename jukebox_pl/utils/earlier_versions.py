@@ -1,4 +1,4 @@
-"""Runs of version 0.1.0: what its records called things, as they are called now. The only place that knows the old names."""
+"""What version 0.1.0 called things, in files and in settings, and what they are called now. No other place knows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ TARGETS = {
     "jukebox_pl.stages.": "jukebox_pl.training.modules.",
     "jukebox_pl.catalog.views.": "jukebox_pl.audio.augmentations.",
 }
-KEYS = {"emb": "code_dim", "growth": "dilation_growth"}
-METRICS = {"held_out/": "val/"}  # names of numbers, at their beginning
+# Arguments of networks: keys of their configs, and the last part of settings below `size.`
+ARGUMENTS = {"emb": "code_dim", "growth": "dilation_growth"}
+# Beginnings of the names of numbers: columns of metrics.csv.
+METRICS = {"held_out/": "val/"}
 
 _BEGINNINGS = TARGETS | METRICS
 _BEGINNING = re.compile("|".join(map(re.escape, _BEGINNINGS)))
@@ -30,7 +32,7 @@ _BEGINNING = re.compile("|".join(map(re.escape, _BEGINNINGS)))
 def renamed(record: Any) -> Any:
     """A record of version 0.1.0 under the names of today; one of today stays as it is."""
     if isinstance(record, dict):
-        return {KEYS.get(key) or renamed(key): renamed(value) for key, value in record.items()}
+        return {ARGUMENTS.get(key) or renamed(key): renamed(value) for key, value in record.items()}
     if isinstance(record, list):
         return [renamed(value) for value in record]
     if isinstance(record, str) and (old := _BEGINNING.match(record)):
