@@ -135,7 +135,7 @@ def test_a_lost_file_is_written_again_from_the_codes(desk, monkeypatch):
     sing(desk, "extend", node="seed_1", name="longer", seconds=2.4)
     wav = song(desk, "longer")
     (desk.session.place("longer") / "song.wav").unlink()
-    monkeypatch.setattr(Prior, "forward", None)
+    monkeypatch.setattr(Prior, "next_logits", None)
     sing(desk, "extend", node="seed_1", name="longer", seconds=2.4, formats=["flac"])
     assert song(desk, "longer") == wav
     assert (desk.session.place("longer") / "song.flac").exists()
@@ -187,13 +187,17 @@ def test_a_full_disk_stops_the_song_and_with_room_it_goes_on(desk, monkeypatch):
 
 
 def test_a_prior_that_fails_names_the_window_and_what_was_done_stays(desk, monkeypatch):
-    forward, calls = Prior.forward, []
+    calls = []
 
-    def fail(self, codes, *rest):
-        calls.append(1)
-        return forward(self, codes, *rest) * (torch.nan if len(calls) > 16 else 1.0)
+    def failing(logits_of):
+        def fail(self, *arguments):
+            calls.append(1)
+            return logits_of(self, *arguments) * (torch.nan if len(calls) > 16 else 1.0)
 
-    monkeypatch.setattr(Prior, "forward", fail)
+        return fail
+
+    for name in ("next_logits", "step"):
+        monkeypatch.setattr(Prior, name, failing(getattr(Prior, name)))
     with pytest.raises(UserError, match=r"level 1, window at \d+: .*not finite; train this prior again"):
         sing(desk)
     monkeypatch.undo()
