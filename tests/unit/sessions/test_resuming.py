@@ -190,13 +190,17 @@ def test_a_full_disk_stops_the_song_and_with_room_it_goes_on(context, monkeypatc
 
 
 def test_a_prior_that_fails_names_the_window_and_what_was_done_stays(context, monkeypatch):
-    forward, calls = Prior.forward, []
+    calls = []
 
-    def fail(self, codes, *rest):
-        calls.append(1)
-        return forward(self, codes, *rest) * (torch.nan if len(calls) > 16 else 1.0)
+    def failing(logits_of):
+        def fail(self, *arguments, **options):
+            calls.append(1)
+            return logits_of(self, *arguments, **options) * (torch.nan if len(calls) > 16 else 1.0)
 
-    monkeypatch.setattr(Prior, "forward", fail)
+        return fail
+
+    for name in ("forward", "step"):
+        monkeypatch.setattr(Prior, name, failing(getattr(Prior, name)))
     with pytest.raises(UserError, match=r"level 1, window at \d+: .*not finite; train this prior again"):
         sample(context)
     monkeypatch.undo()
