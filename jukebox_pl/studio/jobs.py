@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -91,11 +92,14 @@ class BackgroundJob:
         return decoded
 
     def _work(self) -> SampledSong:
-        job, name = self.job, self.name
+        job = self.job
+        # While it waited for its turn, another song may have taken its name, or been sung under it to the end.
+        name, node = job.session.locate(replace(job.nodes[self.name], hashes={}))
+        job.nodes = {name: node}
         job.begin({})
         for level, codes in job.codes[name].items():
             task = f"level {level}"
-            self.levels[task] = Status(task, int((codes != MISSING).sum()), job.nodes[name].lengths[level], "codes")
+            self.levels[task] = Status(task, int((codes != MISSING).sum()), node.lengths[level], "codes")
         return job.run(Meter(self._show, "codes"))[0]
 
     def _show(self, status: Status) -> None:

@@ -95,6 +95,15 @@ def test_a_folder_holds_one_song(studio):
     assert names == ["seed_3", "seed_3", "seed_3_2"]
 
 
+def test_songs_that_wait_side_by_side_do_not_share_a_folder(studio):
+    first, second = (studio.job(replace(REQUEST, lyrics=lyrics), PARAMS, 3) for lyrics in ("la", "mi"))
+    for job in (first, second):
+        sung(studio, job)
+    assert (first.name, second.name) == ("seed_3", "seed_3_2")
+    assert studio.session.node("seed_3_2").request.lyrics == "mi"
+    assert same(second.song, studio.loaded.sampler.sample(replace(REQUEST, lyrics="mi"), PARAMS, 3))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
