@@ -70,15 +70,12 @@ class AcousticModel(nn.Module):
         super().__init__()
         self.characters, self.sample_rate, self.hidden = characters, sample_rate, hidden
         self.mel = LogMel(sample_rate, round(frame_seconds * sample_rate), bands)
+        self.frame_seconds = self.mel.hop / sample_rate
         self.into = nn.Conv1d(bands, width, 5, padding=2)
         self.body = Resnet1D(width, depth, cycle=cycle)
         self.dropout = nn.Dropout1d(dropout)
         self.out = nn.Conv1d(width, 1 + len(characters), 1)
         self.apply(variance_preserving_init)
-
-    @property
-    def frame_seconds(self) -> float:
-        return self.mel.hop / self.sample_rate
 
     def forward(self, sound: Tensor) -> Tensor:
         """sound [B, N] to log-probabilities [B, N // hop, 1 + characters]."""

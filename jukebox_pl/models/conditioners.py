@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jukebox_pl.models.vqvae import UpBlock
@@ -138,7 +137,3 @@ class LyricsEncoder(nn.Module):
         start = self.start.expand(len(lyrics), -1, -1)
         x = torch.cat([start, self.embed(lyrics[:, :-1])], dim=1) + self.positions[: lyrics.shape[1]]
         return self.norm(self.project(self.transformer(x).float()))
-
-    def loss(self, states: Tensor, lyrics: Tensor) -> Tensor:
-        """Mean cross entropy of the next character, in nats."""
-        return F.cross_entropy(self.out(states.float()).flatten(0, 1), lyrics.flatten())

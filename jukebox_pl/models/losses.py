@@ -57,21 +57,11 @@ def spectral_loss(audio: Tensor, recon: Tensor, resolution: Resolution = SINGLE)
     return norm(magnitudes(audio, resolution) - magnitudes(recon, resolution)).mean()
 
 
-def multispectral_loss(audio: Tensor, recon: Tensor) -> Tensor:
-    return torch.stack([spectral_loss(audio, recon, resolution) for resolution in MULTI]).mean()
-
-
 def spectral_convergence(audio: Tensor, recon: Tensor, floor: float = 2e-3) -> Tensor:
     """Norm of the spectral difference over the norm of the spectrum, a value an item; 0 for silence."""
     true, made = magnitudes(audio, SINGLE), magnitudes(recon, SINGLE)
     size = norm(true)
     return norm(true - made) * (size > floor) / size.clamp(min=floor)
-
-
-def largest_errors(audio: Tensor, recon: Tensor, count: int) -> Tensor:
-    """Mean of the `count` largest squared differences of each item."""
-    errors = (audio - recon).square().flatten(1)
-    return errors.topk(min(count, errors.shape[1]), dim=1).values.mean()
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,9 @@ class WaveformLoss:
         if self.l2:
             loss = loss + self.l2 * ((audio - recon).square().mean() / bandwidth.l2)
         if self.linf:
-            loss = loss + self.linf * (largest_errors(audio, recon, self.linf_count) / bandwidth.l2)
+            errors = (audio - recon).square().flatten(1)
+            largest = errors.topk(min(self.linf_count, errors.shape[1]), dim=1).values
+            loss = loss + self.linf * (largest.mean() / bandwidth.l2)
         return loss
 
 
@@ -113,7 +105,8 @@ class VQVAELoss:
         if self.spectral or report:
             components["spectral"] = spectral_loss(audio, recon) / bandwidth.spec
         if self.multispectral or report:
-            components["multispectral"] = multispectral_loss(audio, recon) / bandwidth.spec
+            losses = [spectral_loss(audio, recon, resolution) for resolution in MULTI]
+            components["multispectral"] = torch.stack(losses).mean() / bandwidth.spec
         return components | {"commit": commit_loss}
 
     def weigh(self, components: dict[str, Tensor]) -> Tensor:

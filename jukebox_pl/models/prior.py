@@ -86,7 +86,7 @@ class Prior(nn.Module):
 
     def new_cache(self) -> KVCache:
         """An empty cache for one window; whoever samples keeps it."""
-        return self.transformer.new_cache()
+        return KVCache(len(self.transformer.blocks))
 
     def forward(self, codes: Tensor, cond: Conditioning, cache: KVCache | None = None, last_only: bool = False) -> Tensor:
         """codes [B, n] known so far to logits [B, n + 1, bins]: of every position up to the next one.
@@ -118,7 +118,7 @@ class Prior(nn.Module):
         at = position + self.prefix
         x = self.embed(codes + self.vocabulary) + self.positions.index_select(0, at[None])
         added = None if cond.positions is None else cond.positions.index_select(1, position[None])
-        h = self.transformer.step(x if added is None else x + added, cache, at)
+        h = self.transformer.run(x if added is None else x + added, None, cache, at)
         return self._read(h, added)[:, -1, self.vocabulary + self.first_code :]
 
     def activations(self, codes: Tensor, cond: Conditioning, layer: int) -> Tensor:
@@ -133,9 +133,10 @@ class Prior(nn.Module):
         loss = F.cross_entropy(logits[:, self.prefix :].flatten(0, 1), symbols.flatten())
         if cond.lyrics is None:
             return PriorLosses(loss, None)
+        lyric_logits = logits[:, : self.prefix]
         if self.lyrics is not None and cond.states is not None:
-            return PriorLosses(loss, self.lyrics.loss(cond.states, cond.lyrics))
-        return PriorLosses(loss, F.cross_entropy(logits[:, : self.prefix].flatten(0, 1), cond.lyrics.flatten()))
+            lyric_logits = self.lyrics.out(cond.states.float())
+        return PriorLosses(loss, F.cross_entropy(lyric_logits.flatten(0, 1), cond.lyrics.flatten()))
 
     def _embed(self, symbols: Tensor, cond: Conditioning, position: int) -> tuple[Tensor, Tensor | None]:
         """What the transformer reads from `position` on [B, n, W], and the part of it that the conditioners add.

@@ -10,7 +10,7 @@ from torch import nn
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.patterns import CROSS
 from jukebox_pl.text.characters import PADDING
-from jukebox_pl.text.labels import Labeller, Vocabulary
+from jukebox_pl.text.labels import Labeller
 
 Rows = Sequence[Sequence[int]]  # for every new row the old rows that it is the sum of
 UNKNOWN_ROW = 0
@@ -29,22 +29,18 @@ def graft_lyrics(old: Prior, new: Prior) -> None:
         raise ValueError(
             f"cannot graft: without X the new pattern is {pattern}, the trained one is {old.transformer.pattern}"
         )
-    for source, target in zip(old.transformer.blocks, (new.transformer.blocks[i] for i in kept), strict=True):
-        copy_into(source, target, "layer")
-    for name, part in old.named_children():
-        if name != "transformer":
-            copy_into(part, getattr(new, name), name)
+    parts: list[tuple[str, nn.Module, nn.Module]] = [
+        ("layer", block, new.transformer.blocks[i]) for block, i in zip(old.transformer.blocks, kept, strict=True)
+    ]
+    parts += [(name, part, getattr(new, name)) for name, part in old.named_children() if name != "transformer"]
+    for name, source, target in parts:
+        try:
+            target.load_state_dict(source.state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"cannot graft {name}: {' '.join(str(error).split())}") from None
     with torch.no_grad():
         for name, parameter in old.named_parameters(recurse=False):
             getattr(new, name).copy_(parameter)
-
-
-def copy_into(source: nn.Module, target: nn.Module, name: str) -> None:
-    """Copies every weight; raises ValueError naming what does not fit."""
-    try:
-        target.load_state_dict(source.state_dict())
-    except RuntimeError as error:
-        raise ValueError(f"cannot graft {name}: {' '.join(str(error).split())}") from None
 
 
 def grow_labels(old: Prior, new: Prior, known: Labeller, wanted: Labeller) -> None:
@@ -71,16 +67,15 @@ def table_rows(old: Prior, known: Labeller, wanted: Labeller) -> dict[str, Rows]
     characters = [[PADDING], *([tokens.get(character, PADDING)] for character in wanted.characters.characters)]
     codes = [[old.vocabulary + code] for code in range(old.bins)]
     symbols = [*characters, *codes] if old.vocabulary else codes
+    names: list[Rows] = []
+    for before, after in ((known.artists, wanted.artists), (known.genres, wanted.genres)):
+        rows = {after.id(name): before.ids(name) for name in after.names}
+        names.append([rows.get(row, [UNKNOWN_ROW]) for row in range(len(after))])
     return {
-        "conditioners.labels.artist.weight": name_rows(known.artists, wanted.artists),
-        "conditioners.labels.genre.weight": name_rows(known.genres, wanted.genres),
+        "conditioners.labels.artist.weight": names[0],
+        "conditioners.labels.genre.weight": names[1],
         "lyrics.embed.weight": characters,
         "lyrics.out.weight": characters,
         "embed.weight": symbols,
         "out.weight": symbols,
     }
-
-
-def name_rows(known: Vocabulary, wanted: Vocabulary) -> Rows:
-    rows = {wanted.id(name): known.ids(name) for name in wanted.names}
-    return [rows.get(row, [UNKNOWN_ROW]) for row in range(len(wanted))]

@@ -102,7 +102,7 @@ def variance_preserving_init(module: nn.Module) -> None:
 
 
 class Autoencoder(nn.Module):
-    """One level: encoder [B, 1, N] to [B, code_dim, T], codebook, decoder back to [B, 1, N]."""
+    """One level: encoder [B, 1, N] to [B, code_dim, T], codebook, decoder and `out` back to [B, 1, N]."""
 
     encoder: nn.Sequential
     codebook: Codebook
@@ -133,9 +133,6 @@ class Autoencoder(nn.Module):
             *(UpBlock(code_dim, code_dim, width, depth, *step, dilation_growth) for step in reversed(steps))
         )
         self.out = nn.Conv1d(code_dim, 1, 3, padding=1)
-
-    def decode(self, quantized: Tensor) -> Tensor:
-        return self.out(self.decoder(quantized))
 
     def encoder_receptive_field(self) -> int:
         """How many samples to each side a code can depend on, rounded up."""
@@ -210,14 +207,15 @@ class VQVAE(nn.Module):
 
     def decode(self, codes: Tensor, level: int = 0) -> Tensor:
         """codes [B, T] of one level to audio [B, 1, T * hop]."""
-        return self.levels[level].decode(self.levels[level].codebook.decode(codes))
+        autoencoder = self.levels[level]
+        return autoencoder.out(autoencoder.decoder(autoencoder.codebook.decode(codes)))
 
     def forward(self, audio: Tensor) -> VQVAEOutput:
         """audio [B, 1, N] through every level. In training the codebooks move."""
         output = VQVAEOutput([], [], [], [])
         for level in self.levels:
             bottleneck = level.codebook(level.encoder(audio))
-            output.recons.append(level.decode(bottleneck.quantized))
+            output.recons.append(level.out(level.decoder(bottleneck.quantized)))
             output.codes.append(bottleneck.codes)
             output.commit_losses.append(bottleneck.commit_loss)
             output.stats.append(bottleneck.stats)

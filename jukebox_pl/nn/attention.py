@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_pl.nn.cache import LayerCache
-from jukebox_pl.nn.patterns import Dense, Pattern, Prefix, attend, positions_from
+from jukebox_pl.nn.patterns import Dense, Pattern, Prefix, attend
 
 
 class SelfAttention(nn.Module):
@@ -22,21 +22,22 @@ class SelfAttention(nn.Module):
         self, x: Tensor, states: Tensor | None = None, cache: LayerCache | None = None, position: Tensor | None = None
     ) -> Tensor:
         """x [B, T, W] from the start, or, within one row, from `position` on after what the cache has seen."""
-        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
+        q, k, v = split_heads(self.qkv(x), 3, self.heads)
         if cache is not None and position is not None:
-            cache.write(self.pattern.slot(positions_from(position, k)), k, v)
-            answer = self.pattern.step(q, cache.keys, cache.values, position)
+            positions = position + torch.arange(x.shape[1], device=x.device)
+            cache.write(self.pattern.slot(positions), k, v)
+            answer = self.pattern.step(q, cache.keys, cache.values, positions)
         else:
             if cache is not None:
                 cache.prefill(self.pattern, k, v)
             answer = self.pattern.full(q, k, v)
-        return self.out(merge_heads(answer))
+        return self.out(answer.transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor, states: Tensor | None = None) -> Tensor:
         """How much each position of x looks at the first ones: [B, H, T, max_key], rows sum to 1. For D and L only."""
         if not isinstance(self.pattern, Dense | Prefix):
             raise ValueError(f"only D, L and X layers look at the lyrics, this one is {type(self.pattern).__name__}")
-        q, k = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1)[:2])
+        q, k, _ = split_heads(self.qkv(x), 3, self.heads)
         scores = q @ k[:, :, : self.pattern.max_key].transpose(-1, -2) / q.shape[-1] ** 0.5
         seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).tril()
         return scores.float().masked_fill(~seen, -torch.inf).softmax(-1)
@@ -55,32 +56,29 @@ class CrossAttention(nn.Module):
     def forward(
         self, x: Tensor, states: Tensor | None = None, cache: LayerCache | None = None, position: Tensor | None = None
     ) -> Tensor:
-        q = split_heads(self.q(x), self.heads)
+        (q,) = split_heads(self.q(x), 1, self.heads)
         if cache is not None and position is not None:
-            return self.out(merge_heads(attend(q, cache.keys, cache.values)))
-        k, v = (split_heads(part, self.heads) for part in self.kv(require_states(states)).chunk(2, dim=-1))
-        if cache is not None:
-            cache.store(k, v)
-        return self.out(merge_heads(attend(q, k, v)))
+            k, v = cache.keys, cache.values
+        else:
+            k, v = self._keys_values(states)
+            if cache is not None:  # a slot for every state
+                cache.prefill(Dense(ctx=k.shape[2], block=1, prefix=0), k, v)
+        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor, states: Tensor | None) -> Tensor:
         """How much each position of x looks at each state: [B, H, T, L], rows sum to 1."""
-        states = require_states(states)
-        q, k = split_heads(self.q(x), self.heads), split_heads(self.kv(states).chunk(2, dim=-1)[0], self.heads)
+        (q,) = split_heads(self.q(x), 1, self.heads)
+        k, _ = self._keys_values(states)
         return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).float().softmax(-1)
 
-
-def require_states(states: Tensor | None) -> Tensor:
-    if states is None:
-        raise ValueError("an X layer reads lyrics, and this condition has none: condition the prior on labels with lyrics")
-    return states
-
-
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """[B, T, H * D] to [B, H, T, D]."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    def _keys_values(self, states: Tensor | None) -> list[Tensor]:
+        if states is None:
+            raise ValueError(
+                "an X layer reads lyrics, and this condition has none: condition the prior on labels with lyrics"
+            )
+        return split_heads(self.kv(states), 2, self.heads)
 
 
-def merge_heads(x: Tensor) -> Tensor:
-    """[B, H, T, D] to [B, T, H * D]."""
-    return x.transpose(1, 2).flatten(2)
+def split_heads(x: Tensor, parts: int, heads: int) -> list[Tensor]:
+    """[B, T, parts * H * D] to so many [B, H, T, D]."""
+    return [part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in x.chunk(parts, dim=-1)]

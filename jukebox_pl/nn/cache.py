@@ -19,28 +19,18 @@ class LayerCache:
 
     def prefill(self, pattern: Pattern, k: Tensor, v: Tensor) -> None:
         """Stores, of k and v [B, H, T, D] from position 0 on, what later positions can read."""
-        self._allocate((*k.shape[:2], pattern.slots, k.shape[3]), k)
-        end = k.shape[2]
-        kept = slice(pattern.min_key(end - 1), min(end, pattern.max_key))
-        if kept.start < kept.stop:
-            slots = pattern.slot(torch.arange(kept.start, kept.stop, device=k.device))
-            self.write(slots, k[:, :, kept], v[:, :, kept])
+        shape = (*k.shape[:2], pattern.slots, k.shape[3])
+        if (self.keys.shape, self.keys.dtype, self.keys.device) != (shape, k.dtype, k.device):
+            self.keys, self.values = k.new_zeros(shape), k.new_zeros(shape)
+        end = min(k.shape[2], pattern.max_key)
+        start = max(end - pattern.slots, 0)
+        slots = pattern.slot(torch.arange(start, end, device=k.device))
+        self.write(slots, k[:, :, start:end], v[:, :, start:end])
 
     def write(self, slots: Tensor, k: Tensor, v: Tensor) -> None:
         """k and v [B, H, T, D] into slots [T]."""
         self.keys.index_copy_(2, slots, k)
         self.values.index_copy_(2, slots, v)
-
-    def store(self, k: Tensor, v: Tensor) -> None:
-        """Keys and values that do not change any more, those of the lyrics."""
-        self._allocate(k.shape, k)
-        self.keys.copy_(k)
-        self.values.copy_(v)
-
-    def _allocate(self, shape: tuple[int, ...], like: Tensor) -> None:
-        allocated = self.keys.shape, self.keys.dtype, self.keys.device
-        if allocated != (shape, like.dtype, like.device):
-            self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
 
 
 class KVCache:

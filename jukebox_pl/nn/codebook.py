@@ -68,7 +68,8 @@ class Codebook(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """x [B, D, T] to codes [B, T]."""
-        return self._nearest(rows_of(x))[0].view(x.shape[0], -1)
+        codes, _ = self._nearest(x.float().transpose(1, 2).reshape(-1, self.dim))
+        return codes.view(x.shape[0], -1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """codes [B, T] to vectors [B, D, T]."""
@@ -77,7 +78,7 @@ class Codebook(nn.Module):
     def forward(self, x: Tensor) -> CodebookOutput:
         """Quantises x [B, D, T] with the codebook as it is, then, in training, moves the codebook."""
         with torch.autocast(x.device.type, enabled=False):
-            rows = rows_of(x)
+            rows = x.detach().float().transpose(1, 2).reshape(-1, self.dim)  # [B * T, D]
             if self.training and self._known_steps() == 0:
                 self._initialize(rows)
             codes, distances = self._nearest(rows)
@@ -91,8 +92,11 @@ class Codebook(nn.Module):
     def update(self, rows: Tensor, codes: Tensor, distances: Tensor) -> CodebookStats:
         """One step of the moving averages over rows [N, D] that fell on codes [N] from `distances` [N]."""
         # Not bincount: on a GPU it reads the largest code back. Whole numbers, so any order of the sum is exact.
-        counts = all_sum(torch.zeros_like(self.counts).index_add_(0, codes, torch.ones_like(distances)))
-        sums = all_sum(torch.zeros_like(self.sums).index_add_(0, codes, rows))
+        counts = torch.zeros_like(self.counts).index_add_(0, codes, torch.ones_like(distances))
+        sums = torch.zeros_like(self.sums).index_add_(0, codes, rows)
+        if dist.is_initialized():
+            dist.all_reduce(counts)
+            dist.all_reduce(sums)
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         even_share = counts.sum() / self.bins
@@ -132,9 +136,11 @@ class Codebook(nn.Module):
 
     def _initialize(self, rows: Tensor) -> None:
         self.codes.copy_(self._random_rows(rows))
-        even_share = all_sum(torch.tensor(float(len(rows)), device=rows.device)) / self.bins
+        vectors = torch.tensor(float(len(rows)), device=rows.device)
+        if dist.is_initialized():
+            dist.all_reduce(vectors)
         everyone = torch.ones(self.bins, dtype=torch.bool, device=rows.device)
-        self._set_counts(everyone, 1.0 if self.restart_threshold is not None else even_share)
+        self._set_counts(everyone, 1.0 if self.restart_threshold is not None else vectors / self.bins)
 
     def _set_counts(self, which: Tensor, count: Tensor | float) -> None:
         """Codes in `which` [bins] get this count, and the sum that keeps them where they are."""
@@ -161,21 +167,9 @@ class Codebook(nn.Module):
         return drawn
 
 
-def rows_of(x: Tensor) -> Tensor:
-    """[B, D, T] to [B * T, D] in float32, without gradients."""
-    return x.detach().float().transpose(1, 2).reshape(-1, x.shape[1])
-
-
 def least(x: Tensor) -> tuple[Tensor, Tensor]:
     """x.min(1) of [N, K] in half its time on a CPU, where only a minimum that nobody asks the place of is fast."""
     groups = x.unflatten(1, (-1, math.gcd(x.shape[1], GROUP)))
     group = groups.amin(2).argmin(1)
     values, places = groups[torch.arange(len(x), device=x.device), group].min(1)
     return values, group * groups.shape[2] + places
-
-
-def all_sum(x: Tensor) -> Tensor:
-    """Sum over ranks, in place."""
-    if dist.is_initialized():
-        dist.all_reduce(x)
-    return x

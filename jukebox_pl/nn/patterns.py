@@ -7,7 +7,7 @@ keep for that, and in which slot. q, k, v are [B, H, T, D] throughout.
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,46 +16,38 @@ from torch import Tensor
 attend = F.scaled_dot_product_attention
 
 
-class Pattern(Protocol):
-    """`full` answers for all positions from 0 on; `step` for queries of one row, from slots a cache kept.
+class Pattern:
+    """What a query sees of the positions up to its own; as it stands, all of them.
 
-    `position`, of the first query, is a 0-dim tensor: shapes never depend on it, so one graph serves every step.
+    `full` answers for all positions from 0 on; `step` for queries of one row, from the slots of a cache. `positions` are
+    tensors: shapes never depend on them, so one graph serves every step.
     """
 
-    slots: int
-    max_key: int  # positions from here on are never read as keys
-
-    def slot(self, positions: Tensor) -> Tensor: ...
-
-    def min_key(self, end: int) -> int:
-        """The first position before `end` that a query at or after `end` may read."""
-        ...
-
-    def full(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
-
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor: ...
-
-
-class Dense:
-    """Every position up to the query."""
+    kept_rows: ClassVar[int] = 0  # a cache keeps so many rows; 0: the whole context
 
     def __init__(self, ctx: int, block: int, prefix: int):
-        self.slots = self.max_key = ctx
+        self.block = block
+        self.slots = self.kept_rows * block or ctx
+        self.max_key = ctx  # positions from here on are never read as keys
 
     def slot(self, positions: Tensor) -> Tensor:
-        return positions
-
-    def min_key(self, end: int) -> int:
-        return 0
+        """Where a cache keeps positions. It holds the last ones below `max_key`, as many as it has slots."""
+        return positions % self.slots
 
     def full(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return attend(q, k, v, is_causal=True)
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
-        return attend_up_to(q, keys, values, positions_from(position, q))
+    def step(self, q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+        keys, values = keys[:, :, : self.max_key], values[:, :, : self.max_key]
+        seen = torch.arange(keys.shape[2], device=q.device) <= self.slot(positions)[:, None]
+        return attend_step(q, keys, values, seen)
 
 
-class Prefix:
+class Dense(Pattern):
+    """Every position up to the query."""
+
+
+class Prefix(Pattern):
     """Positions up to the query, of the lyrics in front and a little more.
 
     The released rule counts in units of the number of rows, not of their length: (prefix // rows + 1) * rows. A spare
@@ -63,6 +55,7 @@ class Prefix:
     """
 
     def __init__(self, ctx: int, block: int, prefix: int):
+        super().__init__(ctx, block, prefix)
         rows = ctx // block
         self.max_key = min((prefix // rows + 1) * rows, ctx)
         self.slots = self.max_key + 1
@@ -70,108 +63,69 @@ class Prefix:
     def slot(self, positions: Tensor) -> Tensor:
         return positions.clamp(max=self.max_key)
 
-    def min_key(self, end: int) -> int:
-        return 0
-
     def full(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         seen = min(self.max_key, k.shape[2])
-        early = attend(q[:, :, :seen], k[:, :, :seen], v[:, :, :seen], is_causal=True)
-        late = attend(q[:, :, seen:], k[:, :, :seen], v[:, :, :seen])
+        k, v = k[:, :, :seen], v[:, :, :seen]
+        early = attend(q[:, :, :seen], k, v, is_causal=True)
+        late = attend(q[:, :, seen:], k, v)
         return torch.cat([early, late], dim=2)
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
-        return attend_up_to(q, keys[:, :, : self.max_key], values[:, :, : self.max_key], positions_from(position, q))
 
+class Row(Pattern):
+    """Positions up to the query in its own row. The patterns after it differ in what the rows of queries attend to."""
 
-class Row:
-    """Positions up to the query in its own row."""
-
-    def __init__(self, ctx: int, block: int, prefix: int):
-        self.block = self.slots = block
-        self.max_key = ctx
-
-    def slot(self, positions: Tensor) -> Tensor:
-        return positions % self.block
-
-    def min_key(self, end: int) -> int:
-        return end // self.block * self.block
+    kept_rows = 1
 
     def full(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        rq, rk, rv = (split_rows(x, self.block) for x in (q, k, v))
-        return merge_rows(attend(rq, rk, rv, is_causal=True), q)
+        # [B, H, T, D] to [B * H, rows, block, D]: with more dimensions `attend` falls back on its slowest kernel. Zeros
+        # behind the end come later than any query, so none sees them.
+        padding = (0, 0, 0, -q.shape[2] % self.block)
+        rows = (F.pad(x, padding).flatten(0, 1).unflatten(1, (-1, self.block)) for x in (q, k, v))
+        answer = self.attend_rows(*rows)
+        return answer.flatten(1, 2)[:, : q.shape[2]].unflatten(0, q.shape[:2])
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
-        return attend_up_to(q, keys, values, positions_from(position % self.block, q))
+    def attend_rows(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q, k, v and the answer are [B * H, rows, block, D]."""
+        return attend(q, k, v, is_causal=True)
 
 
-class Column:
+class Column(Row):
     """Positions up to the query in the same column of every row. Slots run down the columns: a step reads one piece."""
 
     def __init__(self, ctx: int, block: int, prefix: int):
-        self.block, self.rows = block, -(-ctx // block)
+        super().__init__(ctx, block, prefix)
+        self.rows = -(-ctx // block)
         self.slots = self.rows * block
-        self.max_key = ctx
 
     def slot(self, positions: Tensor) -> Tensor:
         return positions % self.block * self.rows + positions // self.block
 
-    def min_key(self, end: int) -> int:
-        return 0
+    def attend_rows(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        return attend(q, k, v, is_causal=True).transpose(1, 2)
 
-    def full(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        cq, ck, cv = (split_rows(x, self.block).transpose(1, 2) for x in (q, k, v))
-        return merge_rows(attend(cq, ck, cv, is_causal=True).transpose(1, 2), q)
-
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
-        columns = positions_from(position % self.block, q)
+    def step(self, q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+        columns = positions % self.block
+        row = positions[:1] // self.block
         keys, values = (x.unflatten(2, (self.block, self.rows)).index_select(2, columns) for x in (keys, values))
-        return attend_up_to(q.unsqueeze(3), keys, values, position[None] // self.block).squeeze(3)
+        seen = torch.arange(self.rows, device=q.device) <= row[:, None]
+        return attend_step(q.unsqueeze(3), keys, values, seen).squeeze(3)
 
 
-class PreviousRow:
+class PreviousRow(Row):
     """The whole row before the query's own; in the first row nothing, and the answer is zero."""
 
-    def __init__(self, ctx: int, block: int, prefix: int):
-        self.block, self.slots, self.max_key = block, 2 * block, ctx
+    kept_rows = 2
 
-    def slot(self, positions: Tensor) -> Tensor:
-        return positions % self.slots
-
-    def min_key(self, end: int) -> int:
-        return max(end // self.block - 1, 0) * self.block
-
-    def full(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend_rows(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         # Rows move down by one; the first reads a row of zeros, whose mean under any weights is zero.
-        k, v = (F.pad(split_rows(x, self.block), (0, 0, 0, 0, 1, 0))[:, :-1] for x in (k, v))
-        return merge_rows(attend(split_rows(q, self.block), k, v), q)
+        k, v = (F.pad(x, (0, 0, 0, 0, 1, 0))[:, :-1] for x in (k, v))
+        return attend(q, k, v)
 
-    def step(self, q: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
-        row = position[None] // self.block
+    def step(self, q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+        row = positions[:1] // self.block
         keys, values = (x.unflatten(2, (2, -1)).index_select(2, (row + 1) % 2).squeeze(2) for x in (keys, values))
         return attend_step(q, keys, values).where(row > 0, 0.0)
-
-
-def split_rows(x: Tensor, block: int) -> Tensor:
-    """[B, H, T, D] to [B * H, rows, block, D], zeros behind the end: later than any query, so never seen by one.
-
-    Four dimensions, because with more `attend` falls back on its slowest kernel.
-    """
-    return F.pad(x, (0, 0, 0, -x.shape[2] % block)).flatten(0, 1).unflatten(1, (-1, block))
-
-
-def merge_rows(rows: Tensor, like: Tensor) -> Tensor:
-    """The way back, to the shape of `like` [B, H, T, D]."""
-    return rows.flatten(1, 2)[:, : like.shape[2]].unflatten(0, like.shape[:2])
-
-
-def positions_from(position: Tensor, q: Tensor) -> Tensor:
-    """The positions [T] of queries [B, H, T, D] of which the first is at `position`."""
-    return position + torch.arange(q.shape[2], device=q.device)
-
-
-def attend_up_to(q: Tensor, k: Tensor, v: Tensor, last: Tensor) -> Tensor:
-    """Attention of queries [.., T, D] to slots [.., S, D], of which each sees those up to its `last` [T]."""
-    return attend_step(q, k, v, torch.arange(k.shape[-2], device=q.device) <= last[:, None])
 
 
 def attend_step(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> Tensor:
@@ -184,7 +138,7 @@ def attend_step(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> 
     return (scores.softmax(-1).unsqueeze(-1) * v).sum(-2, keepdim=True)
 
 
-PATTERNS: dict[str, type] = {"D": Dense, "R": Row, "C": Column, "P": PreviousRow, "L": Prefix}
+PATTERNS: dict[str, type[Pattern]] = {"D": Dense, "R": Row, "C": Column, "P": PreviousRow, "L": Prefix}
 CROSS = "X"
 LETTERS = {letter: pattern.__name__ for letter, pattern in PATTERNS.items()} | {CROSS: "CrossAttention"}
 MAX_LAYERS = 4096  # far beyond any network: what is longer is a slip of the pen, and is refused before memory is taken

@@ -100,9 +100,6 @@ class Transformer(nn.Module):
                 zero_init(block.attention.out)
                 zero_init(block.mlp[-1])
 
-    def new_cache(self) -> KVCache:
-        return KVCache(len(self.blocks))
-
     @property
     def dtype(self) -> torch.dtype:
         """What the dense layers compute in; x and `states` are cast to it."""
@@ -117,23 +114,19 @@ class Transformer(nn.Module):
         patterns' `step` asks.
         """
         if cache is None:
-            return self._run(x, states, layers=layers)
+            return self.run(x, states, layers=layers)
         if cache.position == 0:
             cache.position = x.shape[1]
-            return self._run(x, states, cache)
+            return self.run(x, states, cache)
         done = []
         while x.shape[1]:
             row = x[:, : self.block - cache.position % self.block]
-            done.append(self.step(row, cache, torch.full((), cache.position, device=x.device)))
+            done.append(self.run(row, None, cache, torch.full((), cache.position, device=x.device)))
             cache.position += row.shape[1]
             x = x[:, row.shape[1] :]
         return done[0] if len(done) == 1 else torch.cat(done, dim=1)
 
-    def step(self, x: Tensor, cache: KVCache, position: Tensor) -> Tensor:
-        """x [B, T, W] of one row from `position` (0-dim, above 0) on; whoever steps counts the positions."""
-        return self._run(x, None, cache, position)
-
-    def _run(
+    def run(
         self,
         x: Tensor,
         states: Tensor | None,
@@ -141,6 +134,7 @@ class Transformer(nn.Module):
         position: Tensor | None = None,
         layers: int | None = None,
     ) -> Tensor:
+        """x [B, T, W] from the start, or of one row from `position` (0-dim, above 0) on; whoever steps counts them."""
         x, states = x.to(self.dtype), None if states is None else states.to(self.dtype)
         for i, block in enumerate(self.blocks):
             if i == layers:

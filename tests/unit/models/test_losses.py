@@ -31,11 +31,13 @@ def spectra(monkeypatch):
 def all_weighed(loss, audio, recon, commit, bandwidth):
     """Every component, weight 0 or not, as a sum of products: how the loss was computed before any was left out."""
     l1, l2 = (audio - recon).abs().mean() / bandwidth.l1, (audio - recon).square().mean() / bandwidth.l2
-    linf = losses.largest_errors(audio, recon, 2048) / bandwidth.l2
+    linf = (audio - recon).square().flatten(1).topk(2048, dim=1).values.mean() / bandwidth.l2
+    spectral = losses.spectral_loss(audio, recon)
+    multispectral = torch.stack([losses.spectral_loss(audio, recon, resolution) for resolution in losses.MULTI]).mean()
     terms = [
         loss.waveform.l1 * l1 + loss.waveform.l2 * l2 + loss.waveform.linf * linf,
-        loss.spectral * (losses.spectral_loss(audio, recon) / bandwidth.spec),
-        loss.multispectral * (losses.multispectral_loss(audio, recon) / bandwidth.spec),
+        loss.spectral * (spectral / bandwidth.spec),
+        loss.multispectral * (multispectral / bandwidth.spec),
         loss.commit * commit,
     ]
     return torch.stack(terms).sum()
