@@ -41,7 +41,7 @@ from jukebox_pl.models.losses import bits
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.openai.configs import prior_config, vqvae_config
 from jukebox_pl.openai.hparams import PRIORS, VQVAES
-from jukebox_pl.sampling.decoding import WEIGHTS, Engine, streamed
+from jukebox_pl.sampling.decoding import WEIGHTS, Decoder, Engine, streamed
 from jukebox_pl.types import Labels, SamplingParams
 
 ROOT = Path(__file__).parents[1]
@@ -106,7 +106,7 @@ def pairs(name: str, batches: list[int]) -> Iterator[Pair]:
 def decode_figures(pair: Pair, kinds: list[str], turns: int, positions: list[str]) -> Iterator[dict[str, Any]]:
     """Codes drawn from the start of a window and at its end."""
     cond = pair.ours.condition(pair.labels, pair.upper)
-    decoders = {kind: Engine(compile=True, weights=kind).decoder(pair.ours) for kind in kinds}
+    decoders = {kind: Decoder(pair.ours, Engine(compile=True, weights=kind)) for kind in kinds}
     memory = torch.zeros(2**26)
     drawn = turns * (WARM + TURN)
     for position in positions:
@@ -186,7 +186,7 @@ def prefill_figures(pair: Pair, kinds: list[str], turns: int) -> Iterator[dict[s
     prompt = pair.codes[:, : pair.ours.ctx // 2]
     length = prompt.shape[1]
     noise = torch.rand(pair.batch, length + 1)
-    decoders = {kind: Engine(compile=True, weights=kind).decoder(pair.ours) for kind in kinds}
+    decoders = {kind: Decoder(pair.ours, Engine(compile=True, weights=kind)) for kind in kinds}
     works: dict[str, Callable[[], Any]] = {
         kind: lambda decoder=decoder: decoder(cond, prompt, noise, PARAMS) for kind, decoder in decoders.items()
     }

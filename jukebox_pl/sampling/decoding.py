@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -131,11 +130,12 @@ def streamed(prior: Prior, dtype: torch.dtype | None) -> Prior:
 
 
 class Decoder:
-    """`sample_codes` for many windows of one prior, which must stay on its device."""
+    """`sample_codes` for many windows of one prior, which must stay on its device: its memory and graphs serve them all."""
 
     def __init__(self, prior: Prior, engine: Engine):
-        self.prior, self.engine = prior, engine
-        self._windows: dict[tuple[int, ...], Window] = {}
+        self.engine, self._windows = engine, dict[tuple[int, ...], Window]()
+        plain = not engine.compile and engine.weights == "as_loaded"
+        self.network = prior if plain else streamed(prior, WEIGHTS[engine.weights])
 
     @torch.inference_mode()
     def __call__(
@@ -147,17 +147,12 @@ class Decoder:
             compiled = self.engine.compile and can_compile(known.device.type)
             if not compiled:
                 self._windows.clear()  # memory is quickly had again; a graph is worth keeping it
-            self._windows[shape] = Window(self._network, len(known), known.device, compiled)
+            self._windows[shape] = Window(self.network, len(known), known.device, compiled)
         try:
             return self._windows[shape].sample(cond, known, noise, params, on_step, self.engine.prefill)
         except ValueError:
             self._windows.clear()  # its caches hold what is not finite, and a masked NaN is still one
             raise
-
-    @functools.cached_property
-    def _network(self) -> Prior:
-        plain = not self.engine.compile and self.engine.weights == "as_loaded"
-        return self.prior if plain else streamed(self.prior, WEIGHTS[self.engine.weights])
 
 
 @dataclass(frozen=True)
@@ -184,7 +179,3 @@ class Engine:
         """Raises UserError for int8 off the CPU: without an operator there, each step would unpack every matrix whole."""
         if self.weights == "int8" and (kind := torch.device(device).type) != "cpu":
             raise UserError(f"engine.weights=int8 was asked for on {kind}, and is for the CPU: take weights=bfloat16 there")
-
-    def decoder(self, prior: Prior) -> Decoder:
-        """Keep it: its memory and its graphs serve every window of a prior."""
-        return Decoder(prior, self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.sampling.conditioning import ConditioningSchedule, condition
@@ -66,7 +67,7 @@ class Level:
 class LevelSampler:
     """The part of a sampler that draws one level, of whose codes `factor` go to one above.
 
-    `load_prior` is called when the prior is needed first, and again after a release.
+    Its prior is looked up in `priors` when it is needed first, and again after a release.
     """
 
     def __init__(
@@ -75,19 +76,22 @@ class LevelSampler:
         samples_per_code: int,
         factor: int,
         labeller: Labeller,
-        load_prior: Callable[[], Prior],
+        priors: Mapping[int, Prior],
+        device: torch.device,
         engine: Engine,
     ):
         self.level, self.samples_per_code, self.factor, self.labeller = level, samples_per_code, factor, labeller
-        self._load_prior, self._engine = load_prior, engine
+        self._priors, self._device, self._engine = priors, device, engine
 
     @cached_property
     def prior(self) -> Prior:
-        return self._load_prior()
+        prior = self._priors[self.level].to(self._device).eval()
+        fast_convolutions(prior)
+        return prior
 
     @cached_property
     def decoder(self) -> Decoder:
-        return self._engine.decoder(self.prior)
+        return Decoder(self.prior, self._engine)
 
     def release(self) -> None:
         """Lets go of the prior, its caches and its graphs."""

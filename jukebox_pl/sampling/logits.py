@@ -14,17 +14,17 @@ def uniforms(seed: int, level: int, total: int) -> Tensor:
     return torch.from_numpy(generator.random(total, dtype=np.float32))
 
 
-def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Only the k largest of each row [B, bins] stay (equals of the k-th too)."""
-    threshold = logits.topk(min(k, logits.shape[-1])).values[:, -1:]
-    return logits.masked_fill(logits < threshold, -torch.inf)
-
-
-def keep_top_p(logits: Tensor, p: float | Tensor) -> Tensor:
-    """The most probable of each row [B, bins] stay, up to and including the one that brings their sum beyond p."""
-    ordered, order = logits.sort(descending=True)
-    before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))
-    return logits.masked_fill((before > p).gather(-1, order.argsort(-1)), -torch.inf)
+def filter_logits(logits: Tensor, top_k: int = 0, top_p: float | Tensor | None = None) -> Tensor:
+    """Of each row [B, bins] only the `top_k` largest stay (equals of the last too), and of those the most probable, up to
+    and including the one that brings their sum beyond `top_p`. 0 switches top_k off, None top_p."""
+    if top_k:
+        threshold = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
+        logits = logits.masked_fill(logits < threshold, -torch.inf)
+    if top_p is not None:
+        ordered, order = logits.sort(descending=True)
+        before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))
+        logits = logits.masked_fill((before > top_p).gather(-1, order.argsort(-1)), -torch.inf)
+    return logits
 
 
 def draw(
@@ -32,15 +32,11 @@ def draw(
 ) -> Tensor:
     """One code a row: logits [B, bins] and numbers [B] in [0, 1) to codes [B], by inverting the cumulated probabilities.
 
-    0 switches top_k off, None top_p. Nothing here waits for a GPU.
+    `top_k` and `top_p` as in `filter_logits`. Nothing here waits for a GPU.
     """
     if top_k == 1:
         return logits.argmax(-1)
-    logits = logits.float() / temperature
-    if top_k:
-        logits = keep_top_k(logits, top_k)
-    if top_p is not None:
-        logits = keep_top_p(logits, top_p)
+    logits = filter_logits(logits.float() / temperature, top_k, top_p)
     cumulated = logits.softmax(-1).cumsum(-1)
     # Scaled by the last sum, a number below 1 always lands on a code that can be drawn, whatever rounding did.
     target = uniform.to(cumulated)[:, None] * cumulated[:, -1:]

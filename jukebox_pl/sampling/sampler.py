@@ -73,7 +73,7 @@ class Sampler:
         Raises UserError for what does not fit the models, and when a prior's logits are not finite: what was drawn until
         then has gone to `on_window`.
         """
-        batch = batch_of_one(codes)
+        batch = {level: rows.unsqueeze(0) for level, rows in (codes or {}).items()}
         return self.sample_batch([request], params, [seed], batch, on_window, on_step, levels, until_seconds)[0]
 
     @torch.inference_mode()
@@ -124,7 +124,8 @@ class Sampler:
         `depth_first` draws of the upper levels only what the next window below needs, so that the first sound comes
         early; the codes are the same in either order. `preview_level` is heard too, in chunks of its own.
         """
-        made = self._levels([request], params, [seed], batch_of_one(codes), levels, until_seconds, on_step)
+        batch = {level: rows.unsqueeze(0) for level, rows in (codes or {}).items()}
+        made = self._levels([request], params, [seed], batch, levels, until_seconds, on_step)
         heard = {min(made), min(made) if preview_level is None else preview_level}
         checks.require_levels(heard, made)
         decoders = {level: ChunkDecoder(self.vqvae, level, made[level].end) for level in heard}
@@ -173,16 +174,10 @@ class Sampler:
         """What samples one level. Raises UserError when there is no prior for it."""
         if level not in self.priors:
             raise UserError(f"there is no prior for level {level}, only for {sorted(self.priors)}")
-
-        def load_prior() -> Prior:
-            prior = self.priors[level].to(self.device).eval()
-            fast_convolutions(prior)
-            return prior
-
         if level not in self._level_samplers:
             factor = 1 if level == self.top else self.hops[level + 1] // self.hops[level]
             self._level_samplers[level] = LevelSampler(
-                level, self.hops[level], factor, self.labellers[level], load_prior, self.engine
+                level, self.hops[level], factor, self.labellers[level], self.priors, self.device, self.engine
             )
         return self._level_samplers[level]
 
@@ -242,8 +237,3 @@ class Sampler:
     def _top_codes(self, seconds: float) -> int:
         """Codes of the top that hold so many seconds."""
         return -(-round(seconds * self.sample_rate) // self.hops[self.top])
-
-
-def batch_of_one(codes: Mapping[int, Tensor] | None) -> dict[int, Tensor]:
-    """Codes [T_l] of one song as [1, T_l]."""
-    return {level: rows.unsqueeze(0) for level, rows in (codes or {}).items()}

@@ -16,7 +16,7 @@ from jukebox_pl.models.losses import bits
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.openai.configs import prior_config, vqvae_config
 from jukebox_pl.openai.hparams import PRIORS, VQVAES
-from jukebox_pl.sampling.logits import keep_top_k, keep_top_p
+from jukebox_pl.sampling.logits import filter_logits
 from jukebox_pl.sampling.windows import windows
 from jukebox_pl.types import Labels
 
@@ -182,13 +182,13 @@ def greedy(prior, known, cond, total):
 @pytest.mark.parametrize("k", [1, 4, 32])
 def test_top_k(k):
     logits = torch.randn(5, 32)
-    assert keep_top_k(logits, k).equal(jukebox.filter_logits(logits, top_k=k))
+    assert filter_logits(logits, top_k=k).equal(jukebox.filter_logits(logits, top_k=k))
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 def test_top_p(p):
     logits = torch.randn(5, 32)
-    assert keep_top_p(logits, p).equal(jukebox.filter_logits(logits, top_p=p))
+    assert filter_logits(logits, top_p=p).equal(jukebox.filter_logits(logits, top_p=p))
 
 
 @pytest.mark.parametrize(("total", "hop"), [(64, 32), (100, 32), (128, 8), (300, 64)])

@@ -11,7 +11,7 @@ from jukebox_pl.models.conditioners import TimingConditioner
 from jukebox_pl.models.losses import measure_bandwidth
 from jukebox_pl.nn.attention import CrossAttention, SelfAttention
 from jukebox_pl.nn.patterns import PATTERNS
-from jukebox_pl.sampling.logits import keep_top_k, keep_top_p
+from jukebox_pl.sampling.logits import filter_logits
 from jukebox_pl.sampling.windows import windows
 from jukebox_pl.text.characters import Characters, ReleasedCharacters
 from jukebox_pl.text.labels import Labeller, ReleasedVocabulary, Vocabulary
@@ -56,12 +56,12 @@ def test_attention(arrays, misc, match, number):
 
 @pytest.mark.parametrize("k", [1, 4, 50])
 def test_top_k(arrays, match, k):
-    match("misc/filter_topk", keep_top_k(arrays["filter_x"][:, 0], k), arrays[f"filter_topk{k}"][:, 0])
+    match("misc/filter_topk", filter_logits(arrays["filter_x"][:, 0], top_k=k), arrays[f"filter_topk{k}"][:, 0])
 
 
 @pytest.mark.parametrize("p", [0.3, 0.7, 0.95])
 def test_top_p(arrays, match, p):
-    match("misc/filter_topp", keep_top_p(arrays["filter_x"][:, 0], p), arrays[f"filter_topp{p}"][:, 0])
+    match("misc/filter_topp", filter_logits(arrays["filter_x"][:, 0], top_p=p), arrays[f"filter_topp{p}"][:, 0])
 
 
 def test_window_starts(misc, match):

@@ -10,7 +10,7 @@ from jukebox_pl.models.conditioners import LyricsEncoder, TimingConditioner, Upp
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.sampling import decoding
-from jukebox_pl.sampling.decoding import Engine, sample_codes
+from jukebox_pl.sampling.decoding import Decoder, Engine, sample_codes
 from jukebox_pl.sampling.logits import uniforms
 from jukebox_pl.types import Labels, SamplingParams
 
@@ -101,18 +101,18 @@ def check_windows(decoder, prior):
 
 
 def test_windows_drawn_without_a_graph(prior):
-    check_windows(Engine().decoder(prior), prior)
+    check_windows(Decoder(prior, Engine()), prior)
 
 
 def test_windows_drawn_in_fixed_memory(prior, uncompiled):
-    check_windows(Engine(compile=True).decoder(prior), prior)
+    check_windows(Decoder(prior, Engine(compile=True)), prior)
 
 
 @pytest.mark.slow
 def test_windows_drawn_by_one_graph():
     prior = randomized(with_everything())
     counters.clear()
-    decoder = Engine(compile=True).decoder(prior)
+    decoder = Decoder(prior, Engine(compile=True))
     check_windows(decoder, prior)
     assert counters["stats"]["unique_graphs"] == 1
     cond, known, noise = condition(prior, seed=7), known_codes(length=3), numbers()
@@ -127,12 +127,12 @@ def test_a_start_read_in_pieces_is_the_start(prior, compile, uncompiled):
     cond, known, noise = condition(prior), known_codes(length=17), numbers()
     expected = sample_codes(prior, cond, known, noise, PARAMS)
     for prefill in (1, 5, 17, 100):
-        assert Engine(compile, prefill=prefill).decoder(prior)(cond, known, noise, PARAMS).equal(expected)
+        assert Decoder(prior, Engine(compile, prefill=prefill))(cond, known, noise, PARAMS).equal(expected)
 
 
 @pytest.mark.parametrize("weights", decoding.WEIGHTS)
 def test_songs_side_by_side_are_the_songs_alone(prior, weights, uncompiled):
-    decoder = Engine(compile=True, weights=weights).decoder(prior)
+    decoder = Decoder(prior, Engine(compile=True, weights=weights))
     cond, known, noise = condition(prior, rows=5), known_codes(rows=5, length=4), numbers(rows=5)
     together = decoder(cond, known, noise, PARAMS)
     for i in range(5):
@@ -160,7 +160,7 @@ def test_the_first_code_without_finite_logits_is_named(compile, uncompiled, monk
     prior = randomized(upsampler())
     prior.positions.data[9] = torch.nan  # code 9 comes from the position after code 8
     monkeypatch.setattr(decoding, "CHECK_EVERY", 4)
-    decoder = Engine(compile).decoder(prior)
+    decoder = Decoder(prior, Engine(compile))
     for known in (0, 6):
         with pytest.raises(ValueError, match="code 9: the prior's logits are not finite"):
             decoder(condition(prior), known_codes(length=known), numbers(), PARAMS)
@@ -169,7 +169,7 @@ def test_the_first_code_without_finite_logits_is_named(compile, uncompiled, monk
 @pytest.mark.parametrize("compile", [False, True])
 def test_every_code_is_counted(compile, uncompiled):
     prior, counted = randomized(upsampler()), []
-    Engine(compile).decoder(prior)(condition(prior), known_codes(length=4), numbers(), PARAMS, counted.append)
+    Decoder(prior, Engine(compile))(condition(prior), known_codes(length=4), numbers(), PARAMS, counted.append)
     assert counted == list(range(5, CTX + 1))
 
 
@@ -179,7 +179,7 @@ def test_without_a_compiler_there_is_one_warning_and_the_same_codes(monkeypatch)
     monkeypatch.setattr(native, "compiler", lambda: None)
     compiled.can_compile.cache_clear()
     with pytest.warns(UserWarning, match="needs a C\\+\\+ compiler") as warned:
-        codes = [Engine(compile=True).decoder(prior)(cond, known, noise, PARAMS) for _ in range(2)]
+        codes = [Decoder(prior, Engine(compile=True))(cond, known, noise, PARAMS) for _ in range(2)]
     compiled.can_compile.cache_clear()
     assert len([w for w in warned if "engine.compile" in str(w.message)]) == 1
     assert all(found.equal(sample_codes(prior, cond, known, noise, PARAMS)) for found in codes)
@@ -194,7 +194,7 @@ def test_a_window_with_nothing_to_draw_is_what_is_known():
 def test_memory_of_another_shape_is_kept_for_its_graph_alone(uncompiled):
     prior = randomized(upsampler())
     for compile, shapes in ((False, 1), (True, 2)):
-        decoder = Engine(compile).decoder(prior)
+        decoder = Decoder(prior, Engine(compile))
         for rows in (1, 2):
             decoder(condition(prior, rows), known_codes(rows), numbers(rows), PARAMS)
         assert len(decoder._windows) == shapes

@@ -1,6 +1,6 @@
 import torch
 
-from jukebox_pl.sampling.logits import draw, keep_top_k, keep_top_p, uniforms
+from jukebox_pl.sampling.logits import draw, filter_logits, uniforms
 
 
 def test_draws_follow_the_probabilities():
@@ -21,9 +21,9 @@ def test_a_code_that_cannot_be_drawn_never_is():
 
 def test_top_k_and_top_p_keep_the_right_ones():
     logits = torch.tensor([[0.1, 0.5, 0.3, 0.1]]).log()
-    assert keep_top_k(logits, 2).isfinite().tolist() == [[False, True, True, False]]
-    assert keep_top_p(logits, 0.4).isfinite().tolist() == [[False, True, False, False]]
-    assert keep_top_p(logits, 0.6).isfinite().tolist() == [[False, True, True, False]]
+    assert filter_logits(logits, top_k=2).isfinite().tolist() == [[False, True, True, False]]
+    assert filter_logits(logits, top_p=0.4).isfinite().tolist() == [[False, True, False, False]]
+    assert filter_logits(logits, top_p=0.6).isfinite().tolist() == [[False, True, True, False]]
 
 
 def test_randomness_depends_on_seed_level_and_position_alone():
