@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -45,11 +46,11 @@ class LevelReport(NamedTuple):
     silence: float
 
 
+@dataclass(frozen=True)
 class CodecFidelity:
     """Mean spectral convergence of every level over the songs, of at most `seconds` from the middle of each."""
 
-    def __init__(self, seconds: float = 3.0):
-        self.seconds = seconds
+    seconds: float = 3.0
 
     def __call__(self, bundle: Bundle, songs: Songs) -> Figures:
         top = bundle.vqvae.hops[-1]

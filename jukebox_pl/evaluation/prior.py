@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -15,11 +16,11 @@ from jukebox_pl.models.losses import bits
 from jukebox_pl.types import Labels
 
 
+@dataclass(frozen=True)
 class BitsPerDim:
     """Mean over up to `windows` windows of each level, spread evenly over the songs and over each; None where none fits."""
 
-    def __init__(self, windows: int):
-        self.windows = windows
+    windows: int
 
     def __call__(self, bundle: Bundle, songs: Songs) -> Figures:
         each = -(-self.windows // max(len(songs), 1))

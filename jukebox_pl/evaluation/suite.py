@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -37,11 +38,13 @@ class Question(Protocol):
     def __call__(self, bundle: Bundle, songs: Songs) -> Figures: ...
 
 
+@dataclass(frozen=True)
 class MeteredSongs:
     """Songs that tell a meter how many were gone through."""
 
-    def __init__(self, songs: Songs, meter: Meter, task: str):
-        self.songs, self.meter, self.task = songs, meter, task
+    songs: Songs
+    meter: Meter
+    task: str
 
     def __len__(self) -> int:
         return len(self.songs)

@@ -39,7 +39,7 @@ class FastConv1d(nn.Conv1d):
     """Takes a sequence for an image one pixel high, channels last: oneDNN is faster at those."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not inference_on_cpu(x):
+        if x.device.type != "cpu" or torch.is_grad_enabled():
             return super().forward(x)
         if self.kernel_size == (1,):
             return F.linear(x.transpose(1, 2), self.weight.squeeze(2), self.bias).transpose(1, 2)
@@ -51,7 +51,7 @@ class FastConvTranspose1d(nn.ConvTranspose1d):
     """As FastConv1d."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if not inference_on_cpu(x):
+        if x.device.type != "cpu" or torch.is_grad_enabled():
             return super().forward(x)
         return to_ncw(F.conv_transpose2d(to_nchw(x), to_nchw(self.weight), self.bias, (1, *self.stride), (0, *self.padding)))
 
@@ -60,7 +60,7 @@ class FastResnet1D(Resnet1D):
     """Two buffers in turn: memory fresh for every block would cost as much as its sums."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not inference_on_cpu(x):
+        if x.device.type != "cpu" or torch.is_grad_enabled():
             return super().forward(x)
         buffers = torch.empty_like(x), torch.empty_like(x)
         for block, out in zip(cast(Iterable[ResidualBlock], self), cycle(buffers), strict=False):
@@ -81,10 +81,6 @@ def write_residual(block: ResidualBlock, x: Tensor, out: Tensor) -> Tensor:
         hidden = to_ncw(F.conv2d(to_nchw(padded), weight, block.dilated.bias, dilation=(1, dilation))).relu_()
         torch.add(x[..., start:end], block.pointwise(hidden), alpha=block.scale, out=out[..., start:end])
     return out
-
-
-def inference_on_cpu(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
 def to_nchw(x: Tensor) -> Tensor:

@@ -26,7 +26,12 @@ class StreamedLinear(nn.Module):
     def __init__(self, weight: Tensor, bias: nn.Parameter | None = None, dtype: torch.dtype | None = None):
         super().__init__()
         self.width, self.bias = weight.shape[1], bias
-        narrow, scale = quantized(weight) if dtype == torch.int8 else (weight.to(dtype or weight.dtype), None)
+        scale: Tensor | None = None
+        if dtype == torch.int8:
+            scale = weight.float().abs().amax(1).clamp(min=1e-30) / 127  # a row of zeros has one too
+            narrow = (weight.float() / scale[:, None]).round().to(torch.int8)
+        else:
+            narrow = weight.to(dtype or weight.dtype)
         fits = weight.device.type == "cpu" and narrow.dtype in PER_WORD and self.width % LANES == 0
         self.packed = weight.dtype == torch.float32 and fits and native.operators()
         self.register_buffer("weight", pack(narrow) if self.packed else narrow)
@@ -39,14 +44,12 @@ class StreamedLinear(nn.Module):
 
     def unpacked(self, dtype: torch.dtype) -> Tensor:
         """The weights [out, in] in the order and of the type that everything else expects."""
-        weight = (unpack(self.weight, self.width) if self.packed else self.weight).to(dtype)
+        weight = self.weight
+        if self.packed:  # the way back from `pack`
+            words = weight.unflatten(1, (-1, LANES, PER_WORD[weight.dtype]))
+            weight = words.transpose(2, 3).flatten(1)[:, : self.width]
+        weight = weight.to(dtype)
         return weight if self.scale is None else weight * self.scale.to(dtype).unsqueeze(1)
-
-
-def quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights [out, in] as int8 and the scale [out] they are to be multiplied by."""
-    scale = weight.float().abs().amax(1).clamp(min=1e-30) / 127  # a row of zeros has one too
-    return (weight.float() / scale[:, None]).round().to(torch.int8), scale
 
 
 def pack(weight: Tensor) -> Tensor:
@@ -57,11 +60,6 @@ def pack(weight: Tensor) -> Tensor:
     runs = PER_WORD[weight.dtype]
     padded = F.pad(weight, (0, -weight.shape[1] % (LANES * runs)))
     return padded.unflatten(1, (-1, runs, LANES)).transpose(2, 3).flatten(1).contiguous()
-
-
-def unpack(packed: Tensor, width: int) -> Tensor:
-    """The weights [out, width] that `pack` was given."""
-    return packed.unflatten(1, (-1, LANES, PER_WORD[packed.dtype])).transpose(2, 3).flatten(1)[:, :width]
 
 
 def stream_linears(network: nn.Module, dtype: torch.dtype | None = None) -> None:

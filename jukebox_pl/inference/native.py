@@ -12,7 +12,6 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 SOURCE = Path(__file__).with_name("linear.cpp")
 TORCH = Path(torch.__file__).parent
@@ -39,12 +38,11 @@ def operators() -> bool:
     except (subprocess.CalledProcessError, OSError) as error:
         warnings.warn(f"C++ operators do not build ({error}): sampling goes on with slower ones", stacklevel=2)
         return False
-    torch.library.register_fake("jukebox_pl::streamed_linear", streamed_linear_shape)
+    # What a compiler has to know of the operator: the shape of its answer.
+    torch.library.register_fake(
+        "jukebox_pl::streamed_linear", lambda x, weight, scale, bias: x.new_empty(*x.shape[:-1], weight.shape[0])
+    )
     return True
-
-
-def streamed_linear_shape(x: Tensor, weight: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
-    return x.new_empty(*x.shape[:-1], weight.shape[0])
 
 
 def _library() -> Path:
