@@ -5,12 +5,13 @@ from __future__ import annotations
 from omegaconf import DictConfig, ListConfig
 
 from jukebox_pl.cli.command import run
-from jukebox_pl.openai.convert import from_openai
+from jukebox_pl.openai.convert import ReleasedFiles, convert
 
 
 def main(config: DictConfig) -> None:
     lists = config.labels
-    print(from_openai(paths(config.openai), config.out, paths(lists.artists), paths(lists.genres)))
+    files = ReleasedFiles.find(paths(config.openai), paths(lists.artists), paths(lists.genres))
+    print(convert(files, config.out))
 
 
 def paths(value: str | ListConfig | None) -> list[str]:

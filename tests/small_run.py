@@ -38,7 +38,7 @@ def save_random(folder: Path, config: dict[str, Any], seed: int) -> None:
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point():
             torch.nn.init.normal_(tensor, std=0.3)
-    checkpoints.save_model(folder, model, config, LABELLER)
+    checkpoints.save_state(folder, model.state_dict(), config, LABELLER)
 
 
 def save_run(folder: Path, seed: int = 0) -> Path:

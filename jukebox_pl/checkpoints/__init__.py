@@ -9,7 +9,6 @@ from jukebox_pl.checkpoints.folders import (
     load,
     load_labeller,
     require_fitting,
-    save_model,
     save_state,
 )
 
@@ -31,6 +30,5 @@ __all__ = [
     "on_meta",
     "require_fitting",
     "save_bundle",
-    "save_model",
     "save_state",
 ]

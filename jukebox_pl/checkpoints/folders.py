@@ -23,15 +23,10 @@ from jukebox_pl.utils.files import read_json, write_json
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
-def save_model(folder: str | Path, model: nn.Module, config: Mapping[str, Any], labeller: Labeller | None = None) -> None:
-    """Writes the weights, then the config; the folder reads as whole only when both are there."""
-    save_state(folder, {name: tensor.detach() for name, tensor in model.state_dict().items()}, config, labeller)
-
-
 def save_state(
     folder: str | Path, state: Mapping[str, Tensor], config: Mapping[str, Any], labeller: Labeller | None = None
 ) -> None:
-    """`save_model` of weights alone, in the types they have."""
+    """Writes the weights, in the types they have, then the config; the folder reads as whole only when both are there."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Beside, synced, then renamed: safetensors writes a file itself, without a second copy of the weights in memory.

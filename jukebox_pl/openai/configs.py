@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import cycle, islice
 from typing import Any
 
@@ -62,12 +61,6 @@ def pattern(order: int, depth: int) -> str:
     if order not in PATTERNS:
         raise UserError(f"attn_order {order} is not supported, only {', '.join(map(str, PATTERNS))}")
     return "".join(islice(cycle(expand_pattern(PATTERNS[order])), depth))
-
-
-def hops(hps: Hparams) -> list[int]:
-    """Samples a code, of every level."""
-    per_level = [stride**down for stride, down in zip(hps["strides_t"], hps["downs_t"], strict=True)]
-    return [math.prod(per_level[: level + 1]) for level in range(len(per_level))]
 
 
 def vqvae_config(hps: Hparams) -> Config:

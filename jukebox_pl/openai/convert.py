@@ -53,7 +53,10 @@ class ReleasedFiles:
 
 
 def convert(files: ReleasedFiles, out: str | Path, note: Callable[[str], None] = print) -> Path:
-    """Writes the bundle `out`. Half weights stay half. Raises UserError when a file is not what it should be."""
+    """Writes the bundle `out`. Half weights stay half.
+
+    Raises UserError naming a file that is not what it should be, what was expected and what was found.
+    """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists: name another folder, or delete it first")
@@ -78,7 +81,9 @@ def write_bundle(files: ReleasedFiles, folder: Path, note: Callable[[str], None]
         path = files.priors[level]
         found = write_part(path, folder / name, files, note)
         for key in SHARED:
-            if as_list(found[key]) != as_list(hps[key]):
+            # A tuple of a table and a list of a file are the same.
+            wanted, there = (list(value) if isinstance(value, tuple) else value for value in (hps[key], found[key]))
+            if there != wanted:
                 raise UserError(
                     f"{describe(path)}: expected {key} {hps[key]} as in {files.vqvae}, found {found[key]}; "
                     "give the files of one hierarchy"
@@ -93,18 +98,3 @@ def write_part(path: Path, folder: Path, files: ReleasedFiles, note: Callable[[s
     checkpoints.save_state(folder, released.state, released.config, labeller)
     note(f"{path}: {sum(tensor.numel() for tensor in released.state.values()):,} numbers")
     return released.hps
-
-
-def as_list(value: object) -> list[object]:
-    """A tuple of a table and a list of a file are the same."""
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def from_openai(
-    places: Sequence[str | Path], out: str | Path, artists: Sequence[str | Path] = (), genres: Sequence[str | Path] = ()
-) -> Path:
-    """Writes the bundle `out` from OpenAI's released files, or folders that hold them, and lists of `name;id` lines.
-
-    Raises UserError naming the file, what was expected and what was found.
-    """
-    return convert(ReleasedFiles.find(places, artists, genres), out)

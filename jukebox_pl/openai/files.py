@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.nn.codebook import Codebook
-from jukebox_pl.openai.configs import Config, complete, hops, prior_config, vqvae_config
+from jukebox_pl.openai.configs import Config, complete, prior_config, vqvae_config
 from jukebox_pl.openai.hparams import PRIORS, VQVAES, Hparams
 from jukebox_pl.openai.keys import EMBEDDING, TIED_OUTPUT, Shapes, expected_shapes, sources
 
@@ -106,23 +107,19 @@ def what_is_wrong(path: Path, error: Exception) -> str:
     return f"part of a file or another kind of file ({type(error).__name__}: {reason})"
 
 
-def shapes_of(state: State) -> Shapes:
-    return {key: tuple(tensor.shape) for key, tensor in state.items()}
-
-
 def nearest(state: State, level: int | None) -> Hparams:
     """The hyper-parameters of the released model whose keys and shapes differ least; a tie goes to `level`."""
-    found = shapes_of(state)
     table, config_of = (VQVAES, vqvae_config) if level is None else (PRIORS, prior_config)
+    distances = {}
+    for name, hps in table.items():
+        expected = expected_shapes(checkpoints.on_meta(config_of(hps)))
+        distances[name] = differences(state, expected).total(), hps.get("level") != level
+    return table[min(distances, key=distances.__getitem__)]
 
-    def distance(hps: Hparams) -> tuple[int, bool]:
-        return differences(found, expected_shapes(checkpoints.on_meta(config_of(hps)))).total(), hps.get("level") != level
 
-    return min(table.values(), key=distance)
-
-
-def differences(found: Shapes, expected: Shapes) -> Counter[tuple[str, str, str]]:
+def differences(state: State, expected: Shapes) -> Counter[tuple[str, str, str]]:
     """(key with its indices as *, expected shape, found shape) of everything that differs, counted; `-` is not there."""
+    found = {key: tuple(tensor.shape) for key, tensor in state.items()}
     differing = [key for key in expected | found if found.get(key) != expected.get(key)]
     return Counter(
         (re.sub(r"\b\d+\b", "*", key), str(expected.get(key, "-")), str(found.get(key, "-"))) for key in differing
@@ -133,7 +130,7 @@ def translate(path: Path, state: State, config: Config, hps: Hparams) -> State:
     """A released state under our names. Takes the tensors out of `state`, so that few are there twice at a time."""
     model = checkpoints.on_meta(config)
     expected = expected_shapes(model)
-    if rows := differences(shapes_of(state), expected):
+    if rows := differences(state, expected):
         lines = [f"  {times} x {key}: expected {wanted}, found {there}" for (key, wanted, there), times in rows.items()]
         more = [f"  and {len(lines) - ROWS_SHOWN} more kinds"] if len(lines) > ROWS_SHOWN else []
         head = f"{describe(path)}: expected the {len(expected)} keys of its model, {rows.total()} differ; download it again"
@@ -154,10 +151,11 @@ def translate(path: Path, state: State, config: Config, hps: Hparams) -> State:
 def codebook_states(state: State, hps: Hparams) -> State:
     """The running sums that released files lack, as the original resumes: every code at the even share of one clip."""
     states: State = {}
+    factors = [stride**down for stride, down in zip(hps["strides_t"], hps["downs_t"], strict=True)]  # of each level
     for name in [name for name in state if name.endswith("codebook.codes")]:
         level = int(name.split(".")[1])
         codebook = Codebook(*state[name].shape)
         codebook.codes.copy_(state[name])
-        codebook.restore(hps["sample_length"] // hops(hps)[level] or codebook.bins)
+        codebook.restore(hps["sample_length"] // math.prod(factors[: level + 1]) or codebook.bins)
         states |= {f"levels.{level}.codebook.{key}": tensor for key, tensor in codebook.state_dict().items()}
     return states

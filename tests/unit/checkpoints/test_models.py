@@ -25,7 +25,7 @@ LABELLER = Labeller(Vocabulary(["Anna"]), Vocabulary(["folk"]), Characters("abc"
 def saved(folder, config, seed=0):
     torch.manual_seed(seed)
     model = checkpoints.build(config)
-    checkpoints.save_model(folder, model, config, LABELLER)
+    checkpoints.save_state(folder, model.state_dict(), config, LABELLER)
     return model
 
 

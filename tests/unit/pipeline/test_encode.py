@@ -30,7 +30,7 @@ def vqvae(tmp_path_factory):
     model = checkpoints.build(CONFIG)
     for level in model.levels:
         level.codebook.codes.normal_(std=0.1)
-    checkpoints.save_model(folder, model, CONFIG)
+    checkpoints.save_state(folder, model.state_dict(), CONFIG)
     return folder
 
 

@@ -88,7 +88,7 @@ def test_a_lyrics_prior_starts_as_the_trained_prior_and_learns_lyrics(code_shard
     data = codes(code_shards, 2, lyric_tokens=16)
     trained = PriorModule(checkpoints.build(PRIOR), FAST)
     _, after, _ = fit(trained, data, 10, tmp_path)
-    checkpoints.save_model(tmp_path / "model", trained.model, PRIOR, data.labeller)
+    checkpoints.save_state(tmp_path / "model", trained.model.state_dict(), PRIOR, data.labeller)
     config = lyrics_config(len(data.labeller.characters))
     module = LyricsPriorModule(checkpoints.build(config), str(tmp_path / "model"), FAST)
     grafted, learned, _ = fit(module, data, 20, tmp_path)
@@ -98,7 +98,7 @@ def test_a_lyrics_prior_starts_as_the_trained_prior_and_learns_lyrics(code_shard
 
 def test_a_graft_that_does_not_fit_is_named(code_shards, tmp_path):
     data = codes(code_shards, 2)
-    checkpoints.save_model(tmp_path, checkpoints.build(PRIOR), PRIOR, data.labeller)
+    checkpoints.save_state(tmp_path, checkpoints.build(PRIOR).state_dict(), PRIOR, data.labeller)
     config = lyrics_config(5)
     config["transformer"] = config["transformer"] | {"pattern": "RCXR"}
     with pytest.raises(UserError, match="without X the new pattern is RCR, the trained one is RCP"):
