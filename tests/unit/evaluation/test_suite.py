@@ -26,10 +26,11 @@ class CountingVQVAE(VQVAE):
         return super().encode_long(audio, piece)
 
 
-class MeanPrior:
+class MeanPrior(torch.nn.Module):
     """Its loss tells which codes, which codes above and which labels it was given."""
 
     def __init__(self, ctx):
+        super().__init__()
         self.ctx = ctx
 
     def condition(self, labels, upper):
@@ -70,7 +71,7 @@ class CountedSongs:
 @pytest.fixture
 def bundle():
     torch.manual_seed(0)
-    vqvae = CountingVQVAE(bins=16, emb=8, width=4, depth=1, multipliers=(1, 1, 1))
+    vqvae = CountingVQVAE(bins=16, code_dim=8, width=4, depth=1, multipliers=(1, 1, 1))
     for parameter in vqvae.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     vqvae(torch.randn(2, 1, 4096))  # fills the codebooks
