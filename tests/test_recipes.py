@@ -17,7 +17,7 @@ from jukebox_pl.cli.sample_arguments import computing_fields
 from jukebox_pl.errors import UserError
 from jukebox_pl.openai.configs import released_config
 from jukebox_pl.openai.hparams import PRIORS
-from jukebox_pl.pipeline.run import WALK
+from jukebox_pl.pipeline.run import OF_THE_RUN
 from jukebox_pl.sessions.models import DTYPES, Computing
 
 FOLDER = command.recipes_folder()
@@ -79,7 +79,7 @@ def refused(tree, path=""):
     if isinstance(tree, list):
         tree = dict(enumerate(tree))
     if isinstance(tree, dict):
-        yield from (f"{path}.{name}" for name in set(tree) - {"_target_"} - WALK if not taken(tree, name))
+        yield from (f"{path}.{name}" for name in set(tree) - {"_target_"} - OF_THE_RUN if not taken(tree, name))
         for name, value in tree.items():
             yield from refused(value, f"{path}.{name}")
 
@@ -105,7 +105,7 @@ def shapes(config):
 def test_every_stage_takes_its_settings_and_every_network_builds(recipe, size, catalog):
     for name, settings in stages_of(recipe, size).items():
         assert not list(refused(settings, name))
-        instantiate({key: value for key, value in settings.items() if key not in WALK}, _recursive_=False)
+        instantiate({key: value for key, value in settings.items() if key not in OF_THE_RUN}, _recursive_=False)
         if settings.get("model"):
             network(settings["model"])
 
