@@ -54,7 +54,7 @@ class Prepared(NamedTuple):
 
     def save(self, path: Path) -> None:
         """Raises UserError where the disk refuses it. `checkup` is what version 1, whose runs go on, called the stats."""
-        song, stats = self.song and self.song.to_json(), self.audio_stats and self.audio_stats.to_json()
+        song, stats = self.song and self.song.to_json(), self.audio_stats and self.audio_stats._asdict()
         record = {"song": song, "reason": self.reason, "warnings": self.warnings, "checkup": stats}
         store(path, json.dumps(record).encode())
 
@@ -66,7 +66,7 @@ class Prepared(NamedTuple):
             song and Song.from_json(song),
             record["reason"],
             tuple(record["warnings"]),
-            stats and AudioStats.from_json(stats),
+            stats and AudioStats(**stats),
         )
 
 
