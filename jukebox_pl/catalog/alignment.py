@@ -47,7 +47,7 @@ class WordFinder(NamedTuple):
         """
         vocals = require_vocals(self.separator(sound, song.sample_rate), sound) if self.separator else sound
         words = self.aligner(vocals, song.sample_rate, song.lyrics)
-        found = require_alignment(words, song.lyrics, song.duration_seconds)
+        found = require_alignment(words, song.lyrics, song.duration / song.sample_rate)
         return tuple(Word(text, round(start, SECOND_DIGITS), round(end, SECOND_DIGITS)) for text, start, end in found)
 
 
