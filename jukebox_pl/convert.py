@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from jukebox_pl.cli.command import run
 from jukebox_pl.openai.convert import from_openai
 
 
 def main(config: DictConfig) -> None:
-    lists = config.labels
-    print(from_openai(paths(config.openai), config.out, paths(lists.artists), paths(lists.genres)))
-
-
-def paths(value: str | ListConfig | None) -> list[str]:
-    """One path, several, or none."""
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else list(value)
+    """Of the released files, and of the lists of artists and genres, there is one path, several, or none."""
+    given = config.openai, config.labels.artists, config.labels.genres
+    files, artists, genres = ([paths] if isinstance(paths, str) else list(paths or ()) for paths in given)
+    print(from_openai(files, config.out, artists, genres))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from jukebox_pl import checkpoints, fit
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import computing_fields
+from jukebox_pl.cli.sample_arguments import params_and_computing
 from jukebox_pl.errors import UserError
 from jukebox_pl.openai.configs import released_config
 from jukebox_pl.openai.hparams import PRIORS
@@ -219,7 +219,7 @@ def test_every_yaml_begins_with_what_it_is(path):
 
 def test_sample_computes_in_what_it_is_told():
     assert command.compose_config("sample", []).dtype is None
-    fields = [computing_fields(command.compose_config("sample", [f"dtype={name}"])) for name in DTYPES]
+    fields = [params_and_computing(command.compose_config("sample", [f"dtype={name}"]))[1] for name in DTYPES]
     assert [Computing(**field).dtype for field in fields] == list(DTYPES)
     with pytest.raises(UserError, match="dtype 'int8' is not supported; known are float32, bfloat16, float16"):
-        Computing(**computing_fields(command.compose_config("sample", ["dtype=int8"])))
+        Computing(**params_and_computing(command.compose_config("sample", ["dtype=int8"]))[1])

@@ -52,7 +52,7 @@ class WordFinder(NamedTuple):
         """
         vocals = require_vocals(self.separator(sound, song.sample_rate), sound) if self.separator else sound
         answer = self.aligner(vocals, song.sample_rate, song.lyrics)
-        found = require_alignment(answer, song.lyrics, song.duration_seconds)
+        found = require_alignment(answer, song.lyrics, song.duration / song.sample_rate)
         words = tuple(Word(text, round(start, SECOND_DIGITS), round(end, SECOND_DIGITS)) for text, start, end in found)
         found_by = " of ".join(type(each).__name__ for each in (self.aligner, self.separator) if each)
         return replace(song, words=words, aligner=found_by)
