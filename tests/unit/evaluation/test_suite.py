@@ -70,7 +70,7 @@ class CountedSongs:
 @pytest.fixture
 def bundle():
     torch.manual_seed(0)
-    vqvae = CountingVQVAE(bins=16, emb=8, width=4, depth=1, multipliers=(1, 1, 1))
+    vqvae = CountingVQVAE(bins=16, code_dim=8, width=4, depth=1, multipliers=(1, 1, 1))
     for parameter in vqvae.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     vqvae(torch.randn(2, 1, 4096))  # fills the codebooks
