@@ -67,7 +67,7 @@ class MadeUpShards:
         noise = 0.1 * np.random.default_rng(0).standard_normal((1, SAMPLES)).astype(np.float32)
         self.flac = audio.encode(noise.clip(-1, 1), RATE)
 
-    def __call__(self, url: str, start: int) -> urls.Part:
+    def __call__(self, url: str, start: int) -> urls.Rest:
         split, name = url.split("/")[-2:]
         if name == CATALOG_FILE:
             path = self.folder / name
@@ -78,7 +78,7 @@ class MadeUpShards:
             write_shard(path, (ShardSample(Song(id, SAMPLES, RATE), self.flac) for id in ids))
         stream = path.open("rb")
         stream.seek(start)
-        return urls.Part(stream, path.stat().st_size)
+        return urls.Rest(stream, path.stat().st_size)
 
 
 def memory(field: str) -> float:

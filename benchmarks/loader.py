@@ -108,8 +108,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    OmegaConf.register_new_resolver("catalog", fit.catalog_fact)
-    OmegaConf.register_new_resolver("first", fit.first)
+    for name in ("catalog", "first"):
+        OmegaConf.register_new_resolver(name, fit.RESOLVERS[name])
     catalog = Catalog.load(options.shards)
     print(f"{len(catalog.songs(TRAIN))} training songs at {catalog.sample_rate} Hz\n")
     report_reading(catalog)

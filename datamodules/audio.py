@@ -41,12 +41,8 @@ class AudioDataModule(ShardDataModule):
 
     def __init__(self, path: str, clip: int, **loading: Any):
         super().__init__(path, **loading)
-        self.clip = clip
+        self.clip = self.crop_length = clip
         self.decoded = DecodedSongs()
-
-    @property
-    def crop_length(self) -> int:
-        return self.clip
 
     def positions(self, song: SongEntry) -> int:
         return song["samples"]

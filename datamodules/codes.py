@@ -46,12 +46,9 @@ class CodesDataModule(ShardDataModule):
         self.per_top_code = self.hops[-1] // self.hops[level]
         if ctx % self.per_top_code:
             raise UserError(f"ctx={ctx} at level {level} is no multiple of {self.per_top_code}, the codes of one top code")
+        self.crop_length = ctx // self.per_top_code
         vocabularies = Vocabulary(self.catalog.artists), Vocabulary(self.catalog.genres)
         self.labeller = Labeller(*vocabularies, characters_from(self.catalog.characters), lyric_tokens, genre_slots)
-
-    @property
-    def crop_length(self) -> int:
-        return self.ctx // self.per_top_code
 
     def positions(self, song: SongEntry) -> int:
         return song["samples"] // self.hops[-1]

@@ -11,7 +11,7 @@ import numpy as np
 import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, ShardSample, SongEntry, read_shard
+from jukebox_pl.catalog.shards import Catalog, ShardSample, SongEntry, read_shard
 from jukebox_pl.errors import UserError
 
 Batch = TypeVar("Batch")
@@ -137,14 +137,3 @@ class CropBatches(IterableDataset, Generic[Batch]):
                 if count > skip:
                     yield crop
             skip, size, number = max(skip - count, 0), count, number + 1
-
-
-def epoch_steps(source: CropSource, batch_size: int, at_least: int = 100) -> int:
-    """Batches that an epoch has on each rank: one pass over the songs, but not so few that epochs cost more than steps."""
-    world = dist.get_world_size() if dist.is_initialized() else 1
-    return max(len(source.last_start) * source.crops_per_song // (batch_size * world), at_least)
-
-
-def held_out_split(catalog: Catalog) -> str:
-    """The training songs where none is held out: a catalog of one song still has something to show."""
-    return HELD_OUT if catalog.songs(HELD_OUT) else TRAIN

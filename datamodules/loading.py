@@ -7,11 +7,14 @@ from itertools import islice
 from typing import Any
 
 import pytorch_lightning as pl
+import torch.distributed as dist
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from datamodules.crops import Crop, CropBatches, CropSource, epoch_steps, held_out_split
-from jukebox_pl.catalog.shards import TRAIN, Catalog, SongEntry
+from datamodules.crops import Crop, CropBatches, CropSource
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry
+
+LEAST_STEPS = 100  # of an epoch: fewer would cost less than what is done between epochs
 
 
 class ShardDataModule(pl.LightningDataModule):
@@ -20,6 +23,8 @@ class ShardDataModule(pl.LightningDataModule):
     Every song that is read gives `crops_per_song` crops. The trainer's own sampler must be off
     (`use_distributed_sampler=False`): the readers share the songs out themselves.
     """
+
+    crop_length: int  # in units of the stream, as `positions` counts them
 
     def __init__(
         self,
@@ -34,11 +39,8 @@ class ShardDataModule(pl.LightningDataModule):
         self.path, self.batch_size, self.crops_per_song = path, batch_size, crops_per_song
         self.held_out_crops, self.workers, self.seed = held_out_crops, workers, seed
         self.catalog = Catalog.load(path)
-
-    @property
-    @abstractmethod
-    def crop_length(self) -> int:
-        """Length of a crop in units of the stream."""
+        # The training songs where none is held out: a catalog of one song still has something to show.
+        self.held_out_split = HELD_OUT if self.catalog.songs(HELD_OUT) else TRAIN
 
     @abstractmethod
     def positions(self, song: SongEntry) -> int:
@@ -56,12 +58,14 @@ class ShardDataModule(pl.LightningDataModule):
         self.workers = state_dict["workers"]
 
     def setup(self, stage: str) -> None:
-        held_out = held_out_split(self.catalog)
         self.train = CropSource(self.catalog, TRAIN, self.crop_length, self.positions, self.crops_per_song)
-        self.held_out = CropSource(self.catalog, held_out, self.crop_length, self.positions)
+        self.held_out = CropSource(self.catalog, self.held_out_split, self.crop_length, self.positions)
 
     def train_dataloader(self) -> StatefulDataLoader:
-        steps = epoch_steps(self.train, self.batch_size)
+        """An epoch is one pass over the songs, shared out among the ranks, or LEAST_STEPS batches on each."""
+        crops = len(self.train.last_start) * self.train.crops_per_song
+        world = dist.get_world_size() if dist.is_initialized() else 1
+        steps = max(crops // (self.batch_size * world), LEAST_STEPS)
         batches = CropBatches(self.train, self.collate, self.batch_size, steps, self.seed)
         # Persistent, because a worker's copy of the dataset is the one that knows what was taken.
         return StatefulDataLoader(batches, batch_size=None, num_workers=self.workers, persistent_workers=self.workers > 0)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from datamodules.audio import DecodedSongs
-from datamodules.crops import Crop, held_out_split
+from datamodules.crops import Crop
 from datamodules.loading import ShardDataModule
 from jukebox_pl.catalog.shards import TRAIN, SongEntry
 from jukebox_pl.errors import UserError
@@ -35,17 +35,14 @@ class LyricsDataModule(ShardDataModule):
     def __init__(self, path: str, seconds: float, characters: str, speed: float = 0.15, **loading: Any):
         super().__init__(path, **loading)
         self.clip, self.speed = round(seconds * self.catalog.sample_rate), speed
+        self.crop_length = math.ceil(self.clip * math.exp(self.speed))  # what the fastest clip takes
         self.letters = {letter: token for token, letter in enumerate(characters, start=1)}
         self.decoded = DecodedSongs()
-        for split in (TRAIN, held_out_split(self.catalog)):
+        for split in (TRAIN, self.held_out_split):
             if not any(map(self.positions, self.catalog.songs(split))):
                 raise UserError(
                     f"no {split} song in {path} was given its word times: prepare songs that have them, in both splits"
                 )
-
-    @property
-    def crop_length(self) -> int:
-        return math.ceil(self.clip * math.exp(self.speed))
 
     def positions(self, song: SongEntry) -> int:
         return song["samples"] if song["words"] and not song.get("aligner") else 0

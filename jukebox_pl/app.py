@@ -12,14 +12,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import (
-    computing_fields,
-    listed,
-    params_fields,
-    read_lyrics,
-    require_device,
-    require_format,
-)
+from jukebox_pl.cli.sample_arguments import formats_of, listed, params_and_computing, read_lyrics, require_device
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.models import Computing, ModelPool
 from jukebox_pl.sessions.nodes import Session
@@ -49,15 +42,16 @@ def page_of(config: DictConfig) -> Page:
         raise UserError("run_dir is missing, as in run_dir=runs/demo: the folder of a finished run")
     names = config.artist, listed(config.genre), read_lyrics(str(config.lyrics or ""))
     request = request_of(*names, config.seconds, config.total_seconds, config.offset_seconds)
-    params, seed = SamplingParams(**params_fields(config)), SEED.read(config.seed)
-    computing, formats = Computing(**computing_fields(config)), [require_format(name) for name in listed(config.formats)]
+    params_fields, computing_fields = params_and_computing(config)
+    params, seed = SamplingParams(**params_fields), SEED.read(config.seed)
+    computing, formats = Computing(**computing_fields), formats_of(config)
     pool = ModelPool(config.run_dir, require_device(config.device), config.compile, together=True)
     if importlib.util.find_spec("gradio") is None:
         raise UserError("the app needs gradio: pip install 'jukebox_pl[app]'")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from jukebox_pl.studio.page import Page
 
-    session = Session(config.session or Path(config.run_dir) / "songs")
+    session = Session(Path(config.session or Path(config.run_dir) / "songs"))
     return Page(Studio(pool, computing, session, formats), request, params, seed)
 
 

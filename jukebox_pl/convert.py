@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from jukebox_pl.cli.command import run
 from jukebox_pl.openai.convert import ReleasedFiles, convert
 
 
 def main(config: DictConfig) -> None:
-    lists = config.labels
-    files = ReleasedFiles.find(paths(config.openai), paths(lists.artists), paths(lists.genres))
-    print(convert(files, config.out))
-
-
-def paths(value: str | ListConfig | None) -> list[str]:
-    """One path, several, or none."""
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else list(value)
+    """Of the released files, and of the lists of artists and genres, there is one path, several, or none."""
+    given = config.openai, config.labels.artists, config.labels.genres
+    files, artists, genres = ([paths] if isinstance(paths, str) else list(paths or ()) for paths in given)
+    print(convert(ReleasedFiles.find(files, artists, genres), config.out))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry, read_shard
+from jukebox_pl.catalog.urls import Place
 from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.codec import CodecFidelity
@@ -34,12 +36,13 @@ def main(config: DictConfig) -> None:
     Console().print(table_of(records))
 
 
+@dataclass(frozen=True)
 class CatalogSongs:
-    """Songs of a split, by id, read from their shards one after the other and cut to a whole number of `hop` samples."""
+    """The songs `ids`, read from their shards one after the other and cut to a whole number of `hop` samples."""
 
-    def __init__(self, catalog: Catalog, split: str, ids: Collection[str], hop: int):
-        shard_of = catalog.shard_of(split)
-        self.ids, self.shards, self.hop = frozenset(ids), list(dict.fromkeys(shard_of[id] for id in ids)), hop
+    ids: frozenset[str]
+    shards: list[Place]
+    hop: int
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,12 +50,9 @@ class CatalogSongs:
     def __iter__(self) -> Iterator[SongAudio]:
         for shard in self.shards:
             for sample in read_shard(shard, self.ids):
-                yield SongAudio(sample.song, self._decode(sample.audio or b""))
-
-    def _decode(self, flac: bytes) -> torch.Tensor:
-        sound, _ = audio.read(flac)
-        mono = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)
-        return mono[..., : mono.shape[-1] // self.hop * self.hop]
+                sound, _ = audio.read(sample.audio or b"")
+                mono = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)  # [1, 1, T]
+                yield SongAudio(sample.song, mono[..., : mono.shape[-1] // self.hop * self.hop])
 
 
 def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> CatalogSongs:
@@ -66,14 +66,16 @@ def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> 
         raise UserError(f"{found}; prepare the songs again with sample_rate={bundle.sample_rate}")
     split, hops = HELD_OUT if catalog.songs(HELD_OUT) else TRAIN, bundle.vqvae.hops
     songs, longest_window = catalog.songs(split), max(prior.ctx * hops[level] for level, prior in bundle.priors.items())
-    chosen = evenly([song for song in songs if song["samples"] >= longest_window], count)
-    chosen = chosen + evenly([song for song in songs if song["samples"] < longest_window], count - len(chosen))
-    ids = {song["id"] for song in chosen}
-    return CatalogSongs(catalog, split, [song["id"] for song in songs if song["id"] in ids], hops[-1])
-
-
-def evenly(songs: list[SongEntry], count: int) -> list[SongEntry]:
-    return songs if len(songs) <= count else [songs[i * len(songs) // count] for i in range(count)]
+    filling = [song for song in songs if song["samples"] >= longest_window]
+    shorter = [song for song in songs if song["samples"] < longest_window]
+    chosen: list[SongEntry] = []
+    for group in (filling, shorter):
+        room = count - len(chosen)
+        chosen += group if len(group) <= room else [group[i * len(group) // room] for i in range(room)]
+    ids = frozenset(song["id"] for song in chosen)
+    shard_of = catalog.shard_of(split)
+    shards = list(dict.fromkeys(shard_of[song["id"]] for song in songs if song["id"] in ids))
+    return CatalogSongs(ids, shards, hops[-1])
 
 
 def table_of(records: list[dict[str, Any]]) -> Table:

@@ -39,23 +39,15 @@ def require_letters(catalog: Catalog) -> str:
     )
 
 
-@cache
-def catalog_fact(path: str, name: str) -> Any:
-    """${catalog:PATH,NAME} in YAML: what a network has to know of the catalog it is trained on."""
-    return CATALOG_FACTS[name](Catalog.load(path))
-
-
-def first(*values: Any) -> Any:
-    """${first:A,B} in YAML: the first that is not null."""
-    return next((value for value in values if value is not None), None)
-
-
-def priors_by_level(top: int, top_stages: list[str]) -> dict[int, list[str]]:
-    """${priors:TOP,STAGES} in YAML: the stages that a bundle takes the prior of every level from."""
-    return {top: top_stages} | {level: [f"upsampler_{level}"] for level in reversed(range(top))}
-
-
-RESOLVERS: dict[str, Callable[..., Any]] = {"catalog": catalog_fact, "first": first, "priors": priors_by_level}
+# What YAML may compute.
+RESOLVERS: dict[str, Callable[..., Any]] = {
+    # ${catalog:PATH,NAME}: what a network has to know of the catalog it is trained on.
+    "catalog": cache(lambda path, name: CATALOG_FACTS[name](Catalog.load(path))),
+    # ${first:A,B}: the first that is not null.
+    "first": lambda *values: next((value for value in values if value is not None), None),
+    # ${priors:TOP,STAGES}: the stages that a bundle takes the prior of every level from.
+    "priors": lambda top, stages: {top: stages} | {level: [f"upsampler_{level}"] for level in reversed(range(top))},
+}
 
 
 def main(config: DictConfig) -> None:

@@ -23,22 +23,25 @@ def main(config: DictConfig) -> None:
     if config.doctor not in DOCTOR:
         raise UserError(f"doctor={config.doctor}: expected {' or '.join(DOCTOR)}")
     console, settings, engine = Console(highlight=False), to_settings(config), instantiate(config.engine)
+
+    def show_report(report: Report) -> None:
+        """All that the doctor says where it is asked alone, else its findings; the page has everything."""
+        from jukebox_pl.report.catalog_page import write_doctor_page  # imports matplotlib: mistakes answer without it
+
+        is_alone = config.doctor == ONLY
+        print_tables(console, (table for table in tables(report) if is_alone or table.title == "findings"))
+        for line in advice(report) if is_alone else ():
+            console.out(line)
+        console.out(f"the doctor's report: {write_doctor_page(settings.out, report)}")
+
     if config.doctor == ONLY:
         with showing_progress(console) as show:
             report = examine_all(settings, show, engine)
-        print_tables(console, tables(report))
-        for line in advice(report):
-            console.out(line)
-        write_page(console, settings, report)
+        show_report(report)
         return
-
-    def on_report(report: Report) -> None:
-        print_tables(console, (table for table in tables(report) if table.title == "findings"))
-        write_page(console, settings, report)
-
     was_complete = (settings.out / CATALOG_FILE).is_file()
     with showing_progress(console) as show:
-        catalog = prepare(settings, show, engine, on_report if config.doctor == ALSO else None)
+        catalog = prepare(settings, show, engine, show_report if config.doctor == ALSO else None)
     if was_complete:
         console.out(f"{settings.out} is complete, made from the same songs with the same settings: nothing to do")
     print_catalog(console, catalog)
@@ -56,12 +59,6 @@ def to_settings(config: DictConfig) -> PrepareSettings:
         ) from error
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
-
-
-def write_page(console: Console, settings: PrepareSettings, report: Report) -> None:
-    from jukebox_pl.report.catalog_page import write_doctor_page  # imports matplotlib: mistakes answer at once without it
-
-    console.out(f"the doctor's report: {write_doctor_page(settings.out, report)}")
 
 
 if __name__ == "__main__":

@@ -44,10 +44,6 @@ class Song:
     source: str = ""
     aligner: str = ""
 
-    @property
-    def duration_seconds(self) -> float:
-        return self.duration / self.sample_rate
-
     def to_json(self) -> dict[str, Any]:
         """`aligner` only where there is one, as records have always been."""
         record = asdict(self) | {"genres": list(self.genres), "words": [list(word) for word in self.words]}
@@ -143,11 +139,6 @@ class Section:
     genres: tuple[str, ...] | Blend | None = None
     lyrics: str | None = None
 
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Section:
-        """Raises TypeError on unknown or missing fields."""
-        return cls(**without_lists(record))
-
 
 @dataclass(frozen=True)
 class SongRequest:
@@ -169,8 +160,8 @@ class SongRequest:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> SongRequest:
-        """Raises TypeError on unknown fields."""
-        schedule = tuple(Section.from_json(section) for section in record.get("schedule", ()))
+        """Raises TypeError on unknown or missing fields, of the sections too."""
+        schedule = tuple(Section(**without_lists(section)) for section in record.get("schedule", ()))
         return cls(**(without_lists(record) | {"schedule": schedule}))
 
 

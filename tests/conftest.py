@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def finished(fit: Callable[..., None], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`ESPEAK` on the path, and a file with a line for every time it was started."""
     folder = tmp_path / "programs"
     folder.mkdir()
@@ -120,6 +120,4 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("CALLS", str(folder / "calls"))
     monkeypatch.setattr(phonemes, "KNOWN", {})
-    phonemes.program.cache_clear()
-    yield folder / "calls"
-    phonemes.program.cache_clear()
+    return folder / "calls"

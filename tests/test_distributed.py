@@ -66,7 +66,7 @@ def test_a_rank_that_waits_ends_with_the_first_one(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getppid", iter([1, 2]).__next__)
     monkeypatch.setattr(stage_folder, "SECONDS_BETWEEN_LOOKS", 0)
     with pytest.raises(UserError, match="stage codes was stopped"):
-        stage_folder.StageFolder(tmp_path, "codes").wait()
+        stage_folder.StageFolder(tmp_path, "codes").wait_for_result()
 
 
 def test_a_network_spread_over_processes_trains_as_a_whole_one(finished, ddp, start_fit, tmp_path):

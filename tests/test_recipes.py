@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 
 from jukebox_pl import checkpoints, fit
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import computing_fields
+from jukebox_pl.cli.sample_arguments import params_and_computing
 from jukebox_pl.errors import UserError
 from jukebox_pl.openai.configs import released_config
 from jukebox_pl.openai.hparams import PRIORS
-from jukebox_pl.pipeline.run import WALK
+from jukebox_pl.pipeline.run import OF_THE_RUN
 from jukebox_pl.sessions.models import DTYPES, Computing
 
 FOLDER = command.recipes_folder()
@@ -79,7 +79,7 @@ def refused(tree, path=""):
     if isinstance(tree, list):
         tree = dict(enumerate(tree))
     if isinstance(tree, dict):
-        yield from (f"{path}.{name}" for name in set(tree) - {"_target_"} - WALK if not taken(tree, name))
+        yield from (f"{path}.{name}" for name in set(tree) - {"_target_"} - OF_THE_RUN if not taken(tree, name))
         for name, value in tree.items():
             yield from refused(value, f"{path}.{name}")
 
@@ -105,7 +105,7 @@ def shapes(config):
 def test_every_stage_takes_its_settings_and_every_network_builds(recipe, size, catalog):
     for name, settings in stages_of(recipe, size).items():
         assert not list(refused(settings, name))
-        instantiate({key: value for key, value in settings.items() if key not in WALK}, _recursive_=False)
+        instantiate({key: value for key, value in settings.items() if key not in OF_THE_RUN}, _recursive_=False)
         if settings.get("model"):
             network(settings["model"])
 
@@ -219,7 +219,7 @@ def test_every_yaml_begins_with_what_it_is(path):
 
 def test_sample_computes_in_what_it_is_told():
     assert command.compose_config("sample", []).dtype is None
-    fields = [computing_fields(command.compose_config("sample", [f"dtype={name}"])) for name in DTYPES]
+    fields = [params_and_computing(command.compose_config("sample", [f"dtype={name}"]))[1] for name in DTYPES]
     assert [Computing(**field).dtype for field in fields] == list(DTYPES)
     with pytest.raises(UserError, match="dtype 'int8' is not supported; known are float32, bfloat16, float16"):
-        Computing(**computing_fields(command.compose_config("sample", ["dtype=int8"])))
+        Computing(**params_and_computing(command.compose_config("sample", ["dtype=int8"]))[1])

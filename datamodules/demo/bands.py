@@ -88,14 +88,6 @@ class Genre(NamedTuple):
     scale: tuple[int, ...]
     progressions: tuple[str, ...]
 
-    @property
-    def slots_per_bar(self) -> int:
-        return self.beats * CHARACTERS_PER_BEAT
-
-    def slot(self, sample_rate: int) -> int:
-        """Samples of one character."""
-        return round(sample_rate / self.characters_per_second)
-
 
 # Semitones above the tonic, the root first.
 CHORDS = {
@@ -127,9 +119,3 @@ def melody(chords: list[np.ndarray], genre: Genre, register: int, rng: np.random
             steps.append(ladder[at])
             at = int(np.clip(at + rng.integers(-2, 3), 0, len(ladder) - 1))
     return np.repeat(steps, CHARACTERS_PER_BEAT)
-
-
-def harmony(genre: Genre, bars: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """One of the genre's progressions, repeated: the MIDI notes of a chord for every bar."""
-    names = rng.choice(genre.progressions).split()
-    return [genre.tonic + np.array(CHORDS[names[bar % len(names)]]) for bar in range(bars)]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datamodules.demo.bands import CHARACTERS_PER_BEAT, GENRES, harmony, melody
+from datamodules.demo.bands import CHARACTERS_PER_BEAT, CHORDS, GENRES, melody
 from datamodules.demo.voices import ARTISTS, CHARACTER_SOUNDS, fade, sing
 from jukebox_pl import audio
 from jukebox_pl.errors import UserError
@@ -58,23 +58,22 @@ def invent_lyrics(slots: int, rng: np.random.Generator) -> str:
 def make_song(artist: str, genre: str, seconds: float, sample_rate: int, rng: np.random.Generator) -> DemoSong:
     """A song of round(seconds * sample_rate) samples: a bar for the band alone, then singing to the end."""
     style, length = GENRES[genre], round(seconds * sample_rate)
-    slot = style.slot(sample_rate)
-    chords = harmony(style, -(-length // (slot * style.slots_per_bar)), rng)
+    slot = round(sample_rate / style.characters_per_second)  # samples of one character
+    bar = style.beats * CHARACTERS_PER_BEAT  # in slots
+    progression = rng.choice(style.progressions).split()  # repeated to the end
+    names = [progression[number % len(progression)] for number in range(-(-length // (slot * bar)))]
+    chords = [style.tonic + np.array(CHORDS[name]) for name in names]
     notes = melody(chords, style, ARTISTS[artist].register, rng)[: length // slot]
-    lyrics = invent_lyrics(len(notes) - style.slots_per_bar, rng)
-    vocal, words = sing(lyrics, ARTISTS[artist], notes, slot, sample_rate, rng, rest=style.slots_per_bar)
-    vocal = unit_power(np.pad(vocal, (0, length - len(vocal))))
-    band = np.zeros(length)
-    style.band(band, chords, slot * CHARACTERS_PER_BEAT, sample_rate, rng)
-    mix = (vocal + BAND_LEVEL * unit_power(band)) * fade(length, sample_rate)
+    lyrics = invent_lyrics(len(notes) - bar, rng)
+    sung, words = sing(lyrics, ARTISTS[artist], notes, slot, sample_rate, rng, rest=bar)
+    played = np.zeros(length)
+    style.band(played, chords, slot * CHARACTERS_PER_BEAT, sample_rate, rng)
+    parts = np.pad(sung, (0, length - len(sung))), played
+    vocal, band = (part / np.sqrt((part**2).mean()) for part in parts)  # both at a root mean square of 1
+    mix = (vocal + BAND_LEVEL * band) * fade(length, sample_rate)
     gain = PEAK / np.abs(mix).max()
     mix, vocal = ((gain * sound).astype(np.float32) for sound in (mix, vocal))
     return DemoSong(mix, vocal, artist, genre, lyrics, words)
-
-
-def unit_power(sound: np.ndarray) -> np.ndarray:
-    """`sound` at a root mean square of 1."""
-    return sound / np.sqrt((sound**2).mean())
 
 
 def write_song(folder: Path, name: str, song: DemoSong, sample_rate: int) -> dict[str, str]:

@@ -100,8 +100,11 @@ def sing(
         raise ValueError(f"{len(sounds)} slots to sing but {len(notes)} notes: shorten the text or lengthen the song")
     sounds += [REST] * (len(notes) - len(sounds))
     frames = sung_tones(sounds, artist, notes, slot, sample_rate) + hisses(sounds, artist, slot, sample_rate, rng)
-    vocal = frames * np.stack([envelope(sound, slot, sample_rate) for sound in sounds])
-    return vocal.reshape(-1), sung_words(text, slot / sample_rate, rest)
+    for frame, sound in zip(frames, sounds, strict=True):
+        sounding = round(sound.length * slot)
+        tremble = 0.5 - 0.5 * np.cos(2 * np.pi * sound.trill * np.arange(sounding) / sample_rate) if sound.trill else 1.0
+        frame *= np.pad(sound.loudness * tremble * fade(sounding, sample_rate), (0, slot - sounding))
+    return frames.reshape(-1), sung_words(text, slot / sample_rate, rest)
 
 
 def sung_words(text: str, slot_seconds: float, rest: int) -> list[Word]:
@@ -129,17 +132,14 @@ def sung_tones(sounds: list[Sound], artist: Artist, notes: np.ndarray, slot: int
     pitch, top = hertz(notes), 0.45 * sample_rate  # harmonics end a little below the Nyquist frequency, vibrato included
     number = np.arange(1, int(top / pitch.min()) + 1)
     frequency = pitch[:, None] * number  # [slots, harmonics]
-    source = number**-artist.tilt * np.where(number % 2, 1.0, artist.even) * (frequency < top)
-    gains = source * np.stack([resonance(sound, f / artist.tract) for sound, f in zip(sounds, frequency, strict=True)])
+    gains = number**-artist.tilt * np.where(number % 2, 1.0, artist.even) * (frequency < top)
+    for gain, sound, heard in zip(gains, sounds, frequency / artist.tract, strict=True):
+        # What the formants let through at each frequency, the higher ones softer.
+        peaks = [0.7**i / (1 + ((heard - f) / (50 + 0.05 * f)) ** 2) for i, f in enumerate(sound.formants)]
+        gain *= np.sum(peaks, axis=0) if peaks else 0.0
     power = np.sqrt((gains**2).sum(axis=1, keepdims=True))
     gains = (gains / np.maximum(power, 1e-9)).astype(np.float32)
     return sum(gain[:, None] * np.sin(k * phase) for k, gain in enumerate(gains.T, start=1))
-
-
-def resonance(sound: Sound, frequency: np.ndarray) -> np.ndarray:
-    """What the formants of a sound let through at each frequency in Hz, the higher ones softer."""
-    peaks = [0.7**i / (1 + ((frequency - f) / (50 + 0.05 * f)) ** 2) for i, f in enumerate(sound.formants)]
-    return np.sum(peaks, axis=0) if peaks else np.zeros_like(frequency)
 
 
 def hisses(sounds: list[Sound], artist: Artist, slot: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -150,10 +150,3 @@ def hisses(sounds: list[Sound], artist: Artist, slot: int, sample_rate: int, rng
     noise = np.fft.irfft(spectrum * ((frequency >= low) & (frequency <= high)), n=slot)
     level = np.array([1.0 if sound.noise else artist.breath * bool(sound.formants) for sound in sounds])
     return noise / noise.std(axis=1, keepdims=True) * 0.5 * level[:, None]
-
-
-def envelope(sound: Sound, slot: int, sample_rate: int) -> np.ndarray:
-    """The loudness [slot] of a sound over its slot."""
-    sounding = round(sound.length * slot)
-    tremble = 0.5 - 0.5 * np.cos(2 * np.pi * sound.trill * np.arange(sounding) / sample_rate) if sound.trill else 1.0
-    return np.pad(sound.loudness * tremble * fade(sounding, sample_rate), (0, slot - sounding))

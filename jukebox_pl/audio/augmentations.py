@@ -36,19 +36,23 @@ class Shift:
     """Begins up to `most` samples later, so that every code falls on other samples: below the top hop of 128."""
 
     def __init__(self, most: int = 127):
-        require("most", most, most > 0, "above 0")
+        if not most > 0:
+            raise UserError(f"views: most={most}, expected a number above 0")
         self.most = most
 
     def __call__(self, audio: np.ndarray, song: Song, rng: np.random.Generator) -> Augmented:
         later = min(int(rng.integers(1, self.most + 1)), audio.shape[1] - 1)
-        return audio[:, later:], retimed(song, lambda seconds: max(seconds - later / song.sample_rate, 0.0))
+        seconds = later / song.sample_rate
+        words = tuple(Word(text, max(start - seconds, 0.0), max(end - seconds, 0.0)) for text, start, end in song.words)
+        return audio[:, later:], dataclasses.replace(song, words=words)
 
 
 class Gain:
     """Softer by up to `most` decibels."""
 
     def __init__(self, most: float = 6.0):
-        require("most", most, most > 0, "above 0")
+        if not most > 0:
+            raise UserError(f"views: most={most}, expected a number above 0")
         self.most = most
 
     def __call__(self, audio: np.ndarray, song: Song, rng: np.random.Generator) -> Augmented:
@@ -67,7 +71,8 @@ class Pitch:
     """Higher by some semitones (negative: lower), as long as before."""
 
     def __init__(self, semitones: float):
-        require("semitones", semitones, -12 <= semitones <= 12 and semitones != 0, "between -12 and 12, and not 0")
+        if not -12 <= semitones <= 12 or semitones == 0:
+            raise UserError(f"views: semitones={semitones}, expected a number between -12 and 12, and not 0")
         self.semitones = semitones
 
     def __call__(self, audio: np.ndarray, song: Song, rng: np.random.Generator) -> Augmented:
@@ -78,20 +83,11 @@ class Tempo:
     """Faster by a factor (below 1: slower), as high as before; the times of the words follow."""
 
     def __init__(self, factor: float):
-        require("factor", factor, 0.5 <= factor <= 2 and factor != 1, "between 0.5 and 2, and not 1")
+        if not 0.5 <= factor <= 2 or factor == 1:
+            raise UserError(f"views: factor={factor}, expected a number between 0.5 and 2, and not 1")
         self.factor = factor
 
     def __call__(self, audio: np.ndarray, song: Song, rng: np.random.Generator) -> Augmented:
         stretched = librosa.effects.time_stretch(audio, rate=self.factor)
-        return stretched, retimed(song, lambda seconds: seconds / self.factor)
-
-
-def retimed(song: Song, move: Callable[[float], float]) -> Song:
-    """The song with `move` applied to the times of its words, in seconds."""
-    words = tuple(Word(word.text, move(word.start), move(word.end)) for word in song.words)
-    return dataclasses.replace(song, words=words)
-
-
-def require(name: str, value: float, holds: bool, expected: str) -> None:
-    if not holds:
-        raise UserError(f"views: {name}={value}, expected a number {expected}")
+        words = tuple(Word(text, start / self.factor, end / self.factor) for text, start, end in song.words)
+        return stretched, dataclasses.replace(song, words=words)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,32 +34,31 @@ class WordFinder(NamedTuple):
     @classmethod
     def of(cls, settings: PrepareSettings) -> WordFinder:
         """Built once a process. Raises UserError when a config names anything but a class to trust, or does not fit it."""
-        return _build_finder(json.dumps([settings.separator, settings.aligner, settings.trusted]))
+        configs = json.dumps([settings.separator, settings.aligner, settings.trusted])
+        if configs not in _FINDERS:
+            separator, aligner, trusted = json.loads(configs)
+            trusted = (*TRUSTED, *(f"{package}." for package in trusted or ()))
+            finder = cls(build(separator, trusted) if separator else None, build(aligner, trusted))
+            for config, built in zip((separator, aligner), finder, strict=True):
+                if built is not None and not callable(built):
+                    raise UserError(f"{config} names nothing that can be called: expected a class in {TARGET}")
+            _FINDERS[configs] = finder
+        return _FINDERS[configs]
 
-    @property
-    def name(self) -> str:
-        return " of ".join(type(each).__name__ for each in (self.aligner, self.separator) if each)
-
-    def __call__(self, sound: np.ndarray, song: Song) -> tuple[Word, ...]:
-        """The words of the lyrics with their times in `sound` [C, T], to the millisecond.
+    def __call__(self, sound: np.ndarray, song: Song) -> Song:
+        """The song with the times of its words in `sound` [C, T], to the millisecond, and the classes that found them.
 
         Raises UserError on answers that cannot be.
         """
         vocals = require_vocals(self.separator(sound, song.sample_rate), sound) if self.separator else sound
-        words = self.aligner(vocals, song.sample_rate, song.lyrics)
-        found = require_alignment(words, song.lyrics, song.duration_seconds)
-        return tuple(Word(text, round(start, SECOND_DIGITS), round(end, SECOND_DIGITS)) for text, start, end in found)
+        answer = self.aligner(vocals, song.sample_rate, song.lyrics)
+        found = require_alignment(answer, song.lyrics, song.duration / song.sample_rate)
+        words = tuple(Word(text, round(start, SECOND_DIGITS), round(end, SECOND_DIGITS)) for text, start, end in found)
+        found_by = " of ".join(type(each).__name__ for each in (self.aligner, self.separator) if each)
+        return replace(song, words=words, aligner=found_by)
 
 
-@cache
-def _build_finder(configs: str) -> WordFinder:
-    separator, aligner, trusted = json.loads(configs)
-    trusted = (*TRUSTED, *(f"{package}." for package in trusted or ()))
-    finder = WordFinder(build(separator, trusted) if separator else None, build(aligner, trusted))
-    for config, built in zip((separator, aligner), finder, strict=True):
-        if built is not None and not callable(built):
-            raise UserError(f"{config} names nothing that can be called: expected a class in {TARGET}")
-    return finder
+_FINDERS: dict[str, WordFinder] = {}  # by their configs as JSON: models are loaded once a process
 
 
 def build(config: Any, trusted: Sequence[str]) -> Any:

@@ -41,7 +41,6 @@ class Engine(Protocol):
         A job whose process dies is tried again; it has not survived when it dies again or takes too long. What
         `function` raises is raised here.
         """
-        ...
 
 
 @dataclass(frozen=True)

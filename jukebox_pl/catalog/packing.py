@@ -5,7 +5,7 @@ Which song goes to which shard of which split is decided by the songs' ids, not 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from jukebox_pl.catalog.shards import (
     store,
     write_shard,
 )
-from jukebox_pl.catalog.steps import WORK_FOLDER, Job, OnProgress, counting, digest
+from jukebox_pl.catalog.steps import WORK_FOLDER, Job, OnProgress, Progress, digest
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.labels import frequent
@@ -61,11 +61,6 @@ def held_out_ids(has_lyrics: Mapping[str, bool], share: float) -> set[str]:
     return set(sung[:wanted_sung] + others[: wanted - wanted_sung])
 
 
-def plan_jobs(jobs: Collection[Job], settings: PrepareSettings) -> Plan:
-    has_lyrics = {job.source.id: job.source.has_lyrics for job in jobs}  # looks at the disk, once a song
-    return plan(has_lyrics, settings.held_out, settings.songs_per_shard)
-
-
 def pack(
     jobs: list[Job], refused: list[Skipped], characters: Characters, settings: PrepareSettings, on_progress: OnProgress
 ) -> Catalog:
@@ -87,7 +82,7 @@ def pack(
     if not usable:
         reasons = [f"{skip['path']}: {skip['reason']}" for skip in skipped]
         raise UserError(f"none of {len(reasons)} songs can be used: {shorten(reasons)}")
-    splits = write_splits(plan_usable(jobs, usable, settings), usable, entries, settings.out, on_progress)
+    splits = write_splits(jobs, usable, entries, settings, on_progress)
     known = settings.min_songs, settings.max_names
     return Catalog(
         folder=settings.out,
@@ -117,25 +112,30 @@ def to_entry(path: str, song: Song, warnings: tuple[str, ...]) -> SongEntry:
     return entry | {"aligner": song.aligner} if song.aligner else entry
 
 
-def plan_usable(jobs: list[Job], usable: dict[str, Job], settings: PrepareSettings) -> Plan:
-    """A skipped song is missing from its shard and moves no other, unless a whole split would be missing."""
-    planned = plan_jobs(jobs, settings)
-    if any(shards and not usable.keys() & set(chain(*shards)) for shards in planned.values()):
-        planned = plan_jobs(usable.values(), settings)
-    return {split: [[id for id in shard if id in usable] for shard in shards] for split, shards in planned.items()}
-
-
 def write_splits(
-    planned: Plan, usable: dict[str, Job], entries: dict[str, SongEntry], out: Path, on_progress: OnProgress
+    jobs: list[Job],
+    usable: dict[str, Job],
+    entries: dict[str, SongEntry],
+    settings: PrepareSettings,
+    on_progress: OnProgress,
 ) -> dict[str, Split]:
     """Writes the shards one by one, and removes what an interrupted run with other settings left among them."""
+    has_lyrics = {job.source.id: job.source.has_lyrics for job in jobs}  # looks at the disk, once a song
+    planned = plan(has_lyrics, settings.held_out, settings.songs_per_shard)
+    # A skipped song is missing from its shard and moves no other, unless a whole split would be missing.
+    if any(shards and not usable.keys() & set(chain(*shards)) for shards in planned.values()):
+        has_lyrics = {id: has_lyrics[id] for id in usable}
+        planned = plan(has_lyrics, settings.held_out, settings.songs_per_shard)
     splits: dict[str, Split] = {}
-    count = counting(on_progress, "packed", len(usable))
+    out, done = settings.out, 0
+    on_progress(Progress("packed", done, len(usable)))
     for split in SPLITS:
-        files = {shard_file(split, index): ids for index, ids in enumerate(planned[split]) if ids}
+        present = ([id for id in shard if id in usable] for shard in planned[split])
+        files = {shard_file(split, index): ids for index, ids in enumerate(present) if ids}
         for file, ids in files.items():
             write_once(out, file, [usable[id] for id in ids])
-            count(file, len(ids))
+            done += len(ids)
+            on_progress(Progress("packed", done, len(usable), file))
         splits[split] = {
             "shards": [{"file": file, "songs": len(ids)} for file, ids in files.items()],
             "songs": [entries[id] for id in chain(*files.values())],
@@ -150,7 +150,8 @@ def write_splits(
 def write_once(out: Path, file: str, jobs: list[Job]) -> None:
     """A receipt beside the finished songs tells an interrupted run which shards are whole."""
     receipt = out / WORK_FOLDER / f"{file}.receipt"
-    content = digest([job.content for job in jobs]).encode()
+    made_of = [[job.key, job.aligned_file.name if job.aligned_file.is_file() else ""] for job in jobs]
+    content = digest(made_of).encode()
     if receipt.is_file() and receipt.read_bytes() == content and (out / file).is_file():
         return
     receipt.unlink(missing_ok=True)  # before the shard becomes another than it tells of

@@ -6,13 +6,12 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 from jukebox_pl.catalog.alignment import WordFinder
 from jukebox_pl.catalog.doctor import ExaminedSong, Report, Standards, diagnose
 from jukebox_pl.catalog.engines import Engine, LocalEngine
-from jukebox_pl.catalog.packing import pack, plan_jobs, shorten
+from jukebox_pl.catalog.packing import held_out_ids, pack, shorten
 from jukebox_pl.catalog.settings import OF_THE_CATALOG, PrepareSettings
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, TRAIN, Catalog, Skipped, store
 from jukebox_pl.catalog.sources import discover
@@ -25,7 +24,6 @@ from jukebox_pl.catalog.steps import (
     OnProgress,
     Progress,
     Step,
-    counting,
     fingerprint,
 )
 from jukebox_pl.errors import UserError
@@ -50,11 +48,13 @@ def prepare(
     anything is aligned or packed. Raises UserError when there is nothing to prepare, when `out` was made otherwise, or
     when it cannot be written.
     """
-    require_usable(settings)
-    characters, (jobs, refused) = settings.spelling(), list_jobs(settings)
+    jobs, refused = list_jobs(settings)
+    characters = settings.spelling()
+    # What decides the shards: the settings, and every song with its fingerprint.
+    made_from = {"settings": settings.only(OF_THE_CATALOG), "songs": {job.source.path: job.fingerprint for job in jobs}}
     if (settings.out / CATALOG_FILE).is_file():
         catalog = Catalog.load(settings.out)
-        require_same(catalog, settings, jobs)
+        require_same(catalog, made_from)
     else:
         engine = engine or LocalEngine(settings.workers, settings.step_seconds)
         run_step(DECODE, jobs, engine, on_progress)
@@ -62,7 +62,7 @@ def prepare(
             on_report(write_report(jobs, settings, refused))
         run_step(ALIGN, jobs, engine, on_progress)
         catalog = pack(jobs, refused, characters, settings, on_progress)
-        catalog = replace(catalog, prepared=describe(settings, jobs))
+        catalog = replace(catalog, prepared=made_from)
         catalog.save()
     shutil.rmtree(settings.out / WORK_FOLDER, ignore_errors=True)
     return catalog
@@ -72,16 +72,16 @@ def examine_all(
     settings: PrepareSettings, on_progress: OnProgress = lambda progress: None, engine: Engine | None = None
 ) -> Report:
     """The doctor alone: nothing is prepared. What was seen of songs is kept in `out`; later only others are looked at."""
-    require_usable(settings)
     jobs, refused = list_jobs(settings)
     run_step(EXAMINE, jobs, engine or LocalEngine(settings.workers, settings.step_seconds), on_progress)
     return write_report(jobs, settings, refused)
 
 
-def require_usable(settings: PrepareSettings) -> None:
-    """Raises UserError when `out` holds something else, or lies among the songs, whose number would then grow.
+def list_jobs(settings: PrepareSettings) -> tuple[list[Job], list[Skipped]]:
+    """All songs, and the entries that cannot be one.
 
-    Also when separator or aligner cannot be built, before hours go into decoding.
+    Raises UserError when there is no song, and when `out` holds something else or lies among the songs, whose number would
+    then grow. Also when separator or aligner cannot be built, before hours go into decoding.
     """
     out = settings.out
     if out.exists() and not out.is_dir():
@@ -93,10 +93,6 @@ def require_usable(settings: PrepareSettings) -> None:
         raise UserError(f"out={out} holds other files: choose a new or empty folder")
     if settings.aligner:
         WordFinder.of(settings)
-
-
-def list_jobs(settings: PrepareSettings) -> tuple[list[Job], list[Skipped]]:
-    """All songs, and the entries that cannot be one."""
     sources, refused = discover(settings.catalog)
     return [Job(source, settings, fingerprint(source)) for source in sources], refused
 
@@ -104,16 +100,17 @@ def list_jobs(settings: PrepareSettings) -> tuple[list[Job], list[Skipped]]:
 def run_step(step: Step, jobs: list[Job], engine: Engine, on_progress: OnProgress) -> None:
     """Does a step with every job for which an earlier run has not."""
     todo = [job for job in jobs if not step.is_done(job)]
-    count = counting(on_progress, step.name, len(jobs), len(jobs) - len(todo))
-    for job, survived in engine.run_all(step.do, todo):
+    before = len(jobs) - len(todo)
+    on_progress(Progress(step.name, before, len(jobs)))
+    for done, (job, survived) in enumerate(engine.run_all(step.do, todo), start=before + 1):
         if not survived:
             step.give_up(job)
-        count(job.source.path, 1)
+        on_progress(Progress(step.name, done, len(jobs), job.source.path))
 
 
 def write_report(jobs: list[Job], settings: PrepareSettings, refused: list[Skipped]) -> Report:
     """What the doctor says of the songs that are decoded or examined, also in `doctor.json`."""
-    held_out = set(chain(*plan_jobs(jobs, settings)[HELD_OUT]))
+    held_out = held_out_ids({job.source.id: job.source.has_lyrics for job in jobs}, settings.held_out)
     skipped = list(refused)
 
     def examined() -> Iterator[ExaminedSong]:
@@ -131,9 +128,8 @@ def write_report(jobs: list[Job], settings: PrepareSettings, refused: list[Skipp
     return report
 
 
-def require_same(catalog: Catalog, settings: PrepareSettings, jobs: list[Job]) -> None:
-    """Raises UserError with the differences when `catalog` was made with other settings or from other songs."""
-    now = describe(settings, jobs)
+def require_same(catalog: Catalog, now: dict[str, Any]) -> None:
+    """Raises UserError with the differences when `catalog` was made with other settings or from other songs than `now`."""
     was = catalog.prepared or {"settings": {}, "songs": {}}
     changes = [
         f"{name} {was['settings'].get(name)} -> {value}"
@@ -149,9 +145,4 @@ def require_same(catalog: Catalog, settings: PrepareSettings, jobs: list[Job]) -
     changes += [f"{kind} songs: {len(paths)} ({shorten(paths)})" for kind, paths in kinds.items() if paths]
     if changes:
         way_out = "choose another out=, or delete it to prepare again"
-        raise UserError(f"{settings.out} was prepared otherwise: {'; '.join(changes)}; {way_out}")
-
-
-def describe(settings: PrepareSettings, jobs: list[Job]) -> dict[str, Any]:
-    """What decides the shards: the settings, and every song with its fingerprint."""
-    return {"settings": settings.only(OF_THE_CATALOG), "songs": {job.source.path: job.fingerprint for job in jobs}}
+        raise UserError(f"{catalog.folder} was prepared otherwise: {'; '.join(changes)}; {way_out}")

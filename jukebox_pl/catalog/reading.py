@@ -33,7 +33,7 @@ from jukebox_pl.catalog.word_times.lrc import read_lrc
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Song, Word
 
-Read = TypeVar("Read")
+Parsed = TypeVar("Parsed")
 # What tells the length of the whole file; mutagen guesses that of an MP3 without a Xing header, and of AAC.
 HEADERS_WITH_LENGTH = (MPEGInfo, StreamInfo, WaveStreamInfo, MP4Info)
 SECONDS_MISSING = 0.5  # encoders pad and decoders trim: an MP3 may come out a few frames of 26 ms shorter than its header
@@ -54,7 +54,7 @@ class Prepared(NamedTuple):
 
     def save(self, path: Path) -> None:
         """Raises UserError where the disk refuses it. `checkup` is what version 1, whose runs go on, called the stats."""
-        song, stats = self.song and self.song.to_json(), self.audio_stats and self.audio_stats.to_json()
+        song, stats = self.song and self.song.to_json(), self.audio_stats and self.audio_stats._asdict()
         record = {"song": song, "reason": self.reason, "warnings": self.warnings, "checkup": stats}
         store(path, json.dumps(record).encode())
 
@@ -66,7 +66,7 @@ class Prepared(NamedTuple):
             song and Song.from_json(song),
             record["reason"],
             tuple(record["warnings"]),
-            stats and AudioStats.from_json(stats),
+            stats and AudioStats(**stats),
         )
 
 
@@ -80,13 +80,14 @@ def load_song(source: Source, settings: PrepareSettings) -> tuple[Prepared, np.n
     lyrics, words, warnings = read_text(source)
     tags, stream_info = read_header(path, source.tagged)
     labels = {"title": source.title, "artist": source.artist, "genre": source.genre} | tags
+    genres = (name.strip() for name in re.split("[;/]", labels["genre"]))  # `,` is part of a name
     song = Song(
         id=source.id,
         duration=sound.shape[1],
         sample_rate=settings.sample_rate,
         title=labels["title"] or Path(source.path).stem,
         artist=labels["artist"],
-        genres=split_genres(labels["genre"]),
+        genres=tuple(dict.fromkeys(filter(None, genres))),
         lyrics=lyrics,
         words=words,
         language=source.language,
@@ -122,7 +123,7 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
     """The sound [C, T] of a file and its rate: libsndfile, or ffmpeg for what that cannot read. Raises UserError."""
     readable: Path | bytes = path
     if demuxer := FFMPEG_DEMUXERS.get(path.suffix.lower()):
-        program = find_ffmpeg()
+        program = shutil.which("ffmpeg")
         if not program:
             raise UserError(f"{path.suffix} needs ffmpeg, which is not installed: install it or convert the file")
         source = ["-protocol_whitelist", "file", "-f", demuxer, "-i", f"file:{path}", "-map", "0:a:0"]
@@ -137,10 +138,6 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
         return audio.read(readable)
     except soundfile.LibsndfileError as error:
         raise UserError(f"damaged, or not a {path.suffix} file at all (libsndfile: {error.error_string})") from error
-
-
-def find_ffmpeg() -> str | None:
-    return shutil.which("ffmpeg")
 
 
 def read_header(path: Path, tagged: bool) -> tuple[dict[str, str], mutagen.StreamInfo | None]:
@@ -174,45 +171,34 @@ def missing_sound(path: Path, info: mutagen.StreamInfo | None, seconds: float) -
             yield f"cut short: it ends after {seconds:.1f} s without its last page"
 
 
-def split_genres(genre: str) -> tuple[str, ...]:
-    """`Pop; Rock/Blues` names three: `;` and `/` separate, `,` does not."""
-    return tuple(dict.fromkeys(name.strip() for name in re.split("[;/]", genre) if name.strip()))
-
-
 def read_text(source: Source) -> tuple[str, tuple[Word, ...], tuple[str, ...]]:
-    """Lyrics, times of their words, and a warning for each of the two that had to be left out."""
+    """Lyrics, times of their words, and a warning for each of the two that had to be left out.
+
+    Lyrics in an LRC file bring the times of their words, where no other file has them.
+    """
     lyrics = ""
     words: tuple[Word, ...] = ()
     warnings: list[str] = []
+    is_lrc = Path(source.lyrics).suffix.lower() == ".lrc"
     try:
         if source.lyrics:
-            text = read_utf8(source.root, source.lyrics)
-            lyrics = parse(source.lyrics, read_lrc, text).lyrics if is_lrc(source.lyrics) else text
+            lyrics = read_file(source.root, source.lyrics, (lambda text: read_lrc(text).lyrics) if is_lrc else str)
     except (UserError, OSError) as error:
         warnings.append(f"lyrics left out: {error}")
     try:
-        words = read_words(source, lyrics)
+        if name := source.words or (source.lyrics if is_lrc else ""):
+            words = read_words(source.root, name, lyrics)
     except (UserError, OSError) as error:
         warnings.append(f"word times left out: {error}")
     return lyrics, words, tuple(warnings)
 
 
-def is_lrc(name: str) -> bool:
-    return Path(name).suffix.lower() == ".lrc"
-
-
-def read_words(source: Source, lyrics: str) -> tuple[Word, ...]:
-    """One Word per word of the lyrics, as split at white space, with the times of the words file in seconds.
-
-    Lyrics in an LRC file bring their own.
-    """
-    name = source.words or (source.lyrics if is_lrc(source.lyrics) else "")
-    if not name:
-        return ()
-    reader = TIMES.get(Path(name).suffix.lower())
-    if reader is None:
+def read_words(root: Path, name: str, lyrics: str) -> tuple[Word, ...]:
+    """One Word per word of the lyrics, as split at white space, with the times of the file `name` in seconds."""
+    parse = TIMES.get(Path(name).suffix.lower())
+    if parse is None:
         raise UserError(f"{name} is none of {', '.join(TIMES)}")
-    texts, times = lyrics.split(), parse(name, reader, read_utf8(source.root, name))
+    texts, times = lyrics.split(), read_file(root, name, parse)
     if len(texts) != len(times):
         raise UserError(f"{name} has times for {len(times)} words, the lyrics have {len(texts)}")
     if not all(0 <= start <= end < math.inf for start, end in times):  # false for NaN, too
@@ -220,37 +206,23 @@ def read_words(source: Source, lyrics: str) -> tuple[Word, ...]:
     return tuple(Word(text, start, end) for text, (start, end) in zip(texts, times, strict=True))
 
 
-def parse(name: str, reader: Callable[[str], Read], text: str) -> Read:
+def read_file(root: Path, name: str, parse: Callable[[str], Parsed]) -> Parsed:
+    """What `parse` makes of the text of a file of the catalog. Raises UserError, naming the file."""
     try:
-        return reader(text)
-    except (csv.Error, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{name} cannot be read: {error if isinstance(error, UserError) else repr(error)}") from error
-
-
-def read_utf8(root: Path, name: str) -> str:
-    try:
-        return inside(root, name).read_text(encoding="utf-8-sig")
+        text = inside(root, name).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not UTF-8: save it as UTF-8") from error
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
-
-
-def times_of_csv(text: str) -> list[tuple[float, float]]:
-    return [(float(row["word_start"]), float(row["word_end"])) for row in csv.DictReader(io.StringIO(text))]
-
-
-def times_of_json(text: str) -> list[tuple[float, float]]:
-    return [(float(start), float(end)) for _, start, end in json.loads(text)]
-
-
-def times_of_lrc(text: str) -> list[tuple[float, float]]:
-    return [(word.start, word.end) for word in read_lrc(text).words]
+    try:
+        return parse(text)
+    except (csv.Error, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{name} cannot be read: {error if isinstance(error, UserError) else repr(error)}") from error
 
 
 # Files of word times by their ending: their text to the (start, end) of each word in seconds.
 TIMES: dict[str, Callable[[str], list[tuple[float, float]]]] = {
-    ".csv": times_of_csv,
-    ".json": times_of_json,
-    ".lrc": times_of_lrc,
+    ".csv": lambda text: [(float(row["word_start"]), float(row["word_end"])) for row in csv.DictReader(io.StringIO(text))],
+    ".json": lambda text: [(float(start), float(end)) for _, start, end in json.loads(text)],
+    ".lrc": lambda text: [(word.start, word.end) for word in read_lrc(text).words],
 }

@@ -38,6 +38,7 @@ EXTENSIONS = ("json", "flac", "codes.npz")
 # The same bytes whoever writes them, and when.
 SAME_HEADER_EVERYWHERE = {"mtime": 0, "user": "jukebox_pl", "group": "jukebox_pl", "mode": 0o644}
 TAR_END = bytes(2 * tarfile.BLOCKSIZE)  # two blocks of zeros, as POSIX has it
+TRUNCATED = "truncated, its end is missing"
 
 
 class SongEntry(TypedDict):
@@ -277,7 +278,8 @@ def _whole_tar(file: BinaryIO) -> Iterator[tarfile.TarFile]:
     if file.seekable():
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - len(TAR_END), 0))
-        _require_end(file.read())
+        if file.read() != TAR_END:
+            raise tarfile.ReadError(TRUNCATED)
         file.seek(0)
         with tarfile.open(fileobj=file, mode="r:") as tar:
             yield tar
@@ -287,7 +289,8 @@ def _whole_tar(file: BinaryIO) -> Iterator[tarfile.TarFile]:
             yield tar
         while tail.read(tarfile.RECORDSIZE):
             pass
-        _require_end(tail.end)
+        if tail.end != TAR_END:
+            raise tarfile.ReadError(TRUNCATED)
 
 
 class _Tail:
@@ -300,11 +303,6 @@ class _Tail:
         data = self.file.read(size)
         self.end = (self.end + data[-len(TAR_END) :])[-len(TAR_END) :]
         return data
-
-
-def _require_end(end: bytes) -> None:
-    if end != TAR_END:
-        raise tarfile.ReadError("truncated, its end is missing")
 
 
 def _to_sample(id: str, parts: dict[str, bytes]) -> ShardSample:

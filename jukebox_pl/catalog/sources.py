@@ -23,6 +23,9 @@ AUDIO_EXTENSIONS = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
 REPEATED = ("artist", "genre", "language", "license", "source")
 COLUMNS = ("path", "title", "artist", "genre", "lyrics", "words", "language", "license", "source")
 
+# What lies beside a song of a folder, by its ending, the first that is there.
+BESIDE = {"lyrics": (".txt", ".lrc"), "words": (".words.csv", ".words.json", ".lrc")}
+
 Row = dict[str, str]
 
 
@@ -100,10 +103,11 @@ def _to_sources(root: Path, rows: Iterable[Row], tagged: bool) -> tuple[list[Sou
     sources: list[Source] = []
     skipped: list[Skipped] = []
     for row in rows:
+        printable = row["path"].encode(errors="backslashreplace").decode()
         try:
             if not row["path"]:
                 raise UserError("its row has no path")
-            if _printable(row["path"]) != row["path"]:
+            if printable != row["path"]:
                 raise UserError("its name is not UTF-8: rename it")
             stat = inside(root, row["path"]).stat()
             file = stat.st_dev, stat.st_ino
@@ -113,15 +117,11 @@ def _to_sources(root: Path, rows: Iterable[Row], tagged: bool) -> tuple[list[Sou
             accepted[file] = row["path"] = path
             sources.append(Source(song_id(unicodedata.normalize("NFC", path)), root, tagged=tagged, **row))
         except UserError as error:
-            skipped.append({"path": _printable(row["path"]), "reason": str(error)})
+            skipped.append({"path": printable, "reason": str(error)})
     # Of two files whose names differ in Unicode normalisation only, the NFC one has the usual id.
     spellings = Counter(source.id for source in sources if not source.path.isascii())
     sources = [replace(source, id=song_id(source.path)) if spellings[source.id] > 1 else source for source in sources]
     return sorted(sources, key=lambda source: source.id), skipped
-
-
-def _printable(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode()
 
 
 def _folder_rows(root: Path) -> Iterator[Row]:
@@ -139,13 +139,11 @@ def _folder_rows(root: Path) -> Iterator[Row]:
     for name in sorted(names):
         path = Path(name)
         artist = path.parts[0] if len(path.parts) > 1 else ""
-        lyrics, words = _beside(root, path, ".txt", ".lrc"), _beside(root, path, ".words.csv", ".words.json", ".lrc")
-        yield {"path": name, "title": path.stem, "artist": artist, "lyrics": lyrics, "words": words}
-
-
-def _beside(root: Path, song: Path, *endings: str) -> str:
-    names = (str(song.with_suffix(ending)) for ending in endings)
-    return next((name for name in names if (root / name).is_file()), "")
+        row = {"path": name, "title": path.stem, "artist": artist}
+        for column, endings in BESIDE.items():
+            beside = (str(path.with_suffix(ending)) for ending in endings)
+            row[column] = next((file for file in beside if (root / file).is_file()), "")
+        yield row
 
 
 def _table_rows(table: Path) -> Iterator[Row]:
@@ -191,13 +189,11 @@ def _rows_of_jsonl(table: Path, file: TextIO) -> Iterator[Row]:
         if not isinstance(record, dict):
             raise ValueError(f'line {number}: expected an object like {{"path": ...}}, found {line[:40]}')
         columns |= dict.fromkeys(record)
-        yield {column: _to_cell(value) for column, value in record.items()}
+        yield {  # what a CSV would hold: a list, as of genres, is one cell
+            name: ";".join(map(str, cell)) if isinstance(cell, list) else "" if cell is None else str(cell).strip()
+            for name, cell in record.items()
+        }
     _require_columns(table, list(columns))
-
-
-def _to_cell(value: object) -> str:
-    """A list, as of genres, becomes what a CSV cell would hold."""
-    return ";".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value).strip()
 
 
 def _require_columns(table: Path, columns: list[str]) -> None:

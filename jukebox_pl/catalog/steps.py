@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from jukebox_pl import audio
 from jukebox_pl.catalog.alignment import WordFinder
-from jukebox_pl.catalog.reading import FFMPEG_DEMUXERS, Prepared, find_ffmpeg, load_song
+from jukebox_pl.catalog.reading import FFMPEG_DEMUXERS, Prepared, load_song
 from jukebox_pl.catalog.settings import OF_A_SONG, OF_THE_WORDS, PrepareSettings
 from jukebox_pl.catalog.shards import store
 from jukebox_pl.catalog.sources import Source
@@ -32,7 +32,6 @@ from jukebox_pl.errors import UserError
 
 WORK_FOLDER = ".work"
 CHANGED = "its files changed while it was prepared: prepare the songs again once they rest"
-NO_SOUND = np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +54,14 @@ class Job:
     def aligned_file(self) -> Path:
         return self.file(f"{digest(self.settings.only(OF_THE_WORDS))}.song.json")
 
-    @property
-    def content(self) -> list[str]:
-        """Names what the job puts into a shard."""
-        return [self.key, self.aligned_file.name if self.aligned_file.is_file() else ""]
-
-    @property
-    def is_decoded(self) -> bool:
-        return self.file("json").is_file()
-
-    @property
-    def is_examined(self) -> bool:
-        return self.is_decoded or self.file("check").is_file()
-
-    @property
-    def is_aligned(self) -> bool:
-        """Also where there is nothing to align."""
-        return not (self.settings.aligner and self.source.lyrics) or self.aligned_file.is_file()
-
     def examined(self) -> Prepared:
-        return Prepared.load(self.file("json" if self.is_decoded else "check"))
-
-    def decoded(self) -> Prepared:
-        return Prepared.load(self.file("json"))
+        decoded = self.file("json")
+        return Prepared.load(decoded if decoded.is_file() else self.file("check"))
 
     def prepared(self) -> Prepared:
         """What is known of the song in the end: with the words that were found."""
-        return Prepared.load(self.aligned_file) if self.aligned_file.is_file() else self.decoded()
+        aligned = self.aligned_file
+        return Prepared.load(aligned if aligned.is_file() else self.file("json"))
 
 
 class Step(NamedTuple):
@@ -105,46 +85,21 @@ class Progress(NamedTuple):
 OnProgress = Callable[[Progress], None]
 
 
-def counting(on_progress: OnProgress, step: str, total: int, done: int = 0) -> Callable[[str, int], None]:
-    """What to call with (path, songs) as songs get done."""
-    on_progress(Progress(step, done, total))
+def decode(job: Job, only_examine: bool = False) -> None:
+    """Reads one song and stores what became of it; its sound before that, unless it is only examined.
 
-    def add(path: str, songs: int) -> None:
-        nonlocal done
-        done += songs
-        on_progress(Progress(step, done, total, path))
-
-    return add
-
-
-def decode(job: Job) -> None:
-    """Prepares one song and stores what became of it, last, for then it is done. Raises UserError when it cannot store."""
-    prepared, sound = read(job)
-    if prepared.song:
-        store(job.file("flac"), audio.encode(sound, prepared.song.sample_rate))
-    prepared.save(job.file("json"))
-
-
-def examine(job: Job) -> None:
-    """Looks at one song as `decode` does, and keeps no sound."""
-    read(job)[0].save(job.file("check"))
-
-
-def read(job: Job) -> tuple[Prepared, np.ndarray]:
-    """What becomes of a song, and its sound [C, T]. Raises nothing."""
+    Raises UserError only when it cannot store.
+    """
     try:
         with time_limit(job.settings.step_seconds):
             prepared, sound = load_song(job.source, job.settings)
         if fingerprint(job.source) != job.fingerprint:  # it may be half of each
             raise UserError(CHANGED)
     except Exception as error:  # decoders fail in many ways on damaged files, and no file may stop the others
-        return Prepared(None, to_reason(error)), NO_SOUND
-    return prepared, sound
-
-
-def skip(job: Job, extension: str) -> None:
-    reason = f"decoding it crashed or hung (damaged file, or not enough memory; step_seconds={job.settings.step_seconds:g})"
-    Prepared(None, reason).save(job.file(extension))
+        prepared = Prepared(None, to_reason(error))
+    if prepared.song and not only_examine:
+        store(job.file("flac"), audio.encode(sound, prepared.song.sample_rate))
+    prepared.save(job.file("check" if only_examine else "json"))  # last, for then it is done
 
 
 def align(job: Job) -> None:
@@ -152,28 +107,51 @@ def align(job: Job) -> None:
 
     Raises UserError only when it cannot store.
     """
-    prepared = job.decoded()
+    prepared = Prepared.load(job.file("json"))
     song = prepared.song
     if song and song.lyrics.strip() and not song.words:
         find_words = WordFinder.of(job.settings)
         sound, _ = audio.read(job.file("flac"))
         try:
             with time_limit(job.settings.step_seconds):
-                words = find_words(sound, song)
-            prepared = prepared._replace(song=replace(song, words=words, aligner=find_words.name))
+                song = find_words(sound, song)
+            prepared = prepared._replace(song=song)
         except Exception as error:  # they wrap programs and models of others, which fail in ways of their own
-            prepared = warned(prepared, f"no word times: {to_reason(error)}")
+            prepared = prepared._replace(warnings=(*prepared.warnings, f"no word times: {to_reason(error)}"))
     prepared.save(job.aligned_file)
 
 
-def leave_unaligned(job: Job) -> None:
-    warning = f"no word times: finding them crashed or hung (step_seconds={job.settings.step_seconds:g})"
-    warned(job.decoded(), warning).save(job.aligned_file)
+def record_crash(job: Job, file: Path) -> None:
+    """Writes the record `file` of a step that took its process with it: no song, or the decoded one without words."""
+    limit = f"step_seconds={job.settings.step_seconds:g}"
+    if file == job.aligned_file:
+        prepared = Prepared.load(job.file("json"))
+        warning = f"no word times: finding them crashed or hung ({limit})"
+        prepared = prepared._replace(warnings=(*prepared.warnings, warning))
+    else:
+        prepared = Prepared(None, f"decoding it crashed or hung (damaged file, or not enough memory; {limit})")
+    prepared.save(file)
 
 
-EXAMINE = Step("examined", examine, lambda job: job.is_examined, lambda job: skip(job, "check"))
-DECODE = Step("decoded", decode, lambda job: job.is_decoded, lambda job: skip(job, "json"))
-ALIGN = Step("aligned", align, lambda job: job.is_aligned, leave_unaligned)
+EXAMINE = Step(
+    "examined",
+    partial(decode, only_examine=True),
+    lambda job: job.file("json").is_file() or job.file("check").is_file(),
+    lambda job: record_crash(job, job.file("check")),
+)
+DECODE = Step(
+    "decoded",
+    decode,
+    lambda job: job.file("json").is_file(),
+    lambda job: record_crash(job, job.file("json")),
+)
+ALIGN = Step(
+    "aligned",
+    align,
+    # Also where there is nothing to align.
+    lambda job: not (job.settings.aligner and job.source.lyrics) or job.aligned_file.is_file(),
+    lambda job: record_crash(job, job.aligned_file),
+)
 
 
 class OutOfTime(Exception):
@@ -203,10 +181,6 @@ def to_reason(error: Exception) -> str:
     return str(error) if isinstance(error, UserError | OutOfTime) else f"{type(error).__name__}: {error}"
 
 
-def warned(prepared: Prepared, warning: str) -> Prepared:
-    return prepared._replace(warnings=(*prepared.warnings, warning))
-
-
 def fingerprint(source: Source) -> str:
     """Changes with all that decides a prepared song but the settings: labels, files (by size and time), the decoder."""
     labels = {field.name: getattr(source, field.name) for field in fields(source) if field.name != "root"}
@@ -217,7 +191,7 @@ def fingerprint(source: Source) -> str:
             files.append((stat.st_size, stat.st_mtime_ns))
         except (OSError, ValueError):
             files.append(None)
-    decoder = bool(find_ffmpeg()) if Path(source.path).suffix.lower() in FFMPEG_DEMUXERS else None
+    decoder = bool(shutil.which("ffmpeg")) if Path(source.path).suffix.lower() in FFMPEG_DEMUXERS else None
     return digest([labels, files, decoder])
 
 

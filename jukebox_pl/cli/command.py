@@ -6,7 +6,7 @@ import difflib
 import re
 import sys
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,30 +117,27 @@ def literal(word: str) -> str:
     """`name=value` as Hydra takes it: quoted where it is no value but a text, with its commas, brackets and line ends."""
     name, given, value = word.partition("=")
     if given and name.rpartition(".")[2] in TEXTS:
-        return f"{name}=" + quoted(value.replace("${", r"\${"))
-    try:
-        is_text = OverridesParser.create().parse_override(word).is_sweep_override()
-    except HydraException:
-        is_text = bool(given)
-    return f"{name}={quoted(value)}" if is_text else word
+        is_text, value = True, value.replace("${", r"\${")
+    else:
+        try:
+            is_text = OverridesParser.create().parse_override(word).is_sweep_override()
+        except HydraException:
+            is_text = bool(given)
+    if not is_text:
+        return word
+    # In Hydra's quotes backslashes count only before a quote, and at the end.
+    quoted = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value)
+    return f"{name}='{quoted}'"
 
 
-def quoted(text: str) -> str:
-    """As Hydra reads it: backslashes count only before a quote, and at the end."""
-    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), text) + "'"
-
-
-def settings(config: DictConfig) -> dict[str, Any]:
-    """Dotted names and values, as written."""
-    return dict(flat(OmegaConf.to_container(config, resolve=False)))
-
-
-def flat(tree: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """All dotted names in a config, and what stands there."""
+def settings(config: object, prefix: str = "") -> dict[str, Any]:
+    """All dotted names in a config or a tree of plain dicts, and what is written there."""
+    tree = OmegaConf.to_container(config, resolve=False) if isinstance(config, DictConfig) else config
+    found: dict[str, Any] = {}
     if isinstance(tree, dict):
         for key, value in tree.items():
-            yield f"{prefix}{key}", value
-            yield from flat(value, f"{prefix}{key}.")
+            found |= {f"{prefix}{key}": value, **settings(value, f"{prefix}{key}.")}
+    return found
 
 
 def resolved(config: Any) -> Any:

@@ -17,7 +17,7 @@ from jukebox_pl.sessions.commands import SampleCommand
 from jukebox_pl.sessions.models import Computing
 from jukebox_pl.sessions.operations import Overrides
 from jukebox_pl.sessions.prompts import Prompt
-from jukebox_pl.types import Blend, SamplingParams, Section
+from jukebox_pl.types import SamplingParams, Section
 
 SETTINGS = {"genres": "genre"}  # where a setting has another name than the field of a request
 SECTION = {"at", "artist", "genre", "lyrics"}
@@ -47,8 +47,8 @@ def command_of(config: DictConfig, named: Collection[str], name: str | None) -> 
         name=name,
         next_free_name=name is None and "seed" not in named,
         prompt=prompt,
-        candidates=integer(config, "candidates", least=1),
-        formats=[require_format(format) for format in listed(config.formats)],
+        candidates=number(config, "candidates", least=1, whole=True),
+        formats=formats_of(config),
         stream=config.stream,
         rank=rank,
         world=world,
@@ -57,29 +57,22 @@ def command_of(config: DictConfig, named: Collection[str], name: str | None) -> 
 
 def overrides_of(config: DictConfig, named: Collection[str], prompt: Prompt | None) -> Overrides:
     """What was said of the settings `named`; of a prompt its contents count, not its place."""
-
-    def said(fields: Mapping[str, Any]) -> dict[str, Any]:
-        return {field: value for field, value in fields.items() if SETTINGS.get(field, field) in named}
-
     moments = [name for name in ("at", "from", "to") if config[name] is not None]
     arguments: dict[str, Any] = {name: number(config, name, 0.0 if name == "from" else 1e-3) for name in moments}
     if prompt:
         arguments |= {"prompt": prompt.fingerprint(), "prompt_seconds": prompt.seconds}
-    return Overrides(
-        said(request_fields(config)),
-        said(params_fields(config)),
-        said(computing_fields(config)),
-        arguments,
-        lowest=integer(config, "levels") if "levels" in named else None,
-        seed=integer(config, "seed") if "seed" in named else None,
+    request, params, computing = (
+        {field: value for field, value in fields.items() if SETTINGS.get(field, field) in named}
+        for fields in (request_fields(config), *params_and_computing(config))
     )
+    lowest, seed = (number(config, name, 0, whole=True) if name in named else None for name in ("levels", "seed"))
+    return Overrides(request, params, computing, arguments, lowest, seed)
 
 
 def request_fields(config: DictConfig) -> dict[str, Any]:
     """Those of a `SongRequest`."""
     return {
-        "artist": artist_of(config.artist),
-        "genres": genres_of(config.genre),
+        **artist_and_genres({"artist": config.artist, "genre": config.genre}),
         "lyrics": read_lyrics(str(config.lyrics or "")),
         "seconds": number(config, "seconds"),
         "total_seconds": None if config.total_seconds is None else number(config, "total_seconds"),
@@ -88,16 +81,14 @@ def request_fields(config: DictConfig) -> dict[str, Any]:
     }
 
 
-def params_fields(config: DictConfig) -> dict[str, Any]:
-    """Those of `SamplingParams`: one value for all levels, or a list with one a level, bottom first."""
-    values = {name: config[name] for name in SamplingParams.__dataclass_fields__}
-    return {name: tuple(value) if isinstance(value, ListConfig) else value for name, value in values.items()}
-
-
-def computing_fields(config: DictConfig) -> dict[str, Any]:
-    """Those of `Computing`."""
+def params_and_computing(config: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of `SamplingParams`, one value for all levels or a tuple with one a level, and those of `Computing`."""
+    params: dict[str, Any] = {}
+    for name in SamplingParams.__dataclass_fields__:
+        value = config[name]
+        params[name] = tuple(value) if isinstance(value, ListConfig) else value
     dtype = config.dtype or Computing.dtype
-    return {"dtype": dtype, "weights": config.weights, "lyrics_as_codes": bool(config.lyrics_as_codes)}
+    return params, {"dtype": dtype, "weights": config.weights, "lyrics_as_codes": bool(config.lyrics_as_codes)}
 
 
 def place_among_processes() -> tuple[int, int]:
@@ -113,16 +104,17 @@ def place_among_processes() -> tuple[int, int]:
     return rank, world
 
 
-def artist_of(value: Any) -> str | Blend:
-    return blend_of(value) if isinstance(value, Mapping) else str(value or "")
-
-
-def genres_of(value: Any) -> tuple[str, ...] | Blend:
-    return blend_of(value) if isinstance(value, Mapping) else tuple(listed(value))
-
-
-def blend_of(value: Mapping[Any, Any]) -> Blend:
-    return {str(name): weight for name, weight in value.items()}
+def artist_and_genres(settings: Mapping[Any, Any]) -> dict[str, Any]:
+    """Those fields of a request or a section that its `settings` have; a mapping of weights blends names."""
+    fields: dict[str, Any] = {}
+    for field, setting in (("artist", "artist"), ("genres", "genre")):
+        if setting in settings:
+            value = settings[setting]
+            if isinstance(value, Mapping):
+                fields[field] = {str(name): weight for name, weight in value.items()}
+            else:
+                fields[field] = str(value or "") if field == "artist" else tuple(listed(value))
+    return fields
 
 
 def schedule_of(value: Any) -> tuple[Section, ...]:
@@ -138,25 +130,18 @@ def schedule_of(value: Any) -> tuple[Section, ...]:
     for record in value:
         if not isinstance(record, Mapping) or not {"at"} <= record.keys() <= SECTION:
             raise UserError(f"schedule: a section has at, and any of artist, genre and lyrics; found {record}")
-        artist = artist_of(record["artist"]) if "artist" in record else None
-        genres = genres_of(record["genre"]) if "genre" in record else None
         lyrics = read_lyrics(str(record["lyrics"])) if "lyrics" in record else None
-        sections.append(Section(number(record, "at"), artist, genres, lyrics))
+        sections.append(Section(number(record, "at"), lyrics=lyrics, **artist_and_genres(record)))
     return tuple(sections)
 
 
-def number(config: Mapping[Any, Any], name: str, least: float = 1e-3) -> float:
+def number(config: Mapping[Any, Any], name: str, least: float = 1e-3, whole: bool = False) -> Any:
+    """An int where a `whole` number is expected, else a float."""
     value = config[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
-        raise UserError(f"{name}={value}: expected a number of at least {least}")
-    return float(value)
-
-
-def integer(config: DictConfig, name: str, least: int = 0) -> int:
-    value = config[name]
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"{name}={value}: expected a whole number of at least {least}")
-    return value
+    kind, words = (int, "a whole number") if whole else (int | float, "a number")
+    if isinstance(value, bool) or not isinstance(value, kind) or not least <= value < float("inf"):
+        raise UserError(f"{name}={value}: expected {words} of at least {least}")
+    return value if whole else float(value)
 
 
 def listed(value: object) -> list[str]:
@@ -179,10 +164,13 @@ def read_lyrics(text_or_path: str) -> str:
     return text_or_path.replace("\\n", "\n")
 
 
-def require_format(name: str) -> str:
-    if name not in audio.FORMATS:
-        raise UserError(f"format {name!r} cannot be written; known are {', '.join(audio.FORMATS)}")
-    return name
+def formats_of(config: DictConfig) -> list[str]:
+    """Of the files beside song.wav."""
+    formats = listed(config.formats)
+    for name in formats:
+        if name not in audio.FORMATS:
+            raise UserError(f"format {name!r} cannot be written; known are {', '.join(audio.FORMATS)}")
+    return formats
 
 
 def require_device(name: str | None) -> str:

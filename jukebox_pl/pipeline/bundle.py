@@ -8,13 +8,11 @@ from pathlib import Path
 from jukebox_pl import checkpoints
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.errors import UserError
-from jukebox_pl.pipeline.stage_folder import StageResult
+from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 
 
-class BundleStage:
+class BundleStage(Stage):
     """Lists in the run's bundle.json the VQ-VAE and, for each level, the first of the stages named that has a model."""
-
-    rank_zero_only = True
 
     def __init__(self, path: str, vqvae: str, priors: Mapping[int, Sequence[str]]):
         self.path, self.vqvae, self.priors = path, vqvae, priors

@@ -27,26 +27,21 @@ from jukebox_pl.catalog.urls import Place
 from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.prepare import fingerprint
-from jukebox_pl.pipeline.stage_folder import StageResult
+from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.types import Song
 from jukebox_pl.utils.progress import Meter, terminal_meter
 
 
-class EncodeStage:
+class EncodeStage(Stage):
     """Every shard at `path` through the VQ-VAE in `vqvae`. An interrupted run keeps the shards that are there.
 
     `views` are augmentations by name: the training songs are encoded once more under each, behind the song itself and
     under ids that end in the name.
     """
 
-    rank_zero_only = True
-
     def __init__(self, path: str, vqvae: str, device: str = "auto", views: Mapping[str, Augmentation] | None = None):
         self.path, self.vqvae, self.augmentations = path, vqvae, dict(views or {})
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-    def complete(self, result: StageResult) -> bool:
-        return True
 
     def run(self, folder: Path) -> StageResult:
         loaded = checkpoints.load(self.vqvae)

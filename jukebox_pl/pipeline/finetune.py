@@ -14,26 +14,23 @@ from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.surgery import grow_labels
-from jukebox_pl.pipeline.stage_folder import StageResult
+from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.pipeline.train import MODEL, TrainStage
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.utils.files import read_json
 
+BUNDLE_WANTED = "a finished run or a converted bundle"
 
-class CopyStage:
+
+class CopyStage(Stage):
     """The VQ-VAE of the bundle `init_from`, as it is, for the catalog at `path`."""
-
-    rank_zero_only = True
 
     def __init__(self, init_from: str, path: str):
         self.init_from, self.path = Path(init_from), path
 
-    def complete(self, result: StageResult) -> bool:
-        return True
-
     def run(self, folder: Path) -> StageResult:
         """Raises UserError when the catalog has another sample rate."""
-        bundle, catalog = read_bundle(self.init_from), Catalog.load(self.path)
+        bundle, catalog = read_json(self.init_from / checkpoints.BUNDLE, BUNDLE_WANTED), Catalog.load(self.path)
         if catalog.sample_rate != bundle["sample_rate"]:
             raise UserError(
                 f"{self.path} has {catalog.sample_rate} samples a second, {self.init_from} was trained on "
@@ -56,7 +53,7 @@ class FinetuneStage(TrainStage):
 
     def run(self, folder: Path) -> StageResult:
         """Raises UserError when the bundle has no prior of this level."""
-        priors, level = read_bundle(self.init_from)["priors"], str(self.data["level"])
+        priors, level = read_json(self.init_from / checkpoints.BUNDLE, BUNDLE_WANTED)["priors"], str(self.data["level"])
         if level not in priors:
             raise UserError(f"{self.init_from} has no prior of level {level}, only of {', '.join(sorted(priors))}")
         place = checkpoints.inside(self.init_from, priors[level])
@@ -84,7 +81,3 @@ class FinetuneStage(TrainStage):
         model = checkpoints.build(resized)
         grow_labels(self.base, model, self.base_labeller, labeller)
         return model, resized
-
-
-def read_bundle(folder: Path) -> Any:
-    return read_json(folder / checkpoints.BUNDLE, "a finished run or a converted bundle")

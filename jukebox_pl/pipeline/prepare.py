@@ -14,17 +14,15 @@ from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import CATALOG_FILE, TRAIN, Catalog
 from jukebox_pl.errors import UserError
-from jukebox_pl.pipeline.stage_folder import StageResult
+from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.report.catalog_page import write_doctor_page
 from jukebox_pl.report.terminal import showing_progress
 
 
-class CatalogStage:
+class CatalogStage(Stage):
     """Shards at `path`, a folder or a URL: those that are there, or made from the songs at `songs`, which `source` may
     first write. What `source` writes cannot crash a decoder, so it is decoded in this process.
     """
-
-    rank_zero_only = True
 
     def __init__(self, path: str, songs: str | None = None, source: DictConfig | None = None, **settings: Any):
         self.path, self.songs, self.source = path, songs, source

@@ -6,14 +6,14 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch.distributed as dist
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from jukebox_pl.pipeline.stage_folder import NEEDS, StageFolder, StageResult
+from jukebox_pl.pipeline.stage_folder import NEEDS, Stage, StageFolder, StageResult
 from jukebox_pl.training.loggers import first_rank
 
 # What a run reads of a stage's config; all else goes to the stage's constructor.
@@ -43,19 +43,6 @@ MAY_CHANGE = {
     "trainer.enable_model_summary",
     "trainer.use_distributed_sampler",
 }
-
-
-class Stage(Protocol):
-    """One step of a recipe, built from its YAML.
-
-    `rank_zero_only`: runs on the first rank while the others wait. `complete`: whether a result is all that is asked for.
-    """
-
-    rank_zero_only: bool
-
-    def complete(self, result: StageResult) -> bool: ...
-
-    def run(self, folder: Path) -> StageResult: ...
 
 
 def run_recipe(stages: Mapping[str, DictConfig], run_dir: Path) -> dict[str, StageResult]:

@@ -12,19 +12,18 @@ from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
 from jukebox_pl.evaluation.codec import report_levels
 from jukebox_pl.models.vqvae import VQVAE
-from jukebox_pl.pipeline.stage_folder import StageFolder, StageResult
+from jukebox_pl.pipeline.stage_folder import Stage, StageFolder, StageResult
 from jukebox_pl.sessions.jobs import sample_song, write_song
 from jukebox_pl.training.loggers.files import read_metrics
 from jukebox_pl.types import SamplingParams, SongRequest
 
 SECONDS_TO_COMPARE = 6
+COLUMNS = ("stage", "number", "before, or without", "after")
 TRAIN_LOSS, HELD_OUT_LOSS = "train/loss", "val/loss"
 
 
-class SongStage:
+class SongStage(Stage):
     """Sings `request` with the run's bundle into the stage's folder."""
-
-    rank_zero_only = True
 
     def __init__(
         self, path: str, request: Mapping[str, Any], params: Mapping[str, Any], seed: int, formats: Sequence[str] = ()
@@ -32,9 +31,6 @@ class SongStage:
         self.path, self.seed, self.formats = path, seed, formats
         self.request = SongRequest(**{**request, "genres": tuple(request["genres"])})
         self.params = SamplingParams(**{k: tuple(v) if isinstance(v, Sequence) else v for k, v in params.items()})
-
-    def complete(self, result: StageResult) -> bool:
-        return True
 
     def run(self, folder: Path) -> StageResult:
         run_dir = folder.parent
@@ -46,8 +42,12 @@ class SongStage:
 
 
 def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
-    """What the page shows besides the song."""
-    clip, rate = held_out_clip(Catalog.load(shards), vqvae.hops[-1])
+    """What the page shows besides the song: how each stage learned, and what the codes of each level keep of a song."""
+    catalog, hop = Catalog.load(shards), vqvae.hops[-1]
+    shard = [*catalog.shards(HELD_OUT), *catalog.shards(TRAIN)][0]  # of a training song where none is held out
+    sound, rate = audio.read(next(read_shard(shard)).audio or b"", frames=SECONDS_TO_COMPARE * catalog.sample_rate)
+    clip = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)
+    clip = clip[..., : clip.shape[-1] // hop * hop]
     sounds = {"original": clip[0].numpy()}
     with torch.inference_mode():
         for level, codes in enumerate(vqvae.encode(clip)):
@@ -55,35 +55,20 @@ def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
     return {
         "curves": dict(learning_curves(run_dir)),
         "references": {name: (sound, rate) for name, sound in sounds.items()},
-        "summary": [*stage_rows(run_dir), *codec_rows(vqvae, clip)],
+        "summary": [dict(zip(COLUMNS, row, strict=True)) for row in summary_rows(run_dir, vqvae, clip)],
         "command": f'python -m jukebox_pl.sample run_dir={run_dir} artist="…" genre="…" lyrics="…" seconds=10 seed=1',
     }
 
 
-def held_out_clip(catalog: Catalog, hop: int) -> tuple[torch.Tensor, int]:
-    """The first seconds [1, 1, N] of a held-out song (of a training song where none is held out) and their rate."""
-    shard = [*catalog.shards(HELD_OUT), *catalog.shards(TRAIN)][0]
-    sound, rate = audio.read(next(read_shard(shard)).audio or b"", frames=SECONDS_TO_COMPARE * catalog.sample_rate)
-    mono = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)
-    return mono[..., : mono.shape[-1] // hop * hop], rate
-
-
-def codec_rows(vqvae: VQVAE, clip: torch.Tensor) -> Iterator[dict[str, Any]]:
-    for report in report_levels(vqvae, clip):
-        baselines = f"shuffled codes {report.shuffled_codes:.1f} dB, silence {report.silence:.1f} dB"
-        yield row(f"codes of level {report.level}", "spectral convergence", baselines, f"{report.reconstruction:.1f} dB")
-
-
-def stage_rows(run_dir: Path) -> Iterator[dict[str, Any]]:
-    """The held-out number of every trained stage before and after."""
+def summary_rows(run_dir: Path, vqvae: VQVAE, clip: torch.Tensor) -> Iterator[tuple[str, ...]]:
+    """COLUMNS of the held-out number of every trained stage, and of a clip [1, 1, N] under the codes of every level."""
     for folder in sorted(run_dir.glob("*/before.json")):
         if result := StageFolder(run_dir, folder.parent.name).result():
             (name, before), (steps, after) = result.summary.items()
-            yield row(folder.parent.name, name.removesuffix(" at step 0"), f"{before:.3f}", f"{after:.3f} {steps}")
-
-
-def row(what: str, number: str, before: str, after: str) -> dict[str, Any]:
-    return {"stage": what, "number": number, "before, or without": before, "after": after}
+            yield folder.parent.name, name.removesuffix(" at step 0"), f"{before:.3f}", f"{after:.3f} {steps}"
+    for report in report_levels(vqvae, clip):
+        baselines = f"shuffled codes {report.shuffled_codes:.1f} dB, silence {report.silence:.1f} dB"
+        yield f"codes of level {report.level}", "spectral convergence", baselines, f"{report.reconstruction:.1f} dB"
 
 
 def learning_curves(run_dir: Path) -> Iterator[tuple[str, list[tuple[float, float | None, float | None]]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,20 @@ class StageResult:
 
     def is_complete_for(self, max_steps: int) -> bool:
         return max(self.steps, self.max_steps) >= max_steps  # version 0.1.0 noted only the steps
+
+
+class Stage(ABC):
+    """One step of a recipe, built from its YAML. `rank_zero_only`: the first rank runs it while the others wait."""
+
+    rank_zero_only = True
+
+    def complete(self, result: StageResult) -> bool:
+        """Whether a result from before is all that is asked for. Raises UserError when it cannot be gone on from."""
+        return True
+
+    @abstractmethod
+    def run(self, folder: Path) -> StageResult:
+        """Makes what the stage makes, in its folder; what an interrupted run has left there is gone on from."""
 
 
 class StageFolder:

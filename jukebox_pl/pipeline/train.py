@@ -18,7 +18,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from jukebox_pl import checkpoints
-from jukebox_pl.pipeline.stage_folder import StageResult
+from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.training.callbacks.weights import EMA, last_path
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, require_whole
 from jukebox_pl.training.loggers.files import MediaLogger
@@ -29,7 +29,7 @@ WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 TERMINATED = 143  # exit code of a process that SIGTERM has ended
 
 
-class TrainStage:
+class TrainStage(Stage):
     """Trains `model` (a network's config) inside `module` on `data` for `max_steps`.
 
     `monitor` is the held-out number reported from before and after training. `ema` is the decay of the averaged weights,

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jukebox_pl.catalog.doctor import Report, advice, tables
-from jukebox_pl.report.plots import dress, new_figure, to_png
-from jukebox_pl.report.song_page import environment, png_uri
+from jukebox_pl.report.plots import FIGURE, WIDTH, dress, to_png
+from jukebox_pl.report.song_page import data_uri, environment
 from jukebox_pl.utils.files import write_atomic
 
 PAGE = "doctor.html"
@@ -40,7 +41,7 @@ def write_doctor_page(folder: str | Path, report: Report) -> Path:
             heading=f"A checkup of {len(report.songs)} songs",
             advice=advice(report),
             first=[made[title] for title in first if title in made],
-            numbers=png_uri(histograms(list(measures(report)))) if report.songs else "",
+            numbers=data_uri(histograms(list(measures(report)))) if report.songs else "",
             labels=[made[title] for title in labels if title in made],
             others=[table for title, table in made.items() if title not in first + labels],
         )
@@ -66,7 +67,7 @@ def measures(report: Report) -> Iterator[Measure]:
 def histograms(measures: list[Measure]) -> bytes:
     """A panel for each measure, as PNG."""
     rows = -(-len(measures) // PANELS_PER_ROW)
-    figure = new_figure(PANEL_HEIGHT * rows)
+    figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * rows), **FIGURE)
     for place, measure in enumerate(measures, start=1):
         axes = figure.add_subplot(rows, PANELS_PER_ROW, place)
         # Limits count as values here, so that they are seen also where no song comes near them.

@@ -28,6 +28,7 @@ HEATMAP: dict[str, Any] = {
     "aspect": "auto",
     "interpolation": "nearest",
 }
+FIGURE: dict[str, Any] = {"dpi": DOTS_PER_INCH, "layout": "constrained", "facecolor": "none"}
 FREQUENCY_TICKS = {500: "500", 1000: "1k", 2000: "2k", 4000: "4k", 8000: "8k", 16000: "16k"}
 CURVES_PER_ROW = 3
 
@@ -39,7 +40,8 @@ def spectrogram(audio: np.ndarray, sample_rate: int, title: str = "") -> bytes:
 
 def compare_spectrograms(recordings: Mapping[str, np.ndarray], sample_rate: int, height: float = 1.9) -> bytes:
     """A spectrogram of each audio [T] under its name, one below the other (`height` inches each) on one scale of time."""
-    figure, panels = stacked_panels(len(recordings), height)
+    figure = Figure(figsize=(WIDTH, len(recordings) * height), **FIGURE)
+    panels = figure.subplots(len(recordings), 1, sharex=True, squeeze=False)[:, 0]
     longest = max(len(audio) for audio in recordings.values()) / sample_rate
     centres = librosa.mel_frequencies(BANDS, fmax=sample_rate / 2)
     ticks = [hertz for hertz in FREQUENCY_TICKS if hertz < sample_rate / 2]
@@ -56,7 +58,8 @@ def compare_spectrograms(recordings: Mapping[str, np.ndarray], sample_rate: int,
 
 def codes_image(codes: Mapping[int, np.ndarray], hops: Sequence[int], sample_rate: int) -> bytes:
     """A strip for the codes [T] of each level, the top one first: a colour for every code, time along it."""
-    figure, panels = stacked_panels(len(codes), height=1.0)
+    figure = Figure(figsize=(WIDTH, float(len(codes))), **FIGURE)  # an inch each
+    panels = figure.subplots(len(codes), 1, sharex=True, squeeze=False)[:, 0]
     for axes, level in zip(panels, sorted(codes, reverse=True), strict=True):
         strip, hop = np.asarray(codes[level]), hops[level]
         seconds = len(strip) * hop / sample_rate
@@ -72,7 +75,7 @@ def loss_curves(curves: Mapping[str, Curve]) -> bytes:
     """The loss of each stage over its steps (step, train, val); a None is a loss not measured at that step."""
     columns = min(len(curves), CURVES_PER_ROW)
     rows = -(-len(curves) // CURVES_PER_ROW)
-    figure = new_figure(2.6 * rows)
+    figure = Figure(figsize=(WIDTH, 2.6 * rows), **FIGURE)
     for place, (stage, points) in enumerate(curves.items(), start=1):
         axes = figure.add_subplot(rows, columns, place)
         steps, train, val = np.array(points, dtype=float).reshape(-1, 3).T  # None becomes NaN
@@ -91,17 +94,8 @@ def mel_decibels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     frames = power.shape[1]
     # The loudest and not the mean: a click in a long song has to be seen.
     starts = np.linspace(0, frames, min(frames, FRAMES), endpoint=False).astype(int)
-    return librosa.power_to_db(np.maximum.reduceat(power, starts, axis=1), ref=np.max, top_db=-FLOOR_DECIBELS)
-
-
-def new_figure(height: float) -> Figure:
-    return Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="none")
-
-
-def stacked_panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    """`count` panels below each other, each `height` inches high, on one axis of time."""
-    figure = new_figure(count * height)
-    return figure, list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
+    loudest = np.maximum.reduceat(power, starts, axis=1)
+    return librosa.power_to_db(loudest, ref=np.max, top_db=-FLOOR_DECIBELS)
 
 
 def dress(axes: Axes, title: str, ylabel: str = "") -> None:

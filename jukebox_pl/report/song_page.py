@@ -42,7 +42,10 @@ def write_song_page(
 
     rate, sound = song.sample_rate, song.audio.detach().cpu().float().numpy()
     codes = {level: tensor.cpu().numpy() for level, tensor in song.codes.items()}
-    compared = {name: mono(audio.resample(heard, its_rate, rate)) for name, (heard, its_rate) in (references or {}).items()}
+    references = references or {}
+    compared = {}
+    for name, (heard, its_rate) in references.items():
+        compared[name] = audio.to_channels(audio.resample(heard, its_rate, rate), 1)[0]
     lines = [line.strip() for line in song.request.lyrics.splitlines() if line.strip()]
     page = (
         environment()
@@ -51,12 +54,12 @@ def write_song_page(
             song=song,
             heading=lines[0] if lines else "A song without words",  # as songs are often called by their first line
             request=request_table(song),
-            player=audio_uri(sound, rate),
-            spectrogram=png_uri(plots.spectrogram(mono(sound), rate)),
-            codes=png_uri(plots.codes_image(codes, hops, rate)) if codes else "",
-            curves=png_uri(plots.loss_curves(curves)) if curves else "",
-            references={name: audio_uri(*recording) for name, recording in (references or {}).items()},
-            comparison=png_uri(plots.compare_spectrograms(compared, rate)) if compared else "",
+            player=data_uri((sound, rate)),
+            spectrogram=data_uri(plots.spectrogram(audio.to_channels(sound, 1)[0], rate)),
+            codes=data_uri(plots.codes_image(codes, hops, rate)) if codes else "",
+            curves=data_uri(plots.loss_curves(curves)) if curves else "",
+            references={name: data_uri(recording) for name, recording in references.items()},
+            comparison=data_uri(plots.compare_spectrograms(compared, rate)) if compared else "",
             summary=summary or [],
             command=command,
         )
@@ -107,19 +110,10 @@ def plain(value: Any) -> str:
     return "–" if value in (None, "") else str(value)
 
 
-def mono(sound: np.ndarray) -> np.ndarray:
-    """[C, T] to [T]."""
-    return audio.to_channels(sound, 1)[0]
-
-
-def audio_uri(sound: np.ndarray, sample_rate: int) -> str:
-    """Audio [C, T] as a data URI: FLAC, so that what is compared by ear is exact, and every browser plays it."""
-    return data_uri(audio.encode(sound, sample_rate, "flac"), "audio/flac")
-
-
-def png_uri(image: bytes) -> str:
-    return data_uri(image, "image/png")
-
-
-def data_uri(data: bytes, kind: str) -> str:
+def data_uri(media: bytes | Recording) -> str:
+    """An image in PNG, or a recording as FLAC, so that what is compared by ear is exact, and every browser plays it."""
+    if isinstance(media, bytes):
+        data, kind = media, "image/png"
+    else:
+        data, kind = audio.encode(*media, "flac"), "audio/flac"
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -43,14 +43,17 @@ def print_catalog(console: Console, catalog: Catalog) -> None:
     songs = [song for split in SPLITS for song in catalog.songs(split)]
     minutes, seconds = divmod(round(sum(song["samples"] for song in songs) / catalog.sample_rate), 60)
     length = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"  # in hours, however many: catalogs are compared by them
+    shares = {
+        "with lyrics": sum(song["lyrics"] > 0 for song in songs),
+        "with word times": sum(song["words"] > 0 for song in songs),
+        "held out": len(catalog.songs(HELD_OUT)),
+    }
     rows = {
         "songs": f"{len(songs)}, {length} in {sum(len(catalog.shards(split)) for split in SPLITS)} shards",
         "sound": f"{catalog.sample_rate} Hz, {'mono' if catalog.channels == 1 else 'stereo'}",
         "artists": str(len(catalog.artists)),
         "genres": f"{len(catalog.genres)}: {', '.join(catalog.genres[:10])}",
-        "with lyrics": share(sum(song["lyrics"] > 0 for song in songs), len(songs)),
-        "with word times": share(sum(song["words"] > 0 for song in songs), len(songs)),
-        "held out": share(len(catalog.songs(HELD_OUT)), len(songs)),
+        **{name: f"{part} ({part / len(songs):.0%})" for name, part in shares.items()},
         "warnings": str(sum(len(song["warnings"]) for song in songs)),
         "skipped": str(len(catalog.skipped)),
     }
@@ -65,7 +68,3 @@ def print_catalog(console: Console, catalog: Catalog) -> None:
             console.out(line)
         if (more := len(lines) - REASONS_SHOWN) > 0:
             console.out(f"and {more} more, see {catalog.folder / CATALOG_FILE}")
-
-
-def share(part: int, whole: int) -> str:
-    return f"{part} ({part / whole:.0%})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -16,8 +16,7 @@ from rich.tree import Tree
 from jukebox_pl.errors import UserError
 from jukebox_pl.report.song_page import PAGE, plain
 from jukebox_pl.sampling.levels import MISSING
-from jukebox_pl.sampling.sharing import share
-from jukebox_pl.sessions.jobs import GenerationJob, LevelProgress, check_request, tensors, warn
+from jukebox_pl.sessions.jobs import GenerationJob, LevelProgress, check_request, tensors
 from jukebox_pl.sessions.models import Computing, ModelPool
 from jukebox_pl.sessions.nodes import Node, Session, printable
 from jukebox_pl.sessions.operations import OPERATIONS, Overrides, Tensors, initial_codes, requested_node
@@ -59,12 +58,9 @@ class SessionContext(NamedTuple):
     session: Session
     pool: ModelPool
 
-    def node(self, name: str) -> Node:
-        """A node to go on from. Raises UserError when other models made it."""
-        return self.require_own(name, self.session.node(name))
-
     def require_own(self, name: str, node: Node) -> Node:
-        if changes := list(differences(node.models.to_json(), self.pool.models.to_json())):
+        """A node to go on from. Raises UserError when other models made it."""
+        if changes := list(differences(asdict(node.models), asdict(self.pool.models))):
             raise UserError(
                 f"{self.session.place(name)} was made by other models ({'; '.join(changes)}): go on with the run that "
                 "made it, or sample a new song"
@@ -81,7 +77,7 @@ def new(context: SessionContext, command: SampleCommand) -> None:
 def branch(context: SessionContext, command: SampleCommand) -> None:
     """What a node was asked, with another seed or other words, from the codes that it started from."""
     name, session = chosen(context, command), context.session
-    base = replace(context.node(name), hashes={})
+    base = replace(context.require_own(name, session.node(name)), hashes={})
     if base.parent is None:
         make(context, command, base, parent=None, given=session.prompt(name, base))
     else:
@@ -91,10 +87,11 @@ def branch(context: SessionContext, command: SampleCommand) -> None:
 
 def from_parent(operation: str, context: SessionContext, command: SampleCommand) -> None:
     """A song made of a finished node."""
-    name = chosen(context, command)
-    parent = context.node(name)
-    codes = context.session.finished_codes(name, parent)
-    make(context, command, OPERATIONS[operation].child(operation, name, parent), parent, codes)
+    name, session = chosen(context, command), context.session
+    parent = context.require_own(name, session.node(name))
+    codes = session.finished_codes(name, parent)
+    base = OPERATIONS[operation].child(operation, name, parent)
+    make(context, command, base, parent, codes)
 
 
 def make(context: SessionContext, command: SampleCommand, base: Node, parent: Node | None, given: Codes) -> None:
@@ -108,8 +105,11 @@ def make(context: SessionContext, command: SampleCommand, base: Node, parent: No
         raise UserError(
             f"out is one song, and candidates={command.candidates} are several: give session=FOLDER instead of out"
         )
+    if not 0 <= command.rank < command.world:
+        raise ValueError(f"expected a rank below {command.world}, found {command.rank}")
     nodes: dict[str, Node] = {}
-    for seed in share(range(node.seed, node.seed + command.candidates), command.rank, command.world):
+    # Each candidate goes to one process: what is named by its seed never collides.
+    for seed in range(node.seed, node.seed + command.candidates)[command.rank :: command.world]:
         candidate = replace(node, seed=seed)
         name = command.name or candidate.name
         name, stored = session.locate(candidate) if command.next_free_name else (name, session.stored(name, candidate))
@@ -200,14 +200,14 @@ def show(context: SessionContext, command: SampleCommand) -> None:
             mark = " (picked)" if name == picked else ""
             waiting[name] = node, printable(f"{name}{mark}: {describe(node, session.codes(name, node))}")
         except UserError as error:
-            warn(str(error))
+            print(f"warning: {error}", file=sys.stderr, flush=True)
     root, branches = Tree(Text(str(session.folder))), dict[str | None, Tree]()
     while due := [name for name, (node, _) in waiting.items() if node.parent not in waiting]:
         for name in due:
             node, line = waiting.pop(name)
             branches[name] = branches.get(node.parent, root).add(Text(line))
     for name in waiting:  # what is left waits for itself
-        warn(f"{session.place(name)} and its parents go in a circle")
+        print(f"warning: {session.place(name)} and its parents go in a circle", file=sys.stderr, flush=True)
     Console(width=None if sys.stdout.isatty() else WIDE).print(root)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sampling.sampler import Progress, Sampler
 from jukebox_pl.sessions.models import LoadedModels
 from jukebox_pl.sessions.nodes import Node, Session
-from jukebox_pl.sessions.operations import Tensors, initial_codes
+from jukebox_pl.sessions.operations import initial_codes
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
 from jukebox_pl.utils import codes as codes_file
@@ -33,6 +34,7 @@ from jukebox_pl.utils.progress import Meter, terminal_meter
 PARTIAL = "song.partial.wav"
 
 
+@dataclass(eq=False)
 class GenerationJob:
     """Nodes that differ in their seed alone, on their way to songs. `nodes`, by name, are as they are on disk, if they are.
 
@@ -40,16 +42,12 @@ class GenerationJob:
     sampled again: a job that was stopped goes on as if it had not been. `command`: what makes another song, for the page.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        models: LoadedModels,
-        nodes: Mapping[str, Node],
-        formats: Sequence[str] = (),
-        command: str = "",
-    ):
-        self.session, self.models, self.nodes, self.formats, self.command = session, models, nodes, formats, command
-        self.codes: dict[str, dict[int, Tensor]] = {}
+    session: Session
+    models: LoadedModels
+    nodes: Mapping[str, Node]
+    formats: Sequence[str] = ()
+    command: str = ""
+    codes: dict[str, dict[int, Tensor]] = field(default_factory=dict, init=False)
 
     def begin(self, given: Codes) -> None:
         """Writes the nodes that are not there yet, and finds the codes that each goes on from.
@@ -57,11 +55,7 @@ class GenerationJob:
         `given`: the codes [T] by level of the parent; where there is none, of a prompt, which is stored with the node.
         """
         for name, node in self.nodes.items():
-            start = given
-            if name not in self.session:
-                self.session.begin(name, node, given if node.parent is None else {})
-            elif node.parent is None:
-                start = self.session.prompt(name, node)  # what it began with, whatever has become of the file
+            start = self.session.begin(name, node, given)
             there = tensors(self.session.codes(name, node))
             kept = {} if node.finished else initial_codes(node, tensors(start), self.models.sampler)
             self.codes[name] = kept | there
@@ -87,8 +81,14 @@ class GenerationJob:
             audio.write(partial, np.zeros((1, 0), np.float32), sampler.sample_rate)
             for chunk in sampler.stream(nodes[0].request, params, nodes[0].seed, self.codes[names[0]], *callbacks, levels):
                 audio.append(partial, chunk.audio.numpy())
+        # The songs side by side: codes [B, T] of each level, with MISSING where one is behind.
+        rows, nothing = list(self.codes.values()), torch.zeros(0, dtype=torch.long)
+        kept: dict[int, Tensor] = {}
+        for level in {level for codes in rows for level in codes}:
+            level_codes = [codes.get(level, nothing) for codes in rows]
+            kept[level] = pad_sequence(level_codes, batch_first=True, padding_value=MISSING)
         requests, seeds = [node.request for node in nodes], [node.seed for node in nodes]
-        songs = sampler.sample_batch(requests, params, seeds, side_by_side(list(self.codes.values())), *callbacks, levels)
+        songs = sampler.sample_batch(requests, params, seeds, kept, *callbacks, levels)
         for name, song in zip(names, songs, strict=True):
             folder = self.session.place(name)
             write_song(folder, song, self.models.bundle.vqvae.hops, self.formats, command=self.command)
@@ -97,26 +97,18 @@ class GenerationJob:
         return songs
 
 
+@dataclass
 class LevelProgress:
     """A meter's task for every level, with the last window that it has finished."""
 
-    def __init__(self, meter: Meter):
-        self.meter = meter
-        self.windows: dict[int, str] = {}
+    meter: Meter
+    windows: dict[int, str] = field(default_factory=dict)
 
     def on_window(self, at: Progress) -> None:
         self.windows[at.level] = f"window at {at.start}"
 
     def on_step(self, level: int, done: int, total: int) -> None:
         self.meter.update(f"level {level}", done, total, self.windows.get(level, ""))
-
-
-def side_by_side(songs: Sequence[Tensors]) -> dict[int, Tensor]:
-    """Codes [T] of several songs as [B, T], with MISSING where one is behind."""
-    nothing = torch.zeros(0, dtype=torch.long)
-    levels = {level for codes in songs for level in codes}
-    rows = {level: [codes.get(level, nothing) for codes in songs] for level in levels}
-    return {level: pad_sequence(codes, batch_first=True, padding_value=MISSING) for level, codes in rows.items()}
 
 
 def tensors(codes: Codes) -> dict[int, Tensor]:
@@ -138,7 +130,7 @@ def check_request(request: SongRequest, bundle: Bundle) -> None:
     require_names(ConditioningSchedule.of(request, bundle.sample_rate), labeller)
     for lyrics in [request.lyrics, *(section.lyrics or "" for section in request.schedule)]:
         if note := note_on_lyrics(lyrics, labeller):
-            warn(note)
+            print(f"warning: {note}", file=sys.stderr, flush=True)
 
 
 def note_on_lyrics(lyrics: str, labeller: Labeller) -> str:
@@ -153,10 +145,6 @@ def note_on_lyrics(lyrics: str, labeller: Labeller) -> str:
         shown = "".join(sorted(unknown))
         return f"left out of the lyrics: {sum(unknown.values())} times {shown!r}, which this model has not learned to sing"
     return ""
-
-
-def warn(line: str) -> None:
-    print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
 def write_song(folder: Path, song: SampledSong, hops: Sequence[int], formats: Sequence[str], **page: Any) -> Path:

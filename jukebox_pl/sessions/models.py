@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,10 +33,6 @@ class Models:
     def top(self) -> int:
         return len(self.hops) - 1
 
-    def top_codes(self, seconds: float) -> int:
-        """Codes of the top level that hold so many seconds."""
-        return -(-round(seconds * self.sample_rate) // self.hops[-1])
-
     def lengths(self, top_codes: int) -> dict[int, int]:
         """Codes of every level beside so many of the top."""
         return {level: top_codes * self.hops[-1] // hop for level, hop in enumerate(self.hops)}
@@ -44,26 +40,14 @@ class Models:
     def seconds(self, level: int, codes: int) -> float:
         return codes * self.hops[level] / self.sample_rate
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Models:
-        """Raises TypeError, KeyError or ValueError unless the record is what `to_json` gives."""
+        """Raises TypeError, KeyError or ValueError unless the record is what `asdict` gives."""
         rate, bins, hops = int(record["sample_rate"]), int(record["bins"]), tuple(int(hop) for hop in record["hops"])
         if min(rate, bins, *hops) < 1 or any(hops[-1] % hop for hop in hops):
             raise ValueError(f"sample_rate={rate}, bins={bins}, hops={hops}")
-        return cls({str(name): str(value) for name, value in record["weights"].items()}, rate, hops, bins)
-
-    @classmethod
-    def of(cls, run_dir: Path) -> Models:
-        """Reads a bundle's records, not its weights. Raises UserError where there is none."""
-        bundle = read_json(run_dir / checkpoints.BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
-        places = {"vqvae": bundle["vqvae"], **{f"prior {level}": path for level, path in bundle["priors"].items()}}
-        names = {what: checkpoints.fingerprint(checkpoints.inside(run_dir, path)) for what, path in places.items()}
-        config = read_json(checkpoints.inside(run_dir, bundle["vqvae"]) / checkpoints.CONFIG, "a trained model")
-        vqvae = checkpoints.build(config["model"])  # small; on the meta device torch first loads its compiler
-        return cls(names, bundle["sample_rate"], vqvae.hops, vqvae.bins)
+        weights = {str(name): str(value) for name, value in record["weights"].items()}
+        return cls(weights, rate, hops, bins)
 
 
 @dataclass(frozen=True)
@@ -103,7 +87,14 @@ class ModelPool:
 
     @cached_property
     def models(self) -> Models:
-        return Models.of(self.run_dir)
+        """From the records of the bundle, not its weights. Raises UserError where there is none."""
+        run_dir = self.run_dir
+        bundle = read_json(run_dir / checkpoints.BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
+        places = {"vqvae": bundle["vqvae"], **{f"prior {level}": path for level, path in bundle["priors"].items()}}
+        names = {what: checkpoints.fingerprint(checkpoints.inside(run_dir, path)) for what, path in places.items()}
+        config = read_json(checkpoints.inside(run_dir, bundle["vqvae"]) / checkpoints.CONFIG, "a trained model")
+        vqvae = checkpoints.build(config["model"])  # small; on the meta device torch first loads its compiler
+        return Models(names, bundle["sample_rate"], vqvae.hops, vqvae.bins)
 
     def load(self, computing: Computing, rows: int = 1) -> LoadedModels:
         """Raises UserError, in seconds, where there is too little memory to load them and sample `rows` windows at once."""

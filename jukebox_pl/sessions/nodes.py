@@ -66,7 +66,8 @@ class Node:
 
     @property
     def top_codes(self) -> int:
-        return self.models.top_codes(self.request.seconds)
+        """Codes of the top level that hold all its seconds."""
+        return -(-round(self.request.seconds * self.models.sample_rate) // self.models.hops[-1])
 
     @property
     def lengths(self) -> dict[int, int]:
@@ -87,7 +88,7 @@ class Node:
         record = vars(self) | {
             "request": self.request.to_json(),
             "params": self.params.to_json(),
-            "models": self.models.to_json(),
+            "models": asdict(self.models),
             "computing": asdict(self.computing),
         }
         del record["hashes"]
@@ -122,14 +123,14 @@ class Node:
         return node
 
 
+@dataclass(frozen=True)
 class Session:
     """Reads and writes the nodes of one folder. Everything raises UserError naming the node that is at fault.
 
     A node that has been read is given back to the methods that need it: `node.json` is read once a command.
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+    folder: Path
 
     def place(self, name: str) -> Path:
         """The folder of a node, whether it is there or not. Raises UserError for a name that leads elsewhere."""
@@ -180,11 +181,18 @@ class Session:
         names = itertools.chain([node.name], (f"{node.name}_{number}" for number in itertools.count(2)))
         return next(name for name in names if name not in taken), node
 
-    def begin(self, name: str, node: Node, prompt: Codes) -> None:
-        """Writes a node, and the codes that it is to go on from."""
-        if prompt:
-            write_atomic(self.place(name) / PROMPT, codes_file.to_npz(prompt))
-        write_json(self.place(name) / NODE, node.to_json())
+    def begin(self, name: str, node: Node, given: Codes) -> Codes:
+        """Writes a node that is not there yet; returns the codes [T] by level that it goes on from.
+
+        `given`: those of the parent; where there is none, of a prompt, which is stored with the node.
+        """
+        if name not in self:
+            if given and node.parent is None:
+                write_atomic(self.place(name) / PROMPT, codes_file.to_npz(given))
+            write_json(self.place(name) / NODE, node.to_json())
+        elif node.parent is None:
+            return self.prompt(name, node)  # what it began with, whatever has become of the file
+        return given
 
     def codes(self, name: str, node: Node | None = None) -> Codes:
         """The codes [T] of every level as far as there are any, checked against the node."""

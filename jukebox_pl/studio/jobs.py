@@ -50,14 +50,11 @@ class BackgroundJob:
     def name(self) -> str:
         return next(iter(self.job.nodes))
 
-    @property
-    def folder(self) -> Path:
-        return self.job.session.place(self.name)
-
     def files(self) -> list[Path]:
         """What there is to take home, the audio first."""
         songs = [f"song.{format}" for format in dict.fromkeys(("wav", *self.job.formats))]
-        return [self.folder / name for name in (*songs, PAGE, CODES, "request.json")]
+        folder = self.job.session.place(self.name)
+        return [folder / name for name in (*songs, PAGE, CODES, "request.json")]
 
     def run(self, thread: Executor) -> Generator[Status, None, None]:
         """Says a few times a second where it is. Closing the iterator stops the job.

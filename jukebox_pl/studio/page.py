@@ -10,12 +10,13 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from jukebox_pl import audio
 from jukebox_pl.errors import UserError, mistake_in
 from jukebox_pl.report import plots, song_page
 from jukebox_pl.sessions.jobs import note_on_lyrics
 from jukebox_pl.studio.form import LEVEL_FIELDS, OFFSET, SECONDS, SEED, TOTAL, Field, params_of, request_of
 from jukebox_pl.studio.jobs import BackgroundJob, Studio
-from jukebox_pl.text.labels import UNKNOWN, Vocabulary
+from jukebox_pl.text.labels import UNKNOWN
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
 
 Updates = dict[Any, Any]
@@ -57,12 +58,15 @@ class Page:
     def __init__(self, studio: Studio, request: SongRequest, params: SamplingParams, seed: int):
         self.studio, self.params, self.levels = studio, params, range(len(studio.models.hops))
         labeller, rate = studio.labeller, studio.models.sample_rate
-        known = f"{len(names(labeller.artists)):,} artists and {len(names(labeller.genres)):,} genres"
+        self.artists, self.genres = (
+            [name for name in vocabulary.names if name != UNKNOWN] for vocabulary in (labeller.artists, labeller.genres)
+        )
+        known = f"{len(self.artists):,} artists and {len(self.genres):,} genres"
         with gr.Blocks(title="jukebox_pl", analytics_enabled=False, fill_width=True) as self.blocks:
             gr.HTML(HEADING + LINE.format("quiet", f"A model of {known}, at {rate:,} Hz"))
             with gr.Row():
                 with gr.Column():
-                    self.form = [*self._ask_request(request), self._ask_seed(seed), *self._ask_levels(params)]
+                    self.form = [*self._ask_request(request, seed), *self._ask_levels(params)]
                 with gr.Column():
                     self._show_answer()
             self._wire()
@@ -84,25 +88,22 @@ class Page:
         )
         return address
 
-    def _ask_request(self, request: SongRequest) -> list[gr.components.Component]:
-        """The fields of `request_of`. An artist may be typed, of whom thousands are known; genres are chosen."""
+    def _ask_request(self, request: SongRequest, seed: int) -> list[gr.components.Component]:
+        """The fields of `request_of` and the seed. An artist may be typed, as thousands are known; genres are chosen."""
         artists, genres = self.studio.labeller.artists, self.studio.labeller.genres
         artist, given = str(request.artist), list(request.genres)
         artists.require(artist, "artist")
-        listed = dict.fromkeys([*names(genres), *(genres.require(genre, "genre") for genre in given)])
-        self.artist = gr.Dropdown(names(artists)[:LISTED], value=artist or None, label="Artist", allow_custom_value=True)
+        listed = dict.fromkeys([*self.genres, *(genres.require(genre, "genre") for genre in given)])
+        self.artist = gr.Dropdown(self.artists[:LISTED], value=artist or None, label="Artist", allow_custom_value=True)
         genre = gr.Dropdown(list(listed), value=given, label="Genres", multiselect=True)
         self.lyrics = gr.Textbox(request.lyrics, label="Lyrics", lines=8, max_lines=20)
         self.note = gr.HTML(self.count(request.lyrics))
         with gr.Row():
             times = [box(SECONDS, request.seconds), box(TOTAL, request.total_seconds), box(OFFSET, request.offset_seconds)]
-        return [self.artist, genre, self.lyrics, *times]
-
-    def _ask_seed(self, seed: int) -> gr.Number:
         with gr.Row():
             self.seed = box(SEED, seed)
             self.another_seed = gr.Button("Another seed", elem_classes="low")
-        return self.seed
+        return [self.artist, genre, self.lyrics, *times, self.seed]
 
     def _ask_levels(self, params: SamplingParams) -> list[gr.Number]:
         """The fields of every level, the bottom one first as in `params_of`, the top one first on the page."""
@@ -136,7 +137,7 @@ class Page:
         self.sing_button.click(
             self.sing, self.form, [*shown, *result], api_name="sing", show_progress="hidden", concurrency_limit=None
         )
-        self.stop_button.click(stop, self.job, queue=False, **quietly)
+        self.stop_button.click(lambda job: job and job.stop(), self.job, queue=False, **quietly)
         self.hear_button.click(self.hear, self.job, self.heard, **quietly)
         self.another_seed.click(lambda: random.randrange(2**31), outputs=self.seed, queue=False, **quietly)
         self.artist.key_up(self.narrow, outputs=self.artist, queue=False, trigger_mode="always_last", **quietly)
@@ -173,18 +174,19 @@ class Page:
         return LINE.format("quiet", "Singing" if job.levels else "Waiting for its turn") + Markup("").join(bars)
 
     def finish(self, job: BackgroundJob, song: SampledSong) -> Updates:
-        gr.set_static_paths(job.files())  # served from where they lie, and nothing beside them
+        files = job.files()  # song.wav is the first
+        gr.set_static_paths(files)  # served from where they lie, and nothing beside them
         codes = {level: tensor.numpy() for level, tensor in song.codes.items()}
-        spectrogram = plots.spectrogram(song_page.mono(song.audio.float().numpy()), song.sample_rate)
+        spectrogram = plots.spectrogram(audio.to_channels(song.audio.float().numpy(), 1)[0], song.sample_rate)
         strips = plots.codes_image(codes, self.studio.models.hops, song.sample_rate)
-        return self.end(f"Sung into {job.folder}") | {
+        return self.end(f"Sung into {files[0].parent}") | {
             self.heard: "",
             self.hear_button: gr.update(interactive=False),
             self.result: gr.update(visible=True),
-            self.song: str(job.folder / "song.wav"),
-            self.images: IMAGE.format(song_page.png_uri(spectrogram), "Mel spectrogram of the song")
-            + IMAGE.format(song_page.png_uri(strips), "Codes of each level over time"),
-            self.files: [str(path) for path in job.files()],
+            self.song: str(files[0]),
+            self.images: IMAGE.format(song_page.data_uri(spectrogram), "Mel spectrogram of the song")
+            + IMAGE.format(song_page.data_uri(strips), "Codes of each level over time"),
+            self.files: [str(path) for path in files],
         }
 
     def end(self, line: str, kind: str = "quiet") -> Updates:
@@ -198,14 +200,15 @@ class Page:
         """What there is of every level, as far as it is finished."""
         decoded = job.so_far() if job else {}
         rate = self.studio.models.sample_rate
-        players = [AUDIO.format(level, song_page.audio_uri(audio, rate)) for level, audio in decoded.items()]
+        players = [AUDIO.format(level, song_page.data_uri((sound, rate))) for level, sound in decoded.items()]
         return Markup("").join(players) or LINE.format("quiet", NOT_YET)
 
     def narrow(self, typed: gr.KeyUpData) -> Any:
         """Lists the artists whose names hold what was typed."""
         artists = self.studio.labeller.artists
         (key,) = artists.keys(typed.input_value)
-        return gr.update(choices=[name for name in names(artists) if key in artists.keys(name)[0]][:LISTED])
+        found = [name for name in artists.names if name != UNKNOWN and key in artists.keys(name)[0]]
+        return gr.update(choices=found[:LISTED])
 
     def count(self, lyrics: str) -> str:
         """How much of the lyrics the model sings, and what it leaves out."""
@@ -216,15 +219,6 @@ class Page:
         except UserError as error:
             return LINE.format("mistake", error)
         return LINE.format("quiet", f"{sung:,} characters to sing" + (f"; {note}" if note else ""))
-
-
-def stop(job: BackgroundJob | None) -> None:
-    if job:
-        job.stop()
-
-
-def names(vocabulary: Vocabulary) -> list[str]:
-    return [name for name in vocabulary.names if name != UNKNOWN]
 
 
 def box(field: Field, value: float | None) -> gr.Number:

@@ -37,11 +37,7 @@ class Characters:
 
     def including(self, text: str) -> Characters:
         """This vocabulary with every character of a text after normalisation, in code point order."""
-        return self.of("".join(sorted({*self.characters, *self.normalize(text)})))
-
-    def of(self, characters: str) -> Characters:
-        """The same spelling with other characters."""
-        return Characters(characters)
+        return Characters("".join(sorted({*self.characters, *self.normalize(text)})))
 
     def normalize(self, text: str) -> str:
         return normalize(text)
@@ -74,21 +70,18 @@ class ReleasedCharacters(Characters):
         self.version = version
 
     def normalize(self, text: str) -> str:
-        return to_ascii(text).replace("\\", "\n")
+        """The nearest spelling in ASCII. Raises UserError when that takes a package that is not installed."""
+        if not text.isascii():
+            try:
+                from unidecode import unidecode
+            except ImportError:
+                way_out = "pip install unidecode"
+                raise UserError(f"these lyrics are not ASCII, as the released models want them: {way_out}") from None
+            text = unidecode(text)
+        return text.replace("\\", "\n")
 
     def to_config(self) -> Any:
         return {"version": self.version}
-
-
-def to_ascii(text: str) -> str:
-    """The nearest spelling in ASCII. Raises UserError when that takes a package that is not installed."""
-    if text.isascii():
-        return text
-    try:
-        from unidecode import unidecode
-    except ImportError:
-        raise UserError("these lyrics are not ASCII, as the released models want them: pip install unidecode") from None
-    return unidecode(text)
 
 
 def normalize(text: str) -> str:

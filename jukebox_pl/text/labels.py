@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jukebox_pl.errors import UserError
@@ -28,9 +28,6 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __contains__(self, name: str) -> bool:
-        return all(key in self._ids for key in self.keys(name))
-
     def keys(self, name: str) -> list[str]:
         """What is looked up for a name."""
         return [fold(name)]
@@ -45,11 +42,11 @@ class Vocabulary:
 
     def require(self, name: str, what: str) -> str:
         """Returns `name` when it is known or empty; raises UserError with the nearest names otherwise."""
-        if not name or name in self:
+        unknown = [key for key in self.keys(name) if key not in self._ids]
+        if not name or not unknown:
             return name
-        unknown = next(key for key in self.keys(name) if key not in self._ids)
         spelling = dict(zip(self._ids, self.names, strict=True))
-        near = difflib.get_close_matches(unknown, list(spelling), n=3, cutoff=0.5)
+        near = difflib.get_close_matches(unknown[0], list(spelling), n=3, cutoff=0.5)
         known = [spelling[key] for key in near] or self.names[1:6]
         raise UserError(
             f"unknown {what} {name!r}: this model knows {len(self) - 1}, nearest are {', '.join(map(repr, known))}"
@@ -58,14 +55,11 @@ class Vocabulary:
     def to_config(self) -> Any:
         return self.names[1:]
 
-    @staticmethod
-    def from_config(config: Any) -> Vocabulary:
-        return ReleasedVocabulary(**config) if isinstance(config, dict) else Vocabulary(config)
-
 
 class ReleasedVocabulary(Vocabulary):
-    """The (name, id) lines of a released list under its `rule` of looking up.
+    """The (name, id) lines of a released list under its `rule` of looking up: v2_artists, v2_genres, v3_artists, v3_genres.
 
+    v2 is that of 5b, 5b_lyrics and the upsamplers, whose genres are bags of words; v3 that of 1b_lyrics.
     Its length is the number of lines, which is that of the released tables, though some names share an id; of a name
     listed twice the later id counts.
     """
@@ -79,24 +73,14 @@ class ReleasedVocabulary(Vocabulary):
         return len(self.entries)
 
     def keys(self, name: str) -> list[str]:
-        return RULES[self.rule](name)
+        if self.rule in ("v3_artists", "v3_genres"):
+            return [name.lower()]
+        # Each run of what is neither an ASCII letter nor a digit becomes one underscore, none stays at the ends.
+        underscored = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        return {"v2_artists": [underscored], "v2_genres": underscored.split("_")}[self.rule]
 
     def to_config(self) -> Any:
         return {"entries": self.entries, "rule": self.rule}
-
-
-def underscored(name: str) -> str:
-    """Lower case, each run of what is neither an ASCII letter nor a digit one underscore, none at the ends."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-# The released lists: v2 of 5b, 5b_lyrics and the upsamplers, whose genres are bags of words; v3 of 1b_lyrics.
-RULES: dict[str, Callable[[str], list[str]]] = {
-    "v2_artists": lambda name: [underscored(name)],
-    "v2_genres": lambda name: underscored(name).split("_"),
-    "v3_artists": lambda name: [name.lower()],
-    "v3_genres": lambda name: [name.lower()],
-}
 
 
 def fold(name: str) -> str:
@@ -159,11 +143,10 @@ class Labeller:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Labeller:
-        parts = {
-            "artists": Vocabulary.from_config(config["artists"]),
-            "genres": Vocabulary.from_config(config["genres"]),
-            "characters": characters_from(config["characters"]),
-        }
+        parts: dict[str, Any] = {"characters": characters_from(config["characters"])}
+        for name in ("artists", "genres"):
+            names = config[name]
+            parts[name] = ReleasedVocabulary(**names) if isinstance(names, dict) else Vocabulary(names)
         return cls(**(config | parts))
 
     def labels(self, song: Song, offset: int, duration: int) -> Labels:

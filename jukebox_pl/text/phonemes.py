@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 from jukebox_pl.errors import UserError
@@ -27,8 +26,8 @@ class Phonemes(Characters):
         super().__init__(characters)
         self.language = language
 
-    def of(self, characters: str) -> Phonemes:
-        return Phonemes(characters, self.language)
+    def including(self, text: str) -> Phonemes:
+        return Phonemes("".join(sorted({*self.characters, *self.normalize(text)})), self.language)
 
     def normalize(self, text: str) -> str:
         lines = [line.split() for line in normalize(text).splitlines()]
@@ -59,7 +58,11 @@ def spell(words: Iterable[str], language: str) -> dict[str, str]:
 
 
 def espeak(text: str, language: str) -> list[str]:
-    command = [program(), "-q", "--ipa", "-v", language, "--stdin"]
+    """The phonemes of each paragraph, a line each. Raises UserError where espeak-ng is missing or refuses."""
+    program = shutil.which(PROGRAM)
+    if not program:
+        raise UserError(f"phonemes need {PROGRAM}, which is not installed: install it, or leave phonemes out")
+    command = [program, "-q", "--ipa", "-v", language, "--stdin"]
     try:
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
@@ -68,11 +71,3 @@ def espeak(text: str, language: str) -> list[str]:
         reason = (done.stderr.strip().splitlines() or ["no message"])[0]
         raise UserError(f"phonemes={language}: {PROGRAM} refuses ({reason}); `{PROGRAM} --voices` lists what it speaks")
     return [NO_SOUND.sub("", line) for line in done.stdout.splitlines() if line.strip()]
-
-
-@cache
-def program() -> str:
-    found = shutil.which(PROGRAM)
-    if not found:
-        raise UserError(f"phonemes need {PROGRAM}, which is not installed: install it, or leave phonemes out")
-    return found

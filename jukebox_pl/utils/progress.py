@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import IO, Any, NamedTuple, Protocol
 
@@ -49,12 +50,13 @@ class Face(Protocol):
     def __call__(self, status: Status) -> None: ...
 
 
+@dataclass
 class Meter:
     """Keeps the pace of every task from its first update on; an interrupted task begins with what is done already."""
 
-    def __init__(self, face: Face | Callable[[Status], None], unit: str = "steps"):
-        self.face, self.unit = face, unit
-        self._begun: dict[str, tuple[float, int]] = {}
+    face: Face | Callable[[Status], None]
+    unit: str = "steps"
+    _begun: dict[str, tuple[float, int]] = field(default_factory=dict, init=False)  # (when, how far) by task
 
     def update(self, task: str, done: int, total: int, note: str = "") -> Status:
         now = time.monotonic()
@@ -73,25 +75,19 @@ class Meter:
         getattr(self.face, "__exit__", lambda *_: None)(*error)
 
 
-class Bars:
+class Bars(Progress):
     """A bar a task, for people at a terminal; gone when the work is done."""
 
     def __init__(self, console: Console | None = None):
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}")
-        self._bars = Progress(*columns, console=console or Console(stderr=True), transient=True)
-        self._tasks: dict[str, TaskID] = {}
+        super().__init__(*columns, console=console or Console(stderr=True), transient=True)
+        self._by_name: dict[str, TaskID] = {}
 
     def __call__(self, status: Status) -> None:
-        if status.task not in self._tasks:
-            self._tasks[status.task] = self._bars.add_task(status.task, total=status.total, pace="")
+        if status.task not in self._by_name:
+            self._by_name[status.task] = self.add_task(status.task, total=status.total, pace="")
         shown = " ".join(filter(None, (status.pace, status.note)))
-        self._bars.update(self._tasks[status.task], completed=status.done, total=status.total, pace=shown)
-
-    def __enter__(self) -> None:
-        self._bars.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self._bars.__exit__(*error)
+        self.update(self._by_name[status.task], completed=status.done, total=status.total, pace=shown)
 
 
 class Lines:

@@ -143,7 +143,7 @@ def requests(arrays, meta):
     songs, offsets = songs_of(labels, meta["lyrics"])
     seconds = meta["hps"]["sample_length"] / RATE
     return [
-        SongRequest(song.artist, song.genres, song.lyrics, seconds, song.duration_seconds, offset)
+        SongRequest(song.artist, song.genres, song.lyrics, seconds, song.duration / song.sample_rate, offset)
         for song, offset in zip(songs, offsets, strict=True)
     ]
 

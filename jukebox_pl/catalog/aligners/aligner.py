@@ -62,19 +62,17 @@ def complete(texts: Sequence[str], spans: Sequence[Span | None], seconds: float)
     """Words at their spans; those without one fill the time between their neighbours, or lie close to the only one."""
     words: list[Word] = []
     waiting: list[str] = []
+    characters = 0  # of those that wait, a blank after each
     for text, span in zip(texts, spans, strict=True):
         if span is None:
             waiting.append(text)
+            characters += len(text) + 1
         else:
-            free = min(words[-1].end, span[0]) if words else max(span[0] - _room(waiting), 0.0)
+            free = min(words[-1].end, span[0]) if words else max(span[0] - USUAL_PACE * characters, 0.0)
             words += [*spread(waiting, free, span[0]), Word(text, *span)]
-            waiting = []
+            waiting, characters = [], 0
     end = words[-1].end if words else 0.0
-    return words + spread(waiting, end, min(end + _room(waiting), seconds))
-
-
-def _room(texts: Sequence[str]) -> float:
-    return USUAL_PACE * sum(len(text) + 1 for text in texts)
+    return words + spread(waiting, end, min(end + USUAL_PACE * characters, seconds))
 
 
 def match(texts: Sequence[str], found: Sequence[Word], coverage: float) -> list[Span | None]:

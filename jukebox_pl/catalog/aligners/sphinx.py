@@ -55,7 +55,8 @@ class SphinxAligner:
         seconds, texts = seconds_of(vocals, sample_rate), lyrics.split()
         if not texts:
             return []
-        known = [word for word in map(plain, texts) if self._knows(word)]
+        plain = [phonemes.bare(text).replace("’", "'") for text in texts]  # as the dictionary has them
+        known = [word for word in plain if self._knows(word)]
         if not known:
             raise UserError("no word of these lyrics is one that pocketsphinx knows: it hears English")
         sound = audio.resample(audio.downmix(vocals)[None], sample_rate, RATE)[0]
@@ -80,11 +81,6 @@ class SphinxAligner:
         self.decoder.end_utt()
         runs = [run for run in self.decoder.seg() or () if not run.word.startswith(NO_WORD)]
         return [Word(run.word.partition("(")[0], run.start_frame / FRAMES, (run.end_frame + 1) / FRAMES) for run in runs]
-
-
-def plain(text: str) -> str:
-    """A word as the dictionary has it."""
-    return phonemes.bare(text).replace("’", "'")
 
 
 def sound_out(word: str) -> list[str]:

@@ -57,6 +57,8 @@ class Wav2Vec2Aligner(CTCAligner):
 
     def emissions(self, vocals: np.ndarray, sample_rate: int) -> Emissions:
         """In pieces, since attention over a whole song takes memory by its square."""
+        import torch
+
         network, rate, hop, normalize, _, blank, delimiter = self.checkpoint
         mono = audio.resample(audio.downmix(vocals)[None], sample_rate, rate)[0]
         if normalize:
@@ -64,11 +66,24 @@ class Wav2Vec2Aligner(CTCAligner):
         frames = -(-len(mono) // hop)
         mono = np.pad(mono, (0, (frames + 1) * hop - len(mono)))
         pieces = cut(frames, PIECE_SECONDS * rate // hop, MARGIN_SECONDS * rate // hop)
-        heard = [piece.keep(hear(network, mono[piece.start * hop : (piece.stop + 1) * hop])) for piece in pieces]
+        heard = []
+        with torch.inference_mode():
+            for piece in pieces:
+                sound = mono[piece.start * hop : (piece.stop + 1) * hop]  # a frame sees a little beyond its hop
+                logits = network(torch.from_numpy(sound.astype(np.float32))[None]).logits[0]
+                heard.append(piece.keep(logits.float().log_softmax(-1).T.numpy()))
         return Emissions(np.concatenate(heard, axis=1).T, hop / rate, blank, delimiter)
 
     def tokenize(self, word: str) -> list[int]:
-        return tokenize(word, self.checkpoint.vocabulary)
+        """Each character by its own token, else in the other case, else as the letters it folds to, else not at all."""
+        vocabulary = self.checkpoint.vocabulary
+        tokens: list[int] = []
+        for character in word:
+            plain = letters(character)
+            spellings = (character, character.lower(), character.upper(), plain, plain.upper())
+            spelling = next((each for each in spellings if set(each) <= vocabulary.keys()), "")
+            tokens += [vocabulary[token] for token in spelling]
+        return tokens
 
 
 def load(path: str, language: str | None) -> Checkpoint:
@@ -93,23 +108,3 @@ def load(path: str, language: str | None) -> Checkpoint:
         tokenizer.pad_token_id,
         (vocabulary[tokenizer.word_delimiter_token],) if tokenizer.word_delimiter_token in vocabulary else (),
     )
-
-
-def hear(network: Any, sound: np.ndarray) -> np.ndarray:
-    """Log-probabilities [V, n] to sound [(n + 1) * hop]: a frame sees a little beyond its hop."""
-    import torch
-
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(sound.astype(np.float32))[None]).logits[0]
-        return logits.float().log_softmax(-1).T.numpy()
-
-
-def tokenize(word: str, vocabulary: dict[str, int]) -> list[int]:
-    """Each character by its own token, else in the other case, else as the letters it folds to, else not at all."""
-    tokens: list[int] = []
-    for character in word:
-        plain = letters(character)
-        spellings = (character, character.lower(), character.upper(), plain, plain.upper())
-        spelling = next((each for each in spellings if set(each) <= vocabulary.keys()), "")
-        tokens += [vocabulary[token] for token in spelling]
-    return tokens

@@ -1,10 +1,10 @@
-"""What a song can have: every check is a function that says what it finds, and a line of CHECKS."""
+"""What a song can have: in its sound, its channels, its lyrics and labels. Every kind of finding is a line of FIXES."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from jukebox_pl.catalog.doctor.examine import SILENCE_DECIBELS, AudioStats
@@ -56,86 +56,83 @@ class Finding(NamedTuple):
     text: str
 
 
-def clipped(song: Song, stats: AudioStats, standards: Standards) -> str:
-    share = stats.clipped_share
-    return f"{share:.2%} of its samples are clipped" if share > standards.clipped_share else ""
+OTHER_LYRICS = "compare the lyrics with the song: they may be those of another one"
+INCOMPLETE, SAME_RECORDING, SAME_LYRICS = "incomplete", "same recording", "same lyrics"
+# What to do about each kind of finding, for all songs that have it.
+FIXES = {
+    "clipped": "look for a master that is not overdriven; what is cut off cannot be learned back",
+    "silence": "cut it out: silence teaches silence, and lyric attention to wait",
+    "silent start": "trim it: singing would begin with waiting",
+    "silent end": "trim it, together with what may be hidden behind it",
+    "off centre": "take out the constant (a high-pass filter at 20 Hz)",
+    "quiet": "raise it: loud songs weigh more in the loss",
+    "narrow band": "look for a better copy, or prepare with a lower sample_rate",
+    "cancelling channels": "turn one channel over, or prepare with channels=2",
+    "one-sided": "copy the good channel over the other one",
+    "mono": "prepare with channels=1, or leave them out",
+    "too many words": OTHER_LYRICS,
+    "few words": OTHER_LYRICS,
+    "no lyrics": "add the lyrics, or say language=instrumental: else voices without words are learned",
+    "wrong script": "correct the language or the lyrics",
+    "late words": "compare the word times with the song: they may be those of another version",
+    INCOMPLETE: "mend what is named and prepare again",
+    SAME_RECORDING: "keep one of them: copies are learned by heart, and held out they flatter the scores",
+    SAME_LYRICS: OTHER_LYRICS,
+}
 
 
-def silence(song: Song, stats: AudioStats, standards: Standards) -> str:
-    share = stats.silent_share
-    return f"{share:.0%} of it is below {SILENCE_DECIBELS:.0f} dB" if share > standards.silent_share else ""
+def findings(examined: ExaminedSong, standards: Standards) -> Iterator[Finding]:
+    """What one song has by itself."""
+    for warning in examined.warnings:
+        yield Finding(INCOMPLETE, warning)
+    yield from check_sound(examined.audio_stats, standards)
+    yield from check_channels(examined.audio_stats, standards)
+    yield from check_lyrics(examined.song, examined.audio_stats.seconds, standards)
 
 
-def silent_start(song: Song, stats: AudioStats, standards: Standards) -> str:
-    seconds = stats.leading_silence_seconds
-    return f"begins with {seconds:.1f} s of silence" if seconds > standards.edge_silence_seconds else ""
+def check_sound(stats: AudioStats, standards: Standards) -> Iterator[Finding]:
+    if stats.clipped_share > standards.clipped_share:
+        yield Finding("clipped", f"{stats.clipped_share:.2%} of its samples are clipped")
+    if stats.silent_share > standards.silent_share:
+        yield Finding("silence", f"{stats.silent_share:.0%} of it is below {SILENCE_DECIBELS:.0f} dB")
+    if stats.leading_silence_seconds > standards.edge_silence_seconds:
+        yield Finding("silent start", f"begins with {stats.leading_silence_seconds:.1f} s of silence")
+    if stats.trailing_silence_seconds > standards.edge_silence_seconds:
+        yield Finding("silent end", f"ends with {stats.trailing_silence_seconds:.1f} s of silence")
+    if stats.dc_offset > standards.dc_offset:
+        yield Finding("off centre", f"its mean is {stats.dc_offset:.3f} of full scale, not 0")
+    if stats.loudness_decibels < standards.loudness_decibels:
+        yield Finding("quiet", f"its loudness is {stats.loudness_decibels:.0f} dB of full scale")
+    if stats.bandwidth_hertz < standards.bandwidth_share * standards.sample_rate / 2:
+        highest = f"{stats.bandwidth_hertz / 1000:.1f} kHz"
+        yield Finding("narrow band", f"nothing above {highest} in a file of {stats.sample_rate} Hz")
 
 
-def silent_end(song: Song, stats: AudioStats, standards: Standards) -> str:
-    seconds = stats.trailing_silence_seconds
-    return f"ends with {seconds:.1f} s of silence" if seconds > standards.edge_silence_seconds else ""
+def check_channels(stats: AudioStats, standards: Standards) -> Iterator[Finding]:
+    if standards.channels == 1 and stats.mono_decibels < standards.mono_decibels:
+        yield Finding("cancelling channels", f"its channels cancel: mixed to one they lose {-stats.mono_decibels:.0f} dB")
+    if stats.quietest_channel_decibels < standards.quietest_channel_decibels:
+        yield Finding("one-sided", f"one channel is {-stats.quietest_channel_decibels:.0f} dB below the other")
+    if standards.channels == 2 and stats.mono_decibels > standards.same_decibels:
+        yield Finding("mono", "mono, where stereo is asked for")
 
 
-def dc_offset(song: Song, stats: AudioStats, standards: Standards) -> str:
-    offset = stats.dc_offset
-    return f"its mean is {offset:.3f} of full scale, not 0" if offset > standards.dc_offset else ""
-
-
-def quiet(song: Song, stats: AudioStats, standards: Standards) -> str:
-    loudness = stats.loudness_decibels
-    return f"its loudness is {loudness:.0f} dB of full scale" if loudness < standards.loudness_decibels else ""
-
-
-def narrow_band(song: Song, stats: AudioStats, standards: Standards) -> str:
-    highest = stats.bandwidth_hertz
-    found = f"nothing above {highest / 1000:.1f} kHz in a file of {stats.sample_rate} Hz"
-    return found if highest < standards.bandwidth_share * standards.sample_rate / 2 else ""
-
-
-def cancelling_channels(song: Song, stats: AudioStats, standards: Standards) -> str:
-    lost = standards.channels == 1 and stats.mono_decibels < standards.mono_decibels
-    return f"its channels cancel: mixed to one they lose {-stats.mono_decibels:.0f} dB" if lost else ""
-
-
-def one_sided(song: Song, stats: AudioStats, standards: Standards) -> str:
-    level = stats.quietest_channel_decibels
-    return f"one channel is {-level:.0f} dB below the other" if level < standards.quietest_channel_decibels else ""
-
-
-def mono(song: Song, stats: AudioStats, standards: Standards) -> str:
-    same = standards.channels == 2 and stats.mono_decibels > standards.same_decibels
-    return "mono, where stereo is asked for" if same else ""
-
-
-def too_many_words(song: Song, stats: AudioStats, standards: Standards) -> str:
-    words, characters = len(song.lyrics.split()) / stats.seconds, len(song.lyrics) / stats.seconds
-    too_many = words > standards.most_words_per_second or characters > standards.most_characters_per_second
-    return f"{words:.1f} words and {characters:.0f} characters a second cannot be sung" if too_many else ""
-
-
-def few_words(song: Song, stats: AudioStats, standards: Standards) -> str:
-    characters = len(song.lyrics) / stats.seconds
-    few = 0 < characters < standards.least_characters_per_second
-    return f"only {len(song.lyrics)} characters of lyrics in {stats.seconds:.0f} s" if few else ""
-
-
-def no_lyrics(song: Song, stats: AudioStats, standards: Standards) -> str:
-    sung = song.language and song.language.casefold() not in INSTRUMENTAL
-    return f"labelled {song.language}, but without lyrics" if sung and not song.lyrics else ""
-
-
-def wrong_script(song: Song, stats: AudioStats, standards: Standards) -> str:
+def check_lyrics(song: Song, seconds: float, standards: Standards) -> Iterator[Finding]:
+    """Against the length of the song, its language and the times of its words."""
+    words, characters = len(song.lyrics.split()) / seconds, len(song.lyrics) / seconds
+    if words > standards.most_words_per_second or characters > standards.most_characters_per_second:
+        yield Finding("too many words", f"{words:.1f} words and {characters:.0f} characters a second cannot be sung")
+    if 0 < characters < standards.least_characters_per_second:
+        yield Finding("few words", f"only {len(song.lyrics)} characters of lyrics in {seconds:.0f} s")
+    if song.language and song.language.casefold() not in INSTRUMENTAL and not song.lyrics:
+        yield Finding("no lyrics", f"labelled {song.language}, but without lyrics")
     expected, found = expected_scripts(song.language), script_shares(song.lyrics)
-    if not expected or not found or sum(found.get(name, 0) for name in expected) >= standards.expected_script_share:
-        return ""
-    most, share = next(iter(found.items()))
-    return f"labelled {song.language}, but {share:.0%} of the letters are {most}"
-
-
-def late_words(song: Song, stats: AudioStats, standards: Standards) -> str:
+    if expected and found and sum(found.get(name, 0) for name in expected) < standards.expected_script_share:
+        most, share = next(iter(found.items()))
+        yield Finding("wrong script", f"labelled {song.language}, but {share:.0%} of the letters are {most}")
     end = max((word.end for word in song.words), default=0.0)
-    found = f"the last word ends at {end:.1f} s, the song at {stats.seconds:.1f} s"
-    return found if end > stats.seconds + standards.late_words_seconds else ""
+    if end > seconds + standards.late_words_seconds:
+        yield Finding("late words", f"the last word ends at {end:.1f} s, the song at {seconds:.1f} s")
 
 
 def expected_scripts(language: str) -> list[str]:
@@ -152,46 +149,3 @@ def script_shares(text: str) -> dict[str, float]:
             name = unicodedata.name(character, "unnamed").replace("-", " ")
             found[name.partition(" ")[0].lower()] += count
     return {script: count / found.total() for script, count in found.most_common()}
-
-
-class Check(NamedTuple):
-    """`find` returns what it found, "" where all is well; `fix` is for all songs that have it."""
-
-    kind: str
-    find: Callable[[Song, AudioStats, Standards], str]
-    fix: str
-
-
-OTHER_LYRICS = "compare the lyrics with the song: they may be those of another one"
-CHECKS = (
-    Check("clipped", clipped, "look for a master that is not overdriven; what is cut off cannot be learned back"),
-    Check("silence", silence, "cut it out: silence teaches silence, and lyric attention to wait"),
-    Check("silent start", silent_start, "trim it: singing would begin with waiting"),
-    Check("silent end", silent_end, "trim it, together with what may be hidden behind it"),
-    Check("off centre", dc_offset, "take out the constant (a high-pass filter at 20 Hz)"),
-    Check("quiet", quiet, "raise it: loud songs weigh more in the loss"),
-    Check("narrow band", narrow_band, "look for a better copy, or prepare with a lower sample_rate"),
-    Check("cancelling channels", cancelling_channels, "turn one channel over, or prepare with channels=2"),
-    Check("one-sided", one_sided, "copy the good channel over the other one"),
-    Check("mono", mono, "prepare with channels=1, or leave them out"),
-    Check("too many words", too_many_words, OTHER_LYRICS),
-    Check("few words", few_words, OTHER_LYRICS),
-    Check("no lyrics", no_lyrics, "add the lyrics, or say language=instrumental: else voices without words are learned"),
-    Check("wrong script", wrong_script, "correct the language or the lyrics"),
-    Check("late words", late_words, "compare the word times with the song: they may be those of another version"),
-)
-INCOMPLETE, SAME_RECORDING, SAME_LYRICS = "incomplete", "same recording", "same lyrics"
-FIXES = {check.kind: check.fix for check in CHECKS} | {
-    INCOMPLETE: "mend what is named and prepare again",
-    SAME_RECORDING: "keep one of them: copies are learned by heart, and held out they flatter the scores",
-    SAME_LYRICS: OTHER_LYRICS,
-}
-
-
-def findings(examined: ExaminedSong, standards: Standards) -> Iterator[Finding]:
-    """What one song has by itself."""
-    for warning in examined.warnings:
-        yield Finding(INCOMPLETE, warning)
-    for check in CHECKS:
-        if found := check.find(examined.song, examined.audio_stats, standards):
-            yield Finding(check.kind, found)

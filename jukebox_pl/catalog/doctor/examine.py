@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,14 +44,6 @@ class AudioStats(NamedTuple):
     mono_decibels: float
     quietest_channel_decibels: float
     fingerprint: str
-
-    def to_json(self) -> dict[str, Any]:
-        return self._asdict()
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> AudioStats:
-        """Raises TypeError on unknown or missing fields."""
-        return cls(**record)
 
 
 def examine(audio: np.ndarray, sample_rate: int) -> AudioStats:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from jukebox_pl.catalog.doctor.checks import Finding
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, group
 from jukebox_pl.catalog.doctor.examine import AudioStats
-from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Size, Standards, judge
+from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Standards, judge
 from jukebox_pl.catalog.shards import Skipped
 
 KEPT, WARNED = "kept", "kept with warning"
@@ -47,7 +47,7 @@ class SongReport:
     def to_json(self) -> dict[str, Any]:
         """Without the fingerprint, which tells a reader nothing."""
         record = {"verdict": self.verdict} | vars(self)
-        stats = record.pop("audio_stats").to_json()
+        stats = record.pop("audio_stats")._asdict()
         del stats["fingerprint"], record["findings"]
         return record | {"checkup": stats, "findings": _records(self.findings)}
 
@@ -111,33 +111,20 @@ class Report:
         return sum(song.audio_stats.seconds for song in self.sung)
 
     @property
-    def size(self) -> Size:
-        """What the music is enough for."""
-        return judge(self.unique_seconds / 3600, SIZES)
-
-    @property
-    def sung_size(self) -> Size:
-        """What the music with lyrics is enough for."""
-        return judge(self.sung_seconds / 3600, SUNG_SIZES)
-
-    @property
-    def sample_rates(self) -> Counter[int]:
-        return Counter(song.audio_stats.sample_rate for song in self.songs)
-
-    @property
     def findings(self) -> Counter[str]:
         """How many songs have each kind of finding, in the order in which they were met: the same in every run."""
         return Counter(kind for song in self.songs for kind in dict.fromkeys(finding.kind for finding in song.findings))
 
     def to_json(self) -> dict[str, Any]:
         """Everything as what JSON knows, the sums first."""
+        rates = Counter(song.audio_stats.sample_rate for song in self.songs)
         return {
             "seconds": self.seconds,
             "unique_seconds": self.unique_seconds,
             "sung_seconds": self.sung_seconds,
-            "size": self.size._asdict(),
-            "sung_size": self.sung_size._asdict(),
-            "sample_rates": {str(rate): songs for rate, songs in self.sample_rates.items()},
+            "size": judge(self.unique_seconds / 3600, SIZES)._asdict(),
+            "sung_size": judge(self.sung_seconds / 3600, SUNG_SIZES)._asdict(),
+            "sample_rates": {str(rate): songs for rate, songs in rates.items()},
             "findings": self.findings,
             "labels": {label: _records(shares) for label, shares in self.labels.items()},
             "spellings": _records(self.spellings),

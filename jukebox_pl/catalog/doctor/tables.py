@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
 from jukebox_pl.catalog.doctor.checks import FIXES
 from jukebox_pl.catalog.doctor.report import KEPT, LEARNED, WARNED, Report
+from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Size, judge
 
 MOST_ROWS = 20
 MOST_LETTERS = 40
@@ -30,10 +31,11 @@ class Table(NamedTuple):
 def advice(report: Report) -> list[str]:
     """What a catalog as a whole calls for, the most important sentence first."""
     counted = ", each recording counted once," if report.duplicates else ""
-    sizes = [(report.unique_seconds, f"of music{counted}", report.size)]
-    sizes += [(report.sung_seconds, "with lyrics", report.sung_size)] if report.sung else []
+    parts: list[tuple[float, str, Sequence[Size]]] = [(report.unique_seconds, f"of music{counted}", SIZES)]
+    parts += [(report.sung_seconds, "with lyrics", SUNG_SIZES)] if report.sung else []
     said = []
-    for seconds, of_what, size in sizes:
+    for seconds, of_what, sizes in parts:
+        size = judge(seconds / 3600, sizes)
         length = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
         said.append(f"{length} {of_what} are enough for {size.enough_for}. This rests on: {size.evidence}.")
     missing = {label: sum(share.songs for share in report.labels[label] if not share.name) for label in WANTED}
@@ -54,17 +56,12 @@ def advice(report: Report) -> list[str]:
 
 def tables(report: Report, most_rows: int = MOST_ROWS) -> list[Table]:
     """Those that have rows, each with the first `most_rows` of them."""
-    fixes: list[Row] = [(kind, str(songs), FIXES[kind]) for kind, songs in report.findings.most_common()]
     made = (
         Table("catalog", ("", ""), list(overview(report))),
-        Table("findings", ("what", "songs", "what to do"), fixes),
-        Table("same recordings", ("song", "is also", "begins at", "shared", "alike"), list(recordings(report))),
-        *(Table(label, (label, "songs", "minutes", "share"), list(shares(report, label))) for label in report.labels),
-        Table("spellings", ("label", "names", "in training"), list(spellings(report))),
-        Table("lyrics", ("song", "language", "script", "words/s", "characters/s", "timed words"), list(lyrics(report))),
-        Table("characters", ("vocabulary", "lacks", "with their counts"), list(characters(report))),
-        Table("songs", ("song", "verdict", "length", "loudness", "findings"), list(songs(report))),
-        Table("skipped", ("song", "why"), [(song["path"], song["reason"]) for song in report.skipped]),
+        *finding_tables(report),
+        *label_tables(report),
+        *lyrics_tables(report),
+        *song_tables(report),
     )
     return [
         table._replace(rows=table.rows[:most_rows], more=max(len(table.rows) - most_rows, 0)) for table in made if table.rows
@@ -77,52 +74,61 @@ def overview(report: Report) -> Iterator[Row]:
     yield "music", clock(report.seconds) + (f", {clock(report.unique_seconds)} without copies" if report.duplicates else "")
     if lengths := [song.audio_stats.seconds for song in report.songs]:
         yield "length of a song", f"{clock(min(lengths))} to {clock(max(lengths))}, median {clock(median(lengths))}"
-        yield "sample rates", listed((f"{rate} Hz", songs) for rate, songs in report.sample_rates.most_common())
+        rates = Counter(song.audio_stats.sample_rate for song in report.songs)
+        yield "sample rates", ", ".join(f"{rate} Hz {songs}" for rate, songs in rates.most_common())
         yield "with lyrics", f"{len(report.sung)} of {len(lengths)}, {report.sung_seconds / report.seconds:.0%} of the music"
         yield "with word times", f"{sum(song.timed_words > 0 for song in report.songs)} of {len(lengths)}"
         yield "characters of lyrics", str(len(report.letters))
 
 
-def recordings(report: Report) -> Iterator[Row]:
+def finding_tables(report: Report) -> Iterator[Table]:
+    fixes: list[Row] = [(kind, str(songs), FIXES[kind]) for kind, songs in report.findings.most_common()]
+    yield Table("findings", ("what", "songs", "what to do"), fixes)
     paths = {song.id: song.path for song in report.songs}
+    copies: list[Row] = []
     for pair in report.duplicates:
-        names = paths[pair.first], paths[pair.second]
-        yield *names, f"{pair.offset_seconds:+.1f} s", clock(pair.shared_seconds), f"{1 - pair.wrong_bits:.0%}"
+        begins, alike = f"{pair.offset_seconds:+.1f} s", f"{1 - pair.wrong_bits:.0%}"
+        copies.append((paths[pair.first], paths[pair.second], begins, clock(pair.shared_seconds), alike))
+    yield Table("same recordings", ("song", "is also", "begins at", "shared", "alike"), copies)
 
 
-def shares(report: Report, label: str) -> Iterator[Row]:
+def label_tables(report: Report) -> Iterator[Table]:
     """A song of several genres counts in each, so that their shares may make more than 100 %."""
-    for name, count, seconds in report.labels[label]:
-        yield visible(name) or "(none)", str(count), f"{seconds / 60:.1f}", f"{seconds / report.seconds:.0%}"
-
-
-def spellings(report: Report) -> Iterator[Row]:
+    for label, shares in report.labels.items():
+        rows: list[Row] = []
+        for name, songs, seconds in shares:
+            minutes, share = f"{seconds / 60:.1f}", f"{seconds / report.seconds:.0%}"
+            rows.append((visible(name) or "(none)", str(songs), minutes, share))
+        yield Table(label, (label, "songs", "minutes", "share"), rows)
+    spellings: list[Row] = []
     for label, names, merged in report.spellings:
-        yield label, " | ".join(map(visible, names)), "one name" if merged else f"{len(names)} names: choose one"
+        in_training = "one name" if merged else f"{len(names)} names: choose one"
+        spellings.append((label, " | ".join(map(visible, names)), in_training))
+    yield Table("spellings", ("label", "names", "in training"), spellings)
 
 
-def lyrics(report: Report) -> Iterator[Row]:
+def lyrics_tables(report: Report) -> Iterator[Table]:
+    lyrics: list[Row] = []
     for song in report.sung:
         seconds = song.audio_stats.seconds
         rates = f"{song.words / seconds:.2f}", f"{song.characters / seconds:.1f}"
-        yield song.path, song.language, song.script, *rates, f"{song.timed_words} of {song.words}"
-
-
-def characters(report: Report) -> Iterator[Row]:
+        lyrics.append((song.path, song.language, song.script, *rates, f"{song.timed_words} of {song.words}"))
+    yield Table("lyrics", ("song", "language", "script", "words/s", "characters/s", "timed words"), lyrics)
+    lacking: list[Row] = []
     for name, letters in report.unknown.items():
-        if letters:
-            yield name, str(len(letters)), listed((letter.character, letter.times) for letter in letters[:MOST_LETTERS])
+        counts = ", ".join(f"{letter.character} {letter.times}" for letter in letters[:MOST_LETTERS])
+        lacking += [(name, str(len(letters)), counts)] if letters else []
+    yield Table("characters", ("vocabulary", "lacks", "with their counts"), lacking)
 
 
-def songs(report: Report) -> Iterator[Row]:
-    """Those with most findings first."""
+def song_tables(report: Report) -> Iterator[Table]:
+    """The songs with most findings first."""
+    songs: list[Row] = []
     for song in sorted(report.songs, key=lambda song: (-len(song.findings), song.path)):
         stats, found = song.audio_stats, "; ".join(finding.text for finding in song.findings)
-        yield song.path, song.verdict, clock(stats.seconds), f"{stats.loudness_decibels:.1f} dB", found
-
-
-def listed(counts: Iterable[tuple[str, int]]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts)
+        songs.append((song.path, song.verdict, clock(stats.seconds), f"{stats.loudness_decibels:.1f} dB", found))
+    yield Table("songs", ("song", "verdict", "length", "loudness", "findings"), songs)
+    yield Table("skipped", ("song", "why"), [(song["path"], song["reason"]) for song in report.skipped])
 
 
 def visible(name: str) -> str:

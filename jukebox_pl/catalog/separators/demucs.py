@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from jukebox_pl.audio import downmix
-from jukebox_pl.catalog.separators.separator import MODEL_RATE, at_model_rate, in_pieces, require_vocals
+from jukebox_pl.catalog.separators.separator import MODEL_RATE, StereoSeparator, cut
 from jukebox_pl.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ PIECE_STRIDES, MARGIN_STRIDES = 16, 2  # pieces begin where segments do, so that
 
 
 @dataclass
-class Demucs:
+class Demucs(StereoSeparator):
     """Vocals by a Demucs model such as `htdemucs`, without random shifts.
 
     `repo` is a folder of `SIGNATURE.safetensors` files (and `MODEL.yaml`, for a model of your own), None the cache of the
@@ -64,24 +64,20 @@ class Demucs:
         kept = [(model, row) for model, row in zip(models, weights, strict=True) if row[sources.index(VOCALS)]]
         return BagOfModels([model for model, _ in kept], [row for _, row in kept], self.bag.get("segment")).eval()
 
-    def __call__(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
-        return require_vocals(at_model_rate(self._separate, audio, sample_rate), audio)
-
-    def _separate(self, stereo: np.ndarray) -> np.ndarray:
-        """Of [2, T] at MODEL_RATE, at the mean and deviation of the whole song, as Demucs was trained."""
+    def separate(self, stereo: np.ndarray) -> np.ndarray:
+        """At the mean and deviation of the whole song, as Demucs was trained."""
         from demucs.apply import apply_model
-
-        def vocals_of(piece: np.ndarray) -> np.ndarray:
-            mix = torch.from_numpy(piece).float()[None]
-            stems = apply_model(self.network, mix, shifts=0, overlap=OVERLAP, device=self.device)
-            return stems[0, self.network.sources.index(VOCALS)].numpy()
 
         mono = downmix(stereo)
         mean, deviation = mono.mean(), mono.std() + 1e-8  # as in Demucs: a silent song is not divided by 0
         segment: float = self.network.models[0].segment  # type: ignore[assignment]
         stride = int((1 - OVERLAP) * int(MODEL_RATE * segment))
-        vocals = in_pieces(vocals_of, (stereo - mean) / deviation, PIECE_STRIDES * stride, MARGIN_STRIDES * stride)
-        return vocals * deviation + mean
+        song, voice, vocals = (stereo - mean) / deviation, self.network.sources.index(VOCALS), []
+        for piece in cut(stereo.shape[1], PIECE_STRIDES * stride, MARGIN_STRIDES * stride):
+            mix = torch.from_numpy(song[:, piece.start : piece.stop]).float()[None]
+            stems = apply_model(self.network, mix, shifts=0, overlap=OVERLAP, device=self.device)
+            vocals.append(piece.keep(stems[0, voice].numpy()))
+        return np.concatenate(vocals, axis=1) * deviation + mean
 
 
 def read_bag(model: str, repo: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from librosa.effects import harmonic, percussive
 
-from jukebox_pl.catalog.separators.separator import in_pieces, require_vocals
+from jukebox_pl.catalog.separators.separator import cut, require_vocals
 from jukebox_pl.errors import UserError
 
 MEDIAN = 31  # frames and bins; two frames to a window, since four take twice the time and find no more
@@ -34,16 +34,13 @@ class HPSS:
             )
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
-        long, short = (_power_of_two(seconds * sample_rate) for seconds in (self.long_window, self.short_window))
-
-        def separate(piece: np.ndarray) -> np.ndarray:
-            moving = percussive(piece, n_fft=long, hop_length=long // 2, kernel_size=MEDIAN, power=SOFT)
-            return harmonic(moving, n_fft=short, hop_length=short // 2, kernel_size=MEDIAN, power=SOFT)
-
-        vocals = in_pieces(separate, audio.astype(np.float32), PIECE_WINDOWS * long, MARGIN_WINDOWS * long)
-        return require_vocals(vocals, audio)
-
-
-def _power_of_two(samples: float) -> int:
-    """The nearest, and not below 16."""
-    return 2 ** max(round(np.log2(samples)), 4)
+        windows = np.array([self.long_window, self.short_window]) * sample_rate
+        # In samples, the nearest power of two, at least 16.
+        long, short = (2 ** max(round(exponent), 4) for exponent in np.log2(windows))
+        song, vocals = audio.astype(np.float32), []
+        for piece in cut(audio.shape[1], PIECE_WINDOWS * long, MARGIN_WINDOWS * long):
+            heard = song[:, piece.start : piece.stop]
+            moving = percussive(heard, n_fft=long, hop_length=long // 2, kernel_size=MEDIAN, power=SOFT)
+            held = harmonic(moving, n_fft=short, hop_length=short // 2, kernel_size=MEDIAN, power=SOFT)
+            vocals.append(piece.keep(held))
+        return require_vocals(np.concatenate(vocals, axis=1), audio)

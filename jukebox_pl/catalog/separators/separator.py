@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +22,22 @@ class Separator(Protocol):
         """The vocals of audio [C, T]: float32 [C, T]. Raises UserError when they are nothing anyone should use."""
 
 
+class StereoSeparator(ABC):
+    """A separator around a model that hears stereo at MODEL_RATE."""
+
+    @abstractmethod
+    def separate(self, stereo: np.ndarray) -> np.ndarray:
+        """The vocals of [2, T] at MODEL_RATE."""
+
+    def __call__(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
+        """The vocals of audio [C, T] at `sample_rate`: float32 [C, T]. Raises UserError when they are of no use."""
+        stereo = to_channels(resample(audio, sample_rate, MODEL_RATE), 2)
+        vocals = to_channels(resample(self.separate(stereo), MODEL_RATE, sample_rate), len(audio))
+        missing = max(audio.shape[1] - vocals.shape[1], 0)
+        vocals = np.pad(vocals, ((0, 0), (0, missing)))[:, : audio.shape[1]]
+        return require_vocals(vocals, audio)
+
+
 class Piece(NamedTuple):
     """Samples `start` to `stop` of a song are heard, of which `first` to `last` are kept."""
 
@@ -35,28 +52,14 @@ class Piece(NamedTuple):
 
 
 def cut(total: int, length: int, margin: int) -> Iterator[Piece]:
-    """Pieces of `length` samples that make up `total`, heard with a `margin` on either side."""
+    """Pieces of `length` samples that make up `total`, heard with a `margin` on either side: for work in bounded memory.
+
+    What is kept of them adds up to the answer to the whole when `length` and `margin` are multiples of the step that a
+    separator works in and `margin` is at least as far as it listens.
+    """
     for first in range(0, total, length):
         last = min(first + length, total)
         yield Piece(max(first - margin, 0), min(last + margin, total), first, last)
-
-
-def in_pieces(separate: Callable[[np.ndarray], np.ndarray], audio: np.ndarray, length: int, margin: int) -> np.ndarray:
-    """`separate` of audio [C, T] in bounded memory.
-
-    The result is that of the whole when `length` and `margin` are multiples of the step that `separate` works in and
-    `margin` is at least as far as it listens.
-    """
-    pieces = [piece.keep(separate(audio[:, piece.start : piece.stop])) for piece in cut(audio.shape[1], length, margin)]
-    return np.concatenate(pieces, axis=1)
-
-
-def at_model_rate(separate: Callable[[np.ndarray], np.ndarray], audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """`separate` takes and gives stereo at 44.1 kHz; this takes and gives [C, T] at `sample_rate`."""
-    stereo = to_channels(resample(audio, sample_rate, MODEL_RATE), 2)
-    vocals = to_channels(resample(separate(stereo), MODEL_RATE, sample_rate), len(audio))
-    missing = max(audio.shape[1] - vocals.shape[1], 0)
-    return np.pad(vocals, ((0, 0), (0, missing)))[:, : audio.shape[1]]
 
 
 def require_vocals(vocals: np.ndarray, audio: np.ndarray) -> np.ndarray:

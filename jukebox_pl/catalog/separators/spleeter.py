@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jukebox_pl.catalog.separators.separator import at_model_rate, require_vocals
+from jukebox_pl.catalog.separators.separator import StereoSeparator
 from jukebox_pl.catalog.separators.spleeter_process import model_folder
 from jukebox_pl.catalog.separators.tf_checkpoint import read_checkpoint
 from jukebox_pl.errors import UserError
@@ -99,7 +99,7 @@ class TwoStems(nn.Module):
 
 
 @dataclass
-class Spleeter:
+class Spleeter(StereoSeparator):
     """Vocals by Spleeter's 2stems model, without what is above 11 kHz.
 
     `model_path` holds the folder `2stems` with the published checkpoint, as MODEL_PATH does for Spleeter itself. Raises
@@ -116,10 +116,7 @@ class Spleeter:
     def network(self) -> TwoStems:
         return from_checkpoint(read_checkpoint(self.folder / "model")).to(self.device)
 
-    def __call__(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
-        return require_vocals(at_model_rate(self._separate, audio, sample_rate), audio)
-
-    def _separate(self, stereo: np.ndarray) -> np.ndarray:
+    def separate(self, stereo: np.ndarray) -> np.ndarray:
         return self.network(torch.from_numpy(stereo).float().to(self.device)).cpu().numpy()
 
 

@@ -14,7 +14,7 @@ import soundfile
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.separators.install_spleeter import COMMAND
-from jukebox_pl.catalog.separators.separator import MODEL_RATE, at_model_rate, cut, require_vocals
+from jukebox_pl.catalog.separators.separator import MODEL_RATE, StereoSeparator, cut
 from jukebox_pl.errors import UserError
 from jukebox_pl.utils.subprocesses import run_limited
 
@@ -28,7 +28,7 @@ PIECE_SECONDS = (PIECE + 2 * MARGIN) / MODEL_RATE
 
 
 @dataclass
-class SpleeterProcess:
+class SpleeterProcess(StereoSeparator):
     """Vocals by the package `spleeter` in an environment of its own.
 
     `python` is that environment's interpreter, else $JUKEBOX_SPLEETER_PYTHON; `install_spleeter` makes one. `model_path`
@@ -49,13 +49,13 @@ class SpleeterProcess:
         if not self.config.startswith("spleeter:2stems"):
             self.config = str(_require_file(self.config, "config"))
 
-    def __call__(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
-        return require_vocals(at_model_rate(self._separate, audio, sample_rate), audio)
-
-    def _separate(self, stereo: np.ndarray) -> np.ndarray:
-        """Of [2, T] at MODEL_RATE. Spleeter writes the stems of each file into a folder of its name."""
+    def separate(self, stereo: np.ndarray) -> np.ndarray:
+        """Spleeter writes the stems of each file into a folder of its name."""
         pieces = list(cut(stereo.shape[1], PIECE, MARGIN))
-        require_named_model(model_folder(str(self.folder.parent)))  # again: hours may lie between construction and call
+        folder = model_folder(str(self.folder.parent))  # again: hours may lie between construction and call
+        name = (folder / "checkpoint").read_text(errors="replace").partition('"')[2].partition('"')[0]
+        if folder / name != folder / "model":  # Spleeter would take random weights
+            raise UserError(f'{folder / "checkpoint"} names {name!r}: expected `model_checkpoint_path: "model"` in it')
         vocals = []
         with tempfile.TemporaryDirectory(prefix="spleeter-") as work:
             files = [Path(work, f"{piece.first}.wav") for piece in pieces]
@@ -107,13 +107,6 @@ def find_interpreter(python: str | None) -> str:
     if found.returncode:
         raise UserError(f"{path} does not have spleeter: {way_out}")
     return str(path)
-
-
-def require_named_model(folder: Path) -> None:
-    """Raises UserError when `checkpoint` names another model than the one beside it: Spleeter would take random weights."""
-    name = (folder / "checkpoint").read_text(errors="replace").partition('"')[2].partition('"')[0]
-    if (folder / name) != folder / "model":
-        raise UserError(f'{folder / "checkpoint"} names {name!r}: expected `model_checkpoint_path: "model"` in it')
 
 
 def clean_environment() -> dict[str, str]:

@@ -31,7 +31,8 @@ class AlignerModule(StageModule):
 
     def training_step(self, batch: AlignedBatch, index: int) -> Tensor:
         torch.manual_seed(self.global_step)  # what is hidden and dropped is the same after a resume
-        loss = alignment_loss(self.model, self._with_background(batch))
+        mixed = batch._replace(audio=add_background(batch.audio, self.background))
+        loss = alignment_loss(self.model, mixed)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.audio))
         return loss
 
@@ -41,10 +42,12 @@ class AlignerModule(StageModule):
         if errors:
             self.log("val/onset_error_seconds", float(np.mean(errors)), prog_bar=True, batch_size=len(errors))
 
-    def _with_background(self, batch: AlignedBatch) -> AlignedBatch:
-        loudness = batch.audio.square().mean(-1, keepdim=True).sqrt() + 1e-5
-        gain = self.background * torch.rand(len(batch.audio), 1, 1, device=batch.audio.device)
-        return batch._replace(audio=batch.audio + gain * loudness * (batch.audio / loudness).roll(1, 0))
+
+def add_background(audio: Tensor, most: float) -> Tensor:
+    """Clips [B, 1, N], each with the one before it behind it, up to `most` times as loud as it is itself."""
+    loudness = audio.square().mean(-1, keepdim=True).sqrt() + 1e-5
+    gain = most * torch.rand(len(audio), 1, 1, device=audio.device)
+    return audio + gain * loudness * (audio / loudness).roll(1, 0)
 
 
 def onset_errors(model: AcousticModel, batch: AlignedBatch) -> Iterator[float]:

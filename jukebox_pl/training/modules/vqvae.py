@@ -31,17 +31,12 @@ class VQVAEModule(StageModule):
             clips = self.trainer.datamodule.loudness_clips()  # type: ignore[attr-defined]  # AudioDataModule's
             self.bandwidth.copy_(torch.tensor(measure_bandwidth(clips)))
 
-    def on_train_start(self) -> None:
-        self._divisors = Bandwidth(*self.bandwidth.tolist())  # once: reading it at every step would wait for the device
-
-    def on_validation_start(self) -> None:
-        super().on_validation_start()
-        self._divisors = Bandwidth(*self.bandwidth.tolist())
-
     def training_step(self, batch: AudioBatch, index: int) -> Tensor:
         output = self.model(batch.audio)
         loss = self._losses(batch.audio, output, "train")
-        self._log_codebooks(output)
+        for level, stats in enumerate(output.stats):
+            if stats is not None:
+                self.log_dict({f"train/level_{level}/codebook_{name}": value for name, value in stats._asdict().items()})
         return loss
 
     def validation_step(self, batch: AudioBatch, index: int) -> None:
@@ -53,16 +48,11 @@ class VQVAEModule(StageModule):
 
     def _losses(self, audio: Tensor, output: VQVAEOutput, split: str) -> Tensor:
         """Logs every component of every level and returns the sum over levels."""
-        losses = []
+        losses, bandwidth = [], Bandwidth(*self.bandwidth)  # tensors: to read them would wait for the device at every step
         for level, (recon, commit) in enumerate(zip(output.recons, output.commit_losses, strict=True)):
-            parts = self.loss.components(audio, recon, commit, self._divisors)
+            parts = self.loss.components(audio, recon, commit, bandwidth)
             losses.append(self.loss.weigh(parts))
             self.log_dict({f"{split}/level_{level}/{name}": value for name, value in parts.items()}, batch_size=len(audio))
         loss = torch.stack(losses).sum()
         self.log(f"{split}/loss", loss, prog_bar=True, batch_size=len(audio))
         return loss
-
-    def _log_codebooks(self, output: VQVAEOutput) -> None:
-        for level, stats in enumerate(output.stats):
-            if stats is not None:
-                self.log_dict({f"train/level_{level}/codebook_{name}": value for name, value in stats._asdict().items()})

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from jukebox_pl.catalog import reading
-from jukebox_pl.catalog.reading import Prepared, load_song, load_sound, read_text, split_genres
+from jukebox_pl.catalog.reading import Prepared, load_song, load_sound, read_text
 from jukebox_pl.catalog.sources import Source
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Word
@@ -63,7 +63,7 @@ def test_ffmpeg_follows_no_playlist(make_song, settings):
 
 
 def test_without_ffmpeg_its_formats_say_so(make_song, settings, monkeypatch):
-    monkeypatch.setattr(reading, "find_ffmpeg", lambda: None)
+    monkeypatch.setattr(reading.shutil, "which", lambda program: None)
     path = make_song("a.wav")
     with pytest.raises(UserError, match=r"\.m4a needs ffmpeg, which is not installed"):
         load_sound(path.rename(path.with_suffix(".m4a")), settings())
@@ -201,5 +201,6 @@ def test_tags_win_over_folder_names(make_song, settings, extension):
     assert (song.artist, song.title, song.genres) == ("Ärtist", "file", ("Pop", "Rock", "Folk"))
 
 
-def test_genres_are_separated_by_semicolon_and_slash():
-    assert split_genres(" Pop; R, B/Blues;;Pop/ ") == ("Pop", "R, B", "Blues")
+def test_genres_are_separated_by_semicolon_and_slash(source, settings):
+    song = load_song(source({}, genre=" Pop; R, B/Blues;;Pop/ "), settings())[0].song
+    assert song.genres == ("Pop", "R, B", "Blues")

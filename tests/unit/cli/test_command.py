@@ -25,7 +25,7 @@ def test_print_resolves_what_it_can_and_leaves_the_rest_as_written(tmp_path, cap
     fit.cli_main(["--print", "recipe=vqvae", "data=shards", f"data.path={tmp_path}", "run_dir=runs/mine"])
     settings = yaml.safe_load(capsys.readouterr().out)
     assert settings["data"]["path"] == str(tmp_path)
-    leaves = dict(command.flat(settings))
+    leaves = command.settings(settings)
     assert not [name for name, value in leaves.items() if "${run_dir" in str(value)]
     assert not (tmp_path / "catalog.json").exists()
     config = OmegaConf.create(

@@ -3,7 +3,9 @@ from itertools import islice
 
 import pytest
 
-from datamodules.crops import CropBatches, CropSource, epoch_steps
+from datamodules import loading
+from datamodules.audio import AudioDataModule
+from datamodules.crops import CropBatches, CropSource
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
 from jukebox_pl.errors import UserError
 
@@ -116,6 +118,9 @@ def test_windows_longer_than_every_song_are_refused(demo_shards):
         CropSource(Catalog.load(demo_shards), TRAIN, 10**9, lambda song: song["samples"])
 
 
-def test_an_epoch_is_at_least_so_many_steps(source):
-    assert epoch_steps(source, batch_size=4) == 100
-    assert epoch_steps(source, batch_size=1, at_least=1) == 3 * len(source.last_start)
+def test_an_epoch_is_at_least_so_many_steps(demo_shards, monkeypatch):
+    data = AudioDataModule(str(demo_shards), clip=4096, batch_size=1, crops_per_song=3)
+    data.setup("fit")
+    assert len(data.train_dataloader()) == loading.LEAST_STEPS == 100
+    monkeypatch.setattr(loading, "LEAST_STEPS", 1)
+    assert len(data.train_dataloader()) == 3 * len(data.train.last_start)

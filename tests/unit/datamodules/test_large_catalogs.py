@@ -63,7 +63,7 @@ def opened(monkeypatch, tmp_path):
             split, file = names
             opened[f"{split}/{file}"] += 1
             data = make_shard(tmp_path / "shard.tar", split, int(file.removesuffix(".tar")), kind == "codes")
-        return urls.Part(io.BytesIO(data[start:]), len(data))
+        return urls.Rest(io.BytesIO(data[start:]), len(data))
 
     monkeypatch.setitem(urls.OPENERS, "made-up", open_made_up)
     return opened

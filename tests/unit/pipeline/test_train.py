@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from jukebox_pl.pipeline import train
-from jukebox_pl.pipeline.stage_folder import DONE, StageFolder
+from jukebox_pl.pipeline.stage_folder import RESULT, StageFolder
 from jukebox_pl.training.callbacks.weights import last_path
 from jukebox_pl.training.loggers.files import read_metrics
 
@@ -61,7 +61,7 @@ def weights(run_dir: Path):
 
 def test_a_stage_that_is_killed_before_its_result_saves_the_averaged_weights(whole, fit, words, tmp_path):
     run_dir = Path(shutil.copytree(whole, tmp_path / "run"))
-    (run_dir / "vqvae" / DONE).unlink()
+    (run_dir / "vqvae" / RESULT).unlink()
     shutil.rmtree(run_dir / "vqvae/model")
     fit(*words, f"run_dir={run_dir}", "max_steps=4")
     assert weights(run_dir) == weights(whole)
@@ -114,5 +114,5 @@ def test_sigterm_is_no_success(start_fit, words, tmp_path):
     assert process.returncode == train.TERMINATED, told
     assert "stopped by SIGTERM at step" in told.splitlines()[-1]
     assert "Traceback" not in told
-    assert not (tmp_path / "run/vqvae" / DONE).exists()
+    assert not (tmp_path / "run/vqvae" / RESULT).exists()
     assert not (tmp_path / "run/vqvae/model").exists()

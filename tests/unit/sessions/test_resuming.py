@@ -18,6 +18,7 @@ from small_run import RATE, SECONDS, same, sample, save_run
 from jukebox_pl import audio
 from jukebox_pl.errors import UserError, mistake_in
 from jukebox_pl.models.prior import Prior
+from jukebox_pl.sessions import commands
 from jukebox_pl.sessions.commands import MODES, SampleCommand, SessionContext
 from jukebox_pl.sessions.jobs import PARTIAL
 from jukebox_pl.sessions.models import ModelPool
@@ -231,6 +232,25 @@ def test_processes_share_the_candidates(context):
             sample(context, candidates=3, rank=rank, world=2)
         assert len(context.session.names()) == [2, 3][rank]
     assert all(context.session.node(f"seed_{seed}").finished for seed in (1, 2, 3))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_every_candidate_goes_to_one_process_and_none_makes_two_more_than_another(context, monkeypatch, world):
+    shares = [[] for _ in range(world)]
+    monkeypatch.setattr(
+        commands, "generate", lambda context, command, nodes, given: shares[command.rank].extend(nodes.items())
+    )
+    for rank in range(world):
+        MODES["new"](context, SampleCommand(Overrides(seed=0), candidates=7, rank=rank, world=world))
+    made = sorted((name, node.seed) for part in shares for name, node in part)
+    assert made == [(f"seed_{seed}", seed) for seed in range(7)]
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("rank", [-1, 2])
+def test_ranks_outside_the_world_are_refused(context, rank):
+    with pytest.raises(ValueError, match=f"a rank below 2, found {rank}"):
+        sample(context, rank=rank, world=2)
 
 
 def test_without_a_seed_or_a_folder_other_words_get_the_next_free_name(context, capsys):

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("gradio", reason="needs gradio, the extra `app`")
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.studio.page import BROKEN, LISTED, NOT_YET, STOPPED, Page, stop
+from jukebox_pl.studio.page import BROKEN, LISTED, NOT_YET, STOPPED, Page
 from jukebox_pl.text import characters
 from jukebox_pl.types import SamplingParams, SongRequest
 
@@ -75,7 +75,7 @@ def stopped_at(level, job, answers):
     """The answers to somebody who presses Stop when a level begins."""
     for update in answers:
         if f"level {level}" in job.levels:
-            stop(job)
+            job.stop()
         yield update
 
 

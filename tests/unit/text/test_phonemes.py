@@ -3,7 +3,6 @@
 import pytest
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.text import phonemes
 from jukebox_pl.text.labels import characters_from, word_spans
 from jukebox_pl.text.phonemes import Phonemes
 from jukebox_pl.types import Word
@@ -43,6 +42,5 @@ def test_an_unknown_language(calls):
 
 def test_without_the_program(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    phonemes.program.cache_clear()
     with pytest.raises(UserError, match="espeak-ng, which is not installed"):
         Phonemes("", "fr").including("unheard of")

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
 
 from jukebox_pl.catalog.aligners import wav2vec2
-from jukebox_pl.catalog.aligners.wav2vec2 import Wav2Vec2Aligner, tokenize
+from jukebox_pl.catalog.aligners.wav2vec2 import Wav2Vec2Aligner
 from jukebox_pl.errors import UserError
 
 RATE = 16_000
@@ -84,13 +84,13 @@ def test_it_travels_to_another_process_before_it_loads(folder):
     ("word", "tokens"),
     [("ab", "ab"), ("AB", "ab"), ("é", "é"), ("è", ""), ("d'A!", "d'a"), ("çà", "ca"), ("日", ""), ("", ""), ("b|d", "bd")],
 )
-def test_a_word_is_spelt_by_what_there_is(word, tokens):
-    known = {character: number for number, character in enumerate("abcdé'", start=5)}
-    assert tokenize(word, known) == [known[character] for character in tokens]
+def test_a_word_is_spelt_by_what_there_is(folder, word, tokens):
+    known = vocabulary("abcdé'")
+    assert Wav2Vec2Aligner(folder).tokenize(word) == [known[character] for character in tokens]
 
 
-def test_capitals_are_spelt_where_there_are_only_capitals():
-    assert tokenize("Éa", {"A": 1, "E": 2}) == [2, 1]
+def test_capitals_are_spelt_where_there_are_only_capitals(tmp_path):
+    assert Wav2Vec2Aligner(save(tmp_path, "AE")).tokenize("Éa") == [6, 5]
 
 
 def test_an_adapter_of_a_language_is_chosen(tmp_path):

@@ -1,5 +1,6 @@
 """Every way in which Spleeter fails without saying so, played by a script in its place; and Spleeter itself, where it is."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -38,7 +39,18 @@ out, files = sys.argv[7], sys.argv[10:]
 
 
 @pytest.fixture
-def actor(tmp_path, model_path):
+def programs(tmp_path, monkeypatch):
+    """Stands where ffmpeg and ffprobe would, which only Spleeter itself calls."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("ffmpeg", "ffprobe"):
+        (folder / name).write_text("#!/bin/sh\nexit 1\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def actor(tmp_path, model_path, programs):
     """The separator around a script whose last lines are given."""
 
     def make(act, has_spleeter=0, **options):
