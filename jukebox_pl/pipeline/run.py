@@ -17,7 +17,7 @@ from jukebox_pl.pipeline.stage_folder import NEEDS, Stage, StageFolder, StageRes
 from jukebox_pl.training.loggers import first_rank
 
 # What a run reads of a stage's config; all else goes to the stage's constructor.
-OF_THE_RUN = (NEEDS, "when")
+OF_THE_RUN = {NEEDS, "when"}
 
 # Settings that may change when a run is continued, because they say how a stage runs and not what comes out of it: for how
 # long, on how many devices, read by how many processes, shown how. Shards are known by what is in them (the result of
@@ -83,10 +83,12 @@ def run_stage(folder: StageFolder, config: DictConfig, title: str) -> StageResul
 def decisive(settings: Any, run_dir: Path, name: str = "") -> Any:
     """The settings that decide what comes out of a stage. A run may be moved, so paths into it are noted from there."""
     if isinstance(settings, dict):
-        dotted = {key: f"{name}.{key}" if name else key for key in settings}
-        return {
-            key: decisive(value, run_dir, dotted[key]) for key, value in settings.items() if dotted[key] not in MAY_CHANGE
-        }
+        kept = {}
+        for key, value in settings.items():
+            place = f"{name}.{key}" if name else str(key)
+            if place not in MAY_CHANGE:
+                kept[str(key)] = decisive(value, run_dir, place)  # JSON has no other keys
+        return kept
     if isinstance(settings, list):
         return [decisive(value, run_dir, name) for value in settings]
     return settings.removeprefix(f"{run_dir}/") if isinstance(settings, str) else settings

@@ -30,3 +30,7 @@ def test_nothing_of_the_arithmetic_may_change():
 def test_paths_into_a_run_are_noted_from_there():
     settings = {"vqvae": "runs/a/vqvae/model", "others": ["runs/a/x", {"y": "runs/a/z"}], "n": 1}
     assert decisive(settings, Path("runs/a")) == {"vqvae": "vqvae/model", "others": ["x", {"y": "z"}], "n": 1}
+
+
+def test_keys_are_noted_as_json_has_them():
+    assert decisive({"priors": {2: ["top_prior"]}}, Path("run")) == {"priors": {"2": ["top_prior"]}}
