@@ -87,7 +87,8 @@ def refused(tree, path=""):
 def taken(tree, name):
     """Whether `_target_`, or a parent that its `**` goes to, has such a parameter. A `**` that goes elsewhere takes all."""
     target = get_object(tree["_target_"]) if "_target_" in tree else None
-    for owner in inspect.getmro(target)[:-1] if inspect.isclass(target) else filter(None, [target]):
+    built = [owner for owner in inspect.getmro(target)[:-1] if "__init__" in vars(owner)] if inspect.isclass(target) else []
+    for owner in built or filter(None, [target]):
         parameters = inspect.signature(owner).parameters.values()
         if name in {parameter.name for parameter in parameters}:
             return True

@@ -75,7 +75,8 @@ class MetricsFile(ExperimentWriter):
     def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
         path = Path(self.metrics_file_path)
         if not self.resumed and path.exists():
-            self.metrics_keys, rows = read_metrics(path)
+            columns, rows = read_metrics(path)
+            self.metrics_keys = sorted(columns)  # as Lightning writes them; columns that were renamed have lost their order
             write_rows(path, self.metrics_keys, [row for row in rows if int(row["step"]) < (step or 0)])
         self.resumed = True
         super().log_metrics(metrics_dict, step)
