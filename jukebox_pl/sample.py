@@ -25,12 +25,12 @@ def cli_main(argv: list[str] | None = None) -> None:
 def main(config: DictConfig, named: Collection[str]) -> None:
     """`named` are the settings on the command line: all else a song takes over from the one that it is made of."""
     folder, name = place_of(config)
-    asked = command_of(config, named, name)
+    sample_command = command_of(config, named, name)
     pool = ModelPool(config.run_dir, require_device(config.device), config.compile, together=config.stream)
     if config.mode not in MODES:
         near = difflib.get_close_matches(str(config.mode), MODES, n=1, cutoff=0.0)
         raise UserError(f"unknown mode {config.mode!r}, nearest is {near[0]!r}; known are {', '.join(MODES)}")
-    MODES[config.mode](SessionContext(Session(folder), pool), asked)
+    MODES[config.mode](SessionContext(Session(folder), pool), sample_command)
 
 
 if __name__ == "__main__":
