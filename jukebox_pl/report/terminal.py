@@ -23,7 +23,7 @@ def showing_progress(console: Console) -> Iterator[Callable[[Progress], None]]:
     with terminal_meter("songs", console) as meter:
 
         def show(now: Progress) -> None:
-            meter.update(f"songs {now.step}", now.done, now.total, escape(now.path) if console.is_terminal else "")
+            meter.update(f"songs {now.step}", now.done, now.total, now.path if console.is_terminal else "")
 
         yield show
 

@@ -79,8 +79,10 @@ class Bars(Progress):
     """A bar a task, for people at a terminal; gone when the work is done."""
 
     def __init__(self, console: Console | None = None):
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}")
-        super().__init__(*columns, console=console or Console(stderr=True), transient=True)
+        description, pace = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[pace]}"))
+        super().__init__(
+            description, BarColumn(), MofNCompleteColumn(), pace, console=console or Console(stderr=True), transient=True
+        )
         self._by_name: dict[str, TaskID] = {}
 
     def __call__(self, status: Status) -> None:
@@ -96,15 +98,15 @@ class Lines:
     def __init__(self, stream: IO[str] | None = None, every_seconds: float = SECONDS_BETWEEN_LINES):
         self._stream, self.every_seconds = stream, every_seconds
         self._printed = time.monotonic()
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
 
     def __call__(self, status: Status) -> None:
         now = time.monotonic()
-        is_last = status.done == status.total and status.task in self._told
+        is_last = status.done == status.total and status.task in self._shown
         if now - self._printed < self.every_seconds and not is_last:
             return
         self._printed = now
-        self._told.add(status.task)
+        self._shown.add(status.task)
         note = f" {status.note}" if status.note else ""
         pace = f", {status.pace}" if status.pace else ""
         stream = self._stream or sys.stderr
