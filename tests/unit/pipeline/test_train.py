@@ -89,6 +89,18 @@ def test_a_process_killed_behind_its_checkpoint_loses_no_row(whole, minuscule, f
     assert weights(tmp_path / "run") == weights(whole)
 
 
+def test_a_stage_writes_its_checkpoints_whole(fit, words, tmp_path, monkeypatch):
+    written, save = [], train.AtomicCheckpointIO.save_checkpoint
+
+    def record(self, checkpoint, path, storage_options=None):
+        written.append(Path(path))
+        save(self, checkpoint, path, storage_options)
+
+    monkeypatch.setattr(train.AtomicCheckpointIO, "save_checkpoint", record)
+    fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=2")
+    assert written == [last_path(tmp_path / "run/vqvae")]
+
+
 def test_another_interval_of_validations_may_be_chosen_when_going_on(whole, fit, words, tmp_path):
     settings = *words, f"run_dir={tmp_path / 'run'}"
     fit(*settings, "max_steps=3")  # its last checkpoint is of step 2
