@@ -178,5 +178,5 @@ def help_text(name: str) -> str:
     head = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     body = [line for line in text.splitlines() if line and not line.startswith("#")]
     choices = {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in sorted(folder.iterdir())}
-    groups = [f"  {group}={'|'.join(names)}" for group, names in choices.items() if f" {group}:" in text]
+    groups = [f"  {group}={'|'.join(names)}" for group, names in choices.items() if f"  - {group}: " in text]
     return "\n".join([*head, "", f"{PRINT} shows all settings as composed, and does nothing else.", "", *groups, "", *body])
