@@ -233,7 +233,8 @@ def trained_quality(run: str, songs: str, kinds: list[str]) -> Iterator[dict[str
     bundle = load_bundle(run)
     encoded = [(s, bundle.vqvae.encode_long(s.audio)) for s in held_out_songs(Catalog.load(songs), bundle, sys.maxsize)]
     for level, prior in sorted(bundle.priors.items()):
-        windows = [window for song in encoded for window in song_windows(bundle, level, *song, WINDOWS)]
+        found = [window for song in encoded for window in song_windows(bundle, level, *song, WINDOWS)]
+        windows = [(codes, prior.condition(labels, upper)) for codes, labels, upper in found]
         exact = [prior(codes[:, :-1], cond) for codes, cond in windows]
         for kind in kinds:
             twin = streamed(prior, WEIGHTS[kind])

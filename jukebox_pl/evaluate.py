@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -16,24 +17,28 @@ from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry, read_shard
 from jukebox_pl.catalog.urls import Place
 from jukebox_pl.cli import command
+from jukebox_pl.cli.sample_arguments import listed
 from jukebox_pl.errors import UserError
-from jukebox_pl.evaluation.codec import CodecFidelity
-from jukebox_pl.evaluation.prior import BitsPerDim
 from jukebox_pl.evaluation.suite import SongAudio, evaluate
 from jukebox_pl.utils.files import write_json
 from jukebox_pl.utils.progress import terminal_meter
 
 
 def main(config: DictConfig) -> None:
+    names = list(config.questions) if config.what == "all" else listed(config.what)
+    if unknown := [name for name in names if name not in config.questions] or not names:
+        raise UserError(f"what={config.what}: expected all, or some of {', '.join(config.questions)}; found {unknown}")
     for name, value in (("run_dir", config.run_dir), ("data.path", config.data.path)):
         if value is None:
             raise UserError(f"{name} is missing, as in run_dir=runs/demo data.path=runs/demo/shards")
     bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
     songs = held_out_songs(catalog, bundle, config.windows)
     with terminal_meter("songs") as meter:
-        records = evaluate(bundle, songs, (CodecFidelity(), BitsPerDim(config.windows)), meter)
+        records = evaluate(bundle, songs, [instantiate(config.questions[name]) for name in names], meter)
     write_json(Path(config.out or Path(config.run_dir) / "evaluation.json"), records)
     Console().print(table_of(records))
+    if "conditioning" in names:
+        Console().print(conditioning_table(records))
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,20 @@ def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> 
 def table_of(records: list[dict[str, Any]]) -> Table:
     table = Table("level", "hop", "codes, dB", "shuffled, dB", "silence, dB", "bits per dim", title="held-out songs")
     for record in records:
-        sounds = (f"{record[name]:.1f}" for name in ("reconstruction", "shuffled_codes", "silence"))
-        table.add_row(
-            str(record["level"]), str(record["hop"]), *sounds, "-" if record["bpd"] is None else f"{record['bpd']:.3f}"
-        )
+        figures = [(record.get(name), "{:.1f}") for name in ("reconstruction", "shuffled_codes", "silence")]
+        shown = ["-" if value is None else form.format(value) for value, form in [*figures, (record.get("bpd"), "{:.3f}")]]
+        table.add_row(str(record["level"]), str(record["hop"]), *shown)
+    return table
+
+
+def conditioning_table(records: list[dict[str, Any]]) -> Table:
+    """What the priors use of what they are given, the top level first."""
+    table = Table("level", "conditioning", "a wrong one costs, bits", "95 % over songs", "verdict", title="conditioning")
+    for record in reversed(records):
+        for name, found in record["conditioning"].items():
+            low, high = found["interval"]
+            interval = f"{low:+.4f} to {high:+.4f}, {found['songs']} songs"
+            table.add_row(str(record["level"]), name, f"{found['wrong_costs_bits']:+.4f}", interval, found["verdict"])
     return table
 
 

@@ -22,10 +22,23 @@ def test_every_level_is_scored(finished, tmp_path, capsys):
     command.run(main, "evaluate", [f"run_dir={finished}", f"data.path={finished}/shards", "windows=2", f"out={out}"])
     scores = json.loads(out.read_text())
     assert [score["level"] for score in scores] == [0, 1, 2]
-    assert all(list(score) == ["level", "hop", "reconstruction", "shuffled_codes", "silence", "bpd"] for score in scores)
+    names = ["level", "hop", "reconstruction", "shuffled_codes", "silence", "bpd", "conditioning"]
+    assert all(list(score) == names for score in scores)
     assert all(score["silence"] == pytest.approx(0.0, abs=1e-3) for score in scores)
     assert all(2.0 < score["bpd"] < 6.0 for score in scores)  # 16 codes, hardly trained: about 4 bits
     assert "bits per dim" in capsys.readouterr().out
+
+
+def test_what_is_asked_is_answered_and_nothing_else(finished, tmp_path, capsys):
+    run = [f"run_dir={finished}", f"data.path={finished}/shards", "windows=2", f"out={tmp_path / 'evaluation.json'}"]
+    command.run(main, "evaluate", [*run, "what=codec"])
+    assert "bpd" not in json.loads((tmp_path / "evaluation.json").read_text())[0]
+    command.run(main, "evaluate", [*run, "what=prior;conditioning"])
+    assert list(json.loads((tmp_path / "evaluation.json").read_text())[2]) == ["level", "hop", "bpd", "conditioning"]
+    assert "a wrong one costs, bits" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        command.run(main, "evaluate", [*run, "what=singing"])
+    assert "what=singing: expected all, or some of codec, prior, conditioning" in capsys.readouterr().err
 
 
 def test_what_a_prior_cannot_foresee_costs_all_its_bits(finished):

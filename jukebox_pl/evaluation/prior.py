@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from jukebox_pl.checkpoints import Bundle
 from jukebox_pl.evaluation.suite import Figures, SongAudio, Songs
-from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.losses import bits
 from jukebox_pl.types import Labels
+
+
+class Window(NamedTuple):
+    """Codes [1, ctx] of a level, the labels of where they stand, and the codes above [1, ctx / factor] (None at the top)."""
+
+    codes: Tensor
+    labels: Labels
+    upper: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -37,18 +45,15 @@ class BitsPerDim:
 def song_losses(bundle: Bundle, song: SongAudio, count: int) -> dict[int, list[Tensor]]:
     """The loss of every level's prior on each of its `count` windows of a song, which is encoded once for all."""
     codes = bundle.vqvae.encode_long(song.audio)
-    return {
-        level: [
-            bundle.priors[level].losses(here, cond).codes for here, cond in song_windows(bundle, level, song, codes, count)
-        ]
-        for level in range(len(codes))
-    }
+    losses = {}
+    for level in range(len(codes)):
+        prior, windows = bundle.priors[level], song_windows(bundle, level, song, codes, count)
+        losses[level] = [prior.losses(here, prior.condition(labels, upper)).codes for here, labels, upper in windows]
+    return losses
 
 
-def song_windows(
-    bundle: Bundle, level: int, song: SongAudio, codes: list[Tensor], count: int
-) -> Iterator[tuple[Tensor, Conditioning]]:
-    """`count` windows of codes [1, ctx] of a level and their conditioning, spread evenly over a song.
+def song_windows(bundle: Bundle, level: int, song: SongAudio, codes: list[Tensor], count: int) -> Iterator[Window]:
+    """`count` windows of a level, spread evenly over a song.
 
     `codes` [1, N / hop] are those of the whole song at every level. Windows begin where a top code does; none where the
     song is shorter than one.
@@ -62,5 +67,4 @@ def song_windows(
         offset = int(last_start * (i + 0.5) / count) // top * top
         here = [level_codes[:, offset // hop : (offset + span) // hop] for level_codes, hop in zip(codes, hops, strict=True)]
         labels = Labels.stack([bundle.labellers[level].labels(song.song, offset, span)])
-        upper = here[level + 1] if level + 1 < len(hops) else None
-        yield here[level], prior.condition(labels, upper)
+        yield Window(here[level], labels, here[level + 1] if level + 1 < len(hops) else None)

@@ -1,4 +1,4 @@
-"""Questions about a bundle, asked on songs it was not trained on. Each is a class in a file of its own: codec, prior."""
+"""Questions about a bundle, asked on songs it was not trained on. Each is a class in a file of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.types import Song
 from jukebox_pl.utils.progress import Meter
 
-Figures = dict[int, dict[str, float | None]]  # by level and name; None where the songs could not tell
+Figures = dict[int, dict[str, Any]]  # by level and name; None where the songs could not tell
 
 
 class SongAudio(NamedTuple):
