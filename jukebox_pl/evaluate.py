@@ -37,8 +37,10 @@ def main(config: DictConfig) -> None:
         records = evaluate(bundle, songs, [instantiate(config.questions[name]) for name in names], meter)
     write_json(Path(config.out or Path(config.run_dir) / "evaluation.json"), records)
     Console().print(table_of(records))
-    if "conditioning" in names:
+    if any(record.get("conditioning") for record in records):
         Console().print(conditioning_table(records))
+    elif "conditioning" in names:
+        Console().print("whether conditioning is used cannot be told: that takes two held-out songs that fill a window")
 
 
 @dataclass(frozen=True)

@@ -154,4 +154,4 @@ def test_the_bundle_has_the_same_scores(command, folder):
     found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     assert len(found) == len(EXPECTED["scores"])
     for score, expected in zip(found, EXPECTED["scores"], strict=True):
-        assert list(score.values()) == pytest.approx(list(expected.values()), rel=1e-5, abs=1e-5)
+        assert {name: score[name] for name in expected} == pytest.approx(expected, rel=1e-5, abs=1e-5)
