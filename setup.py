@@ -23,6 +23,7 @@ CORE = [
     "rich>=14",
     "mutagen>=1.47",
     "matplotlib>=3.9",
+    "pillow>=10",
     "jinja2>=3.1",
     "markupsafe>=2.1",
 ]
