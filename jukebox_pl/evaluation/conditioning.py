@@ -119,7 +119,7 @@ def summarize(costs: list[float], seed: int) -> dict[str, Any]:
     draws = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
     tail = (1 - COVERAGE) / 2
     low, high = np.quantile(values[draws].mean(1), [tail, 1 - tail])
-    verdict = USED if low > 0 else UNUSED if high < NEGLIGIBLE_BITS else UNKNOWN
+    verdict = UNUSED if high < NEGLIGIBLE_BITS else USED if low > 0 else UNKNOWN
     return {
         "wrong_costs_bits": float(values.mean()),
         "interval": [float(low), float(high)],

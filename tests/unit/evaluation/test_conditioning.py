@@ -113,6 +113,7 @@ def test_the_same_seed_gives_the_same_interval(bundle):
     [
         ([0.1, 0.2, 0.15, 0.12], "used"),
         ([0.0004, -0.0003, 0.001, 0.0], "unused"),
+        ([0.0001, 0.0002, 0.0001, 0.0001], "unused"),  # too little to be heard, however certain
         ([0.5, -0.4, 0.1, -0.1], "unknown"),
         ([1.0, 1.0], "unknown"),
     ],
