@@ -44,8 +44,8 @@ def save_random(folder: Path, config: dict[str, Any], seed: int) -> None:
 def save_run(folder: Path, seed: int = 0) -> Path:
     """A bundle whose priors follow names and the codes above."""
     save_random(folder / "vqvae", VQVAE, seed)
-    for level, cond in enumerate([UPPER, UPPER, TIMES]):
-        save_random(folder / f"prior_{level}", prior(names=NAMES, told=cond), seed)
+    for level, conditioner in enumerate([UPPER, UPPER, TIMES]):
+        save_random(folder / f"prior_{level}", prior(names=NAMES, place=conditioner), seed)
     checkpoints.save_bundle(folder, RATE, "vqvae", {level: f"prior_{level}" for level in range(3)})
     return folder
 

@@ -175,7 +175,7 @@ def test_the_settings_of_a_dashboard_stand_beside_it(catalog):
 
 
 @pytest.mark.parametrize(
-    ("size", "rate", "told"),
+    ("size", "rate", "warned"),
     [
         ("small", 44100, ["size=small is made for 22050 Hz, SHARDS has 44100"]),
         ("small", 22050, []),
@@ -183,13 +183,13 @@ def test_the_settings_of_a_dashboard_stand_beside_it(catalog):
         ("tiny", 8000, []),
     ],
 )
-def test_sound_at_another_rate_than_a_size_is_made_for_is_said(size, rate, told, monkeypatch):
+def test_sound_at_another_rate_than_a_size_is_made_for_is_said(size, rate, warned, monkeypatch):
     monkeypatch.setattr(fit.Catalog, "load", lambda path: SimpleNamespace(sample_rate=rate))
     config = command.compose_config("fit", ["recipe=vqvae", f"size={size}", "data.path=SHARDS"])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit.warn_of_sample_rate(config)
-    assert [str(warning.message) for warning in caught] == told
+    assert [str(warning.message) for warning in caught] == warned
 
 
 def test_songs_that_are_prepared_first_are_known_by_the_rate_they_get():

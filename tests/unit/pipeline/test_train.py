@@ -122,9 +122,9 @@ def test_sigterm_is_no_success(start_fit, words, tmp_path):
     while not last_path(tmp_path / "run/vqvae").exists():
         assert process.poll() is None, process.stderr.read()
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == train.TERMINATED, told
-    assert "stopped by SIGTERM at step" in told.splitlines()[-1]
-    assert "Traceback" not in told
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == train.TERMINATED, stderr
+    assert "stopped by SIGTERM at step" in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
     assert not (tmp_path / "run/vqvae" / RESULT).exists()
     assert not (tmp_path / "run/vqvae/model").exists()
