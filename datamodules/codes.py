@@ -21,8 +21,8 @@ class CodesDataModule(ShardDataModule):
     """Windows of `ctx` codes of `level`, cut where codes of the top level begin, with the codes above and labels.
 
     At a rate of `label_dropout` a training window goes without any labels, and at the same rate without each of artist,
-    genres and lyrics on its own: what a request leaves out has then been trained too. With `sung_tokens` a batch says
-    where in its lyrics each code is, as far as word times tell.
+    genres and lyrics on its own: what a request leaves out has then been trained too. With lyrics a batch says where
+    in them each code is, as far as word times tell.
 
     Raises UserError when the shards hold no codes, or a window is no whole number of top codes.
     """
@@ -35,13 +35,12 @@ class CodesDataModule(ShardDataModule):
         lyric_tokens: int = 0,
         genre_slots: int = 5,
         label_dropout: float = 0.0,
-        sung_tokens: bool = False,
         **loading: Any,
     ):
         super().__init__(path, **loading)
         if not 0 <= label_dropout <= 1:
             raise UserError(f"label_dropout={label_dropout}: expected a share from 0 to 1")
-        self.label_dropout, self.sung_tokens = label_dropout, sung_tokens
+        self.label_dropout = label_dropout
         if self.catalog.codes is None:
             raise UserError(f"{self.path} holds audio, not codes; encode it with recipe=codes")
         self.level, self.ctx, self.hops = level, ctx, self.catalog.codes["hops"]
@@ -65,7 +64,7 @@ class CodesDataModule(ShardDataModule):
         ]
         labels = Labels.stack([self.labeller.labels(*window) for window in windows])
         sung = None
-        if self.sung_tokens:
+        if self.labeller.lyric_tokens:
             sung = torch.tensor([self.labeller.sung_tokens(*window, self.ctx) for window in windows])
         return CodesBatch(self._cut(crops, self.level), upper, labels, sung)
 

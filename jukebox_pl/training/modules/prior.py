@@ -24,12 +24,12 @@ class PriorModule(StageModule):
     fsdp_forward_methods = ("condition", "losses")
 
     def __init__(
-        self, model: Prior, optim: OptimConfig | None = None, lyrics_fraction: float = 0.4, corruption: float = 0.0
+        self, model: Prior, optim: OptimConfig | None = None, lyrics_fraction: float = 0.4, corruption: float | None = None
     ):
         super().__init__(model, optim)
-        if not 0 <= corruption < 1:
+        self.lyrics_fraction, self.corruption = lyrics_fraction, corruption or 0.0
+        if not 0 <= self.corruption < 1:
             raise UserError(f"corruption={corruption}: expected a share of codes from 0 to below 1")
-        self.lyrics_fraction, self.corruption = lyrics_fraction, corruption
 
     def training_step(self, batch: CodesBatch, index: int) -> Tensor:
         past = None

@@ -26,7 +26,7 @@ def test_a_guide_fades():
 
 def test_a_guided_head_looks_at_what_is_sung(code_shards, tmp_path):
     torch.manual_seed(0)
-    data = codes(code_shards, 2, lyric_tokens=16, sung_tokens=True)
+    data = codes(code_shards, 2, lyric_tokens=16)
     guide = GuidedAttention(weight=1.0, hold=100, decay=1)
     model = checkpoints.build(lyrics_config(len(data.labeller.characters)))
     module = LyricsPriorModule(model, optim=FAST, guided_attention=guide)
