@@ -6,6 +6,7 @@ sounds, not to find them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import librosa
@@ -23,17 +24,30 @@ BANDS, FRAMES = 40, 12  # of a slot's log-mel spectrogram
 SILENT = 0  # the class of a rest
 CHARACTERS = "".join(character for character, sound in CHARACTER_SOUNDS.items() if sound.formants or sound.noise)
 EVERY_SYLLABLE = Syllables("lmnrbdzsftkp", "aeiou")
+SECONDS = 6.0  # of a song that is learned from
+
+Through = Callable[[Tensor], Tensor]
 
 
 class DemoRecogniser:
-    """Hears the lyrics of a demo song. Learned when it is first needed, from `songs` new ones of free syllables.
+    """Hears the lyrics of a demo song. Learned when it is first needed, from `songs` new ones of `syllables`, all by default.
 
     `blur`: the standard deviation of the noise on its inputs in training, so that a sound that is not quite clean is still
     told; the inputs have one of 1.
     """
 
-    def __init__(self, sample_rate: int = 11025, songs: int = 300, steps: int = 1500, blur: float = 0.5, seed: int = 0):
+    def __init__(
+        self,
+        sample_rate: int = 11025,
+        songs: int = 400,
+        steps: int = 1500,
+        blur: float = 0.5,
+        seed: int = 0,
+        syllables: Mapping[str, str] | None = None,
+    ):
         self.sample_rate, self.songs, self.steps, self.blur, self.seed = sample_rate, songs, steps, blur, seed
+        self.syllables = Syllables(**syllables) if syllables else EVERY_SYLLABLE
+        self.through: Through = lambda sound: sound
 
     def __call__(self, audio: Tensor, sample_rate: int, song: Song) -> str:
         """What is heard in audio [T] of a song, whose artist and first genre are known; a rest is a blank.
@@ -42,24 +56,30 @@ class DemoRecogniser:
         """
         if song.artist not in ARTISTS or not song.genres or song.genres[0] not in GENRES:
             raise ValueError(f"no demo song: {song.artist!r}, {song.genres}; this recogniser knows only those of the demo")
-        sound = (
-            audio.numpy()
-            if sample_rate == self.sample_rate
-            else librosa.resample(audio.numpy(), orig_sr=sample_rate, target_sr=self.sample_rate)
-        )
+        sound, network = audio.numpy(), self.network
+        if sample_rate != self.sample_rate:
+            sound = librosa.resample(sound, orig_sr=sample_rate, target_sr=self.sample_rate)
         with torch.inference_mode():
-            heard = self.network(self.inputs(sound, song.artist, song.genres[0])).argmax(-1)
+            heard = network(self.inputs(sound, song.artist, song.genres[0])).argmax(-1)
         return "".join(" " if sound == SILENT else CHARACTERS[sound - 1] for sound in heard.tolist())
 
+    def accustomed(self, through: Through) -> DemoRecogniser:
+        """One that learns from the same songs as they sound `through` something, such as a codec: audio [T] to [T]."""
+        other = DemoRecogniser(self.sample_rate, self.songs, self.steps, self.blur, self.seed, self.syllables._asdict())
+        other.through = through
+        return other
+
     @cached_property
+    @torch.inference_mode(False)
     def network(self) -> nn.Module:
         """Slots [S, inputs] to the scores of silence and every character [S, 1 + characters]."""
         pairs = [(artist, genre) for artist in ARTISTS for genre in GENRES]
         inputs, heard = [], []
         for i in range(self.songs):
             rng = np.random.default_rng([self.seed, i, 1])
-            song = make_song(*pairs[i % len(pairs)], 6.0, self.sample_rate, rng, EVERY_SYLLABLE)
-            inputs.append(self.inputs(song.mix, song.artist, song.genre))
+            song = make_song(*pairs[i % len(pairs)], SECONDS, self.sample_rate, rng, self.syllables)
+            sound = self.through(torch.from_numpy(song.mix))
+            inputs.append(self.inputs(sound.numpy(), song.artist, song.genre))
             heard.append(slot_classes(song, len(inputs[-1])))
         return train_slots(torch.cat(inputs), torch.cat(heard), self.steps, self.blur, self.seed)
 
@@ -84,6 +104,7 @@ def slot_classes(song: DemoSong, slots: int) -> Tensor:
     return torch.tensor((sung + [SILENT] * slots)[:slots])
 
 
+@torch.enable_grad()
 def train_slots(inputs: Tensor, heard: Tensor, steps: int, blur: float, seed: int) -> nn.Module:
     """A perceptron of one hidden layer that tells classes [n] from inputs [n, D]."""
     generator = torch.Generator().manual_seed(seed)
