@@ -53,7 +53,9 @@ def test_phase_is_not_heard_by_mel_but_by_si_sdr(music):
 def test_silence_is_as_far_as_the_range_and_finite(music):
     assert 30 < log_mel_distance(music, 0 * music, RATE) <= 80
     assert np.isfinite(log_mel(0 * music, RATE)).all()
-    assert np.isfinite([stft_distance(0 * music, music), stft_distance(music, 0 * music), log_mel(music, 44_100).max()]).all()
+    assert np.isfinite(
+        [stft_distance(0 * music, music), stft_distance(music, 0 * music), log_mel(music, 44_100).max()]
+    ).all()
 
 
 def test_stft_distance_of_half_the_sound_is_known():
