@@ -18,11 +18,19 @@ AUDIBLE_DB = 80.0  # below the loudest of the true sound; what is softer counts 
 LEAST_POWER = 1e-8  # of a bin, as in auraloss
 
 
-def log_mel(audio: Tensor, sample_rate: int, loudest: float | None = None) -> np.ndarray:
-    """[80 bands, frames] in dB below `loudest` (a power; of the sound itself by default), no softer than -80 dB."""
+def log_mel(audio: Tensor, sample_rate: int) -> np.ndarray:
+    """[80 bands, frames] in dB below the loudest, no softer than -80 dB."""
     power = mel_power(audio, sample_rate)
-    loudest = loudest or max(power.max(), LEAST_POWER)
-    return 10 * np.log10(np.maximum(power / loudest, 10 ** (-AUDIBLE_DB / 10)))
+    return decibels_below(power, power.max())
+
+
+def log_mel_distance(audio: Tensor, recon: Tensor, sample_rate: int) -> float:
+    """Mean absolute difference of the log-mel spectrograms in dB, over the 80 dB below the loudest of `audio`.
+
+    That of DAC (Kumar et al., 2023), which takes logarithms to base 10 of amplitudes: 20 dB each.
+    """
+    true, made = (mel_power(sound, sample_rate) for sound in (audio, recon))
+    return float(np.abs(decibels_below(true, true.max()) - decibels_below(made, true.max())).mean())
 
 
 def mel_power(audio: Tensor, sample_rate: int) -> np.ndarray:
@@ -31,14 +39,8 @@ def mel_power(audio: Tensor, sample_rate: int) -> np.ndarray:
     return librosa.feature.melspectrogram(y=mono, sr=sample_rate, n_fft=n_fft, hop_length=n_fft // 4, n_mels=MELS)
 
 
-def log_mel_distance(audio: Tensor, recon: Tensor, sample_rate: int) -> float:
-    """Mean absolute difference of the log-mel spectrograms in dB, over the 80 dB below the loudest of `audio`.
-
-    That of DAC (Kumar et al., 2023), which takes logarithms to base 10 of amplitudes: 20 dB each.
-    """
-    loudest = max(mel_power(audio, sample_rate).max(), LEAST_POWER)
-    true, made = (log_mel(sound, sample_rate, loudest) for sound in (audio, recon))
-    return float(np.abs(true - made).mean())
+def decibels_below(power: np.ndarray, loudest: float) -> np.ndarray:
+    return 10 * np.log10(np.maximum(power / max(loudest, LEAST_POWER), 10 ** (-AUDIBLE_DB / 10)))
 
 
 def stft_distance(audio: Tensor, recon: Tensor) -> float:
