@@ -22,6 +22,7 @@ CORE = [
     "safetensors>=0.8",
     "rich>=14",
     "mutagen>=1.47",
+    "rapidfuzz>=3.9",
     "matplotlib>=3.9",
     "pillow>=10",
     "jinja2>=3.1",
