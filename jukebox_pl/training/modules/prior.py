@@ -16,8 +16,9 @@ from jukebox_pl.types import CodesBatch
 class PriorModule(StageModule):
     """Logs bits per dim (`bpd`) of the codes and, where the prior reads lyrics, of the lyrics.
 
-    At a rate of `corruption` a code that the prior reads in training is another one of the batch: it learns to go on from
-    the slips that it will make when it samples.
+    In training a share of the codes that the prior reads are others of the batch, for each window from none to `corruption`
+    of them. It learns to go on from the slips that it will make when it samples, and to look at its lyrics: the codes before
+    tell too well which sound goes on (for the same reason Tacotron drops half of what it reads of its past).
     """
 
     model: Prior
@@ -28,8 +29,8 @@ class PriorModule(StageModule):
     ):
         super().__init__(model, optim)
         self.lyrics_fraction, self.corruption = lyrics_fraction, corruption or 0.0
-        if not 0 <= self.corruption < 1:
-            raise UserError(f"corruption={corruption}: expected a share of codes from 0 to below 1")
+        if not 0 <= self.corruption <= 1:
+            raise UserError(f"corruption={corruption}: expected the largest share of codes, from 0 to 1")
 
     def training_step(self, batch: CodesBatch, index: int) -> Tensor:
         past = None
@@ -52,9 +53,10 @@ class PriorModule(StageModule):
         return loss
 
 
-def corrupted(codes: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Codes [B, T] with about a `share` of them replaced by codes from anywhere in the batch."""
+def corrupted(codes: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Codes [B, T], in each row a share of 0 to `most` of them replaced by codes from anywhere in the batch."""
     device = codes.device
+    share = most * torch.rand(len(codes), 1, generator=generator, device=device)
     replaced = torch.rand(codes.shape, generator=generator, device=device) < share
     others = torch.randint(codes.numel(), codes.shape, generator=generator, device=device)
     return codes.flatten()[others].where(replaced, codes)
