@@ -108,6 +108,12 @@ GENRES = {
 }
 
 
+def slot_samples(genre: str, sample_rate: int, step: int | None = None) -> int:
+    """How long a character is sung, a multiple of `step` where there is one."""
+    samples = sample_rate / GENRES[genre].characters_per_second
+    return round(samples / step) * step if step else round(samples)
+
+
 def melody(chords: list[np.ndarray], genre: Genre, register: int, rng: np.random.Generator) -> np.ndarray:
     """A walk on the scale around `register`, one note a beat and a chord's own on the first of a bar: MIDI notes [slots]."""
     near = genre.tonic + np.arange(-60, 61)

@@ -7,6 +7,7 @@ sounds, not to find them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import cached_property
 
 import librosa
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datamodules.demo.bands import CHARACTERS_PER_BEAT, GENRES
+from datamodules.demo.bands import CHARACTERS_PER_BEAT, GENRES, slot_samples
 from datamodules.demo.songs import DemoSong, Syllables, make_song
 from datamodules.demo.voices import ARTISTS, CHARACTER_SOUNDS
 from jukebox_pl.types import Song
@@ -32,8 +33,8 @@ Through = Callable[[Tensor], Tensor]
 class DemoRecogniser:
     """Hears the lyrics of a demo song. Learned when it is first needed, from `songs` new ones of free `syllables`.
 
-    `blur`: the standard deviation of the noise on its inputs in training, so that a sound that is not quite clean is still
-    told; the inputs have one of 1.
+    `step` is that of the songs. `blur`: the standard deviation of the noise on its inputs in training, so that a sound that
+    is not quite clean is still told; the inputs have one of 1.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class DemoRecogniser:
         blur: float = 0.5,
         seed: int = 0,
         syllables: Mapping[str, str] | None = None,
+        step: int | None = None,
     ):
         self.sample_rate, self.songs, self.steps, self.blur, self.seed = sample_rate, songs, steps, blur, seed
+        self.step = step
         self.syllables = Syllables(**syllables) if syllables else EVERY_SYLLABLE
         self.through: Through = lambda sound: sound
 
@@ -65,7 +68,8 @@ class DemoRecogniser:
 
     def accustomed(self, through: Through) -> DemoRecogniser:
         """One that learns from the same songs as they sound `through` something, such as a codec: audio [T] to [T]."""
-        other = DemoRecogniser(self.sample_rate, self.songs, self.steps, self.blur, self.seed, self.syllables._asdict())
+        other = copy(self)
+        vars(other).pop("network", None)
         other.through = through
         return other
 
@@ -77,7 +81,7 @@ class DemoRecogniser:
         inputs, heard = [], []
         for i in range(self.songs):
             rng = np.random.default_rng([self.seed, i, 1])
-            song = make_song(*pairs[i % len(pairs)], SECONDS, self.sample_rate, rng, self.syllables)
+            song = make_song(*pairs[i % len(pairs)], SECONDS, self.sample_rate, rng, self.syllables, self.step)
             sound = self.through(torch.from_numpy(song.mix))
             inputs.append(self.inputs(sound.numpy(), song.artist, song.genre))
             heard.append(slot_classes(song, len(inputs[-1])))
@@ -85,7 +89,7 @@ class DemoRecogniser:
 
     def inputs(self, sound: np.ndarray, artist: str, genre: str) -> Tensor:
         """The log-mel frames of each slot, less their mean over the song, and who sings what: [S, inputs]."""
-        slot = round(self.sample_rate / GENRES[genre].characters_per_second)
+        slot = slot_samples(genre, self.sample_rate, self.step)
         slots, hop = len(sound) // slot, slot // FRAMES
         power = librosa.feature.melspectrogram(
             y=sound, sr=self.sample_rate, n_fft=256, hop_length=hop, n_mels=BANDS, fmin=60

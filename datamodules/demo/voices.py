@@ -81,6 +81,12 @@ def hertz(notes: np.ndarray | float) -> np.ndarray:
     return 440.0 * 2.0 ** ((np.asarray(notes) - 69) / 12)
 
 
+def whole_turns(notes: np.ndarray, per_second: float) -> np.ndarray:
+    """The nearest MIDI notes of a multiple of `per_second` Hz, at least that: a natural scale."""
+    pitch = np.maximum(np.round(hertz(notes) / per_second), 1) * per_second
+    return 69 + 12 * np.log2(pitch / 440)
+
+
 def fade(samples: int, sample_rate: int, seconds: float = FADE_SECONDS) -> np.ndarray:
     """Gain [samples] that rises and falls over at most `seconds`: an edge without a click."""
     distance = np.minimum(np.arange(samples), np.arange(samples)[::-1])
