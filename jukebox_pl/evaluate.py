@@ -41,9 +41,10 @@ def main(config: DictConfig) -> None:
             raise UserError(f"{name} is missing, as in run_dir=runs/demo data.path=runs/demo/shards")
     counts = {name: number(config, name, least, whole=True) for name, least in (("windows", 1), ("samples", 0), ("seed", 0))}
     seconds = number(config, "sample_seconds")
+    if (out := Path(config.out or Path(config.run_dir) / "evaluation")).is_file():
+        raise UserError(f"out={out} is a file, expected a folder for evaluation.json and index.html: choose another out")
     bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
     questions = {name: instantiate(config.questions[name]) for name in names}
-    out = Path(config.out or Path(config.run_dir) / "evaluation")
     with terminal_meter("songs") as meter:
         evidence = Evidence(
             bundle,

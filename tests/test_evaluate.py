@@ -4,16 +4,19 @@ import dataclasses
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import small_run
 import torch
 
-from jukebox_pl import checkpoints
-from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl import audio, checkpoints
+from jukebox_pl.catalog.shards import Catalog, ShardSample, write_shard
 from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
-from jukebox_pl.evaluate import held_out_songs, main
+from jukebox_pl.evaluate import SampleBeginnings, held_out_songs, main
 from jukebox_pl.evaluation.prior import PriorQuestion
 from jukebox_pl.evaluation.suite import Evidence, evaluate
+from jukebox_pl.types import Song
 from jukebox_pl.utils.progress import Meter
 
 
@@ -110,6 +113,114 @@ def test_songs_at_another_rate_are_refused(demo_shards, bundle):
     bundle.sample_rate = 44100
     with pytest.raises(UserError, match="has 11025 samples a second, the bundle 44100; prepare the songs again"):
         held_out_songs(Catalog.load(demo_shards), bundle, 3)
+
+
+def write_catalog(folder, samples, held_out=0, lyrics="", rate=small_run.RATE):
+    """Songs of noise with `samples` each, the last `held_out` of them held out; a shard a split."""
+    splits, rng = {}, np.random.default_rng(0)
+    for split, lengths in (("train", samples[: len(samples) - held_out]), ("held_out", samples[len(samples) - held_out :])):
+        songs = [Song(f"{split}_{i}", length, rate, artist="Ben", lyrics=lyrics) for i, length in enumerate(lengths)]
+        sounds = (audio.encode(rng.uniform(-0.5, 0.5, (1, song.duration)).astype(np.float32), rate) for song in songs)
+        write_shard(folder / split / "000000.tar", map(ShardSample, songs, sounds))
+        entries = [{"id": song.id, "samples": song.duration, "lyrics": len(lyrics)} for song in songs]
+        splits[split] = {"songs": entries, "shards": [{"file": f"{split}/000000.tar", "songs": len(songs)}]}
+    Catalog(folder, rate, 1, splits, ["Ben"], [], "abc \n", max(samples)).save()
+    return folder
+
+
+@pytest.fixture
+def ask_small(tmp_path):
+    """The command on a run of tests/small_run.py, which reads no lyrics; returns what was written, and the page."""
+
+    def ask(shards, *words, run=None):
+        run = run or small_run.save_run(tmp_path / "run")
+        command.run(main, "evaluate", [f"run_dir={run}", f"data.path={shards}", f"out={tmp_path / 'out'}", *words])
+        return json.loads((tmp_path / "out/evaluation.json").read_text()), (tmp_path / "out/index.html").read_text()
+
+    return ask
+
+
+LONG, SHORT = 4000, 3  # samples
+
+
+def test_songs_without_lyrics_and_a_bundle_that_reads_none(ask_small, tmp_path):
+    found, _ = ask_small(write_catalog(tmp_path / "shards", [LONG] * 5, held_out=4), "what=prior")
+    assert list(found["prior"]["levels"]["2"]["conditioning"]) == ["artist", "genre", "timing"]
+    assert found["prior"]["levels"]["0"]["conditioning"]["upper"]["songs"] == 3
+    assert found["protocol"] | {"songs": 4, "held_out": True, "skipped": 0, "windows": 16} == found["protocol"]
+
+
+def test_a_bundle_of_one_level(ask_small, tmp_path):
+    run, vqvae = tmp_path / "flat", small_run.VQVAE | {"downs": [2], "multipliers": [1]}
+    small_run.save_random(run / "vqvae", vqvae, 0)
+    small_run.save_random(run / "prior", small_run.prior(names=small_run.NAMES, place=small_run.TIMES), 1)
+    checkpoints.save_bundle(run, small_run.RATE, "vqvae", {0: "prior"})
+    found, _ = ask_small(write_catalog(tmp_path / "shards", [LONG] * 4, held_out=3), "what=prior", run=run)
+    assert list(found["prior"]["levels"]) == ["0"]
+
+
+def test_one_song_that_is_not_held_out_is_called_a_training_song(ask_small, tmp_path, capsys):
+    found, page = ask_small(write_catalog(tmp_path / "shards", [LONG]), "what=prior")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert found["protocol"]["held_out"] is False
+    assert "training songs (none is held out)" in shown
+    assert "held-out" not in shown + page
+    conditioning = found["prior"]["levels"]["2"]["conditioning"]
+    assert {name: use["verdict"] for name, use in conditioning.items()} == dict.fromkeys(conditioning, "unknown")
+
+
+def test_songs_of_three_samples_are_passed_over_and_counted(ask_small, tmp_path, capsys):
+    found, _ = ask_small(write_catalog(tmp_path / "shards", [LONG, LONG, SHORT], held_out=2), "what=prior")
+    assert found["prior"]["levels"]["2"]["bpd"]["songs"] == 1
+    assert "passed over: 1 of 2 songs" in capsys.readouterr().out
+    found, _ = ask_small(write_catalog(tmp_path / "short", [SHORT, SHORT], held_out=1), "what=prior")
+    assert list(found["prior"]) == ["cannot_tell"]
+
+
+def test_songs_are_sampled_side_by_side_under_their_own_labels_and_length(tmp_path):
+    bundle = checkpoints.load_bundle(small_run.save_run(tmp_path / "run"))
+    songs = [Song("1", 800, 80, artist="Ben", lyrics="ab"), Song("2", 400, 80, artist="Nobody", genres=("jazz", "polka"))]
+    sample = SampleBeginnings(bundle, seconds=2.0, meter=Meter(lambda status: None))
+    one, other = sample(songs, seed=3)
+    assert (one.request.artist, one.request.lyrics, one.request.total_seconds) == ("Ben", "ab", 10.0)
+    assert (other.request.artist, other.request.genres, other.request.total_seconds) == ("", ("jazz",), 5.0)
+    assert one.audio.shape == other.audio.shape == (1, 160)
+    assert sample(songs, seed=3, seconds=60.0)[0].request.seconds == 5.0  # the shorter song has no more
+    top = {2: torch.ones(2, 10, dtype=torch.long)}
+    assert all(song.codes[2].tolist() == [1] * 10 for song in sample(songs, 3, codes=top, levels=[0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("windows=0", "windows=0: expected a whole number of at least 1"),
+        ("windows=-1", "windows=-1: expected a whole number of at least 1"),
+        ("windows=many", "windows=many: expected a whole number"),
+        ("samples=0.5", "samples=0.5: expected a whole number"),
+        ("sample_seconds=0", "sample_seconds=0: expected a number"),
+        ("what=singing", "what=singing: expected all, or some of codec, prior"),
+        ("what=", "expected all, or some of"),
+        ("data.path={slower}", "has 40 samples a second, the bundle 80; prepare the songs again with sample_rate=80"),
+        ("out={file}", "is a file, expected a folder"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_one_line(ask_small, tmp_path, capsys, word, message):
+    (file := tmp_path / "file").touch()
+    slower = write_catalog(tmp_path / "slower", [LONG], rate=40)
+    with pytest.raises(SystemExit) as ended:
+        ask_small(write_catalog(tmp_path / "shards", [LONG]), word.format(slower=slower, file=file))
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_every_prior_of_a_run_has_its_verdict_and_nothing_else_has(finished):
+    stages = {path.parent.name for path in finished.glob("*/conditioning.json")}
+    assert stages == {"top_prior", "lyrics_prior", "upsampler_1", "upsampler_0"}
+    found = json.loads((finished / "lyrics_prior/conditioning.json").read_text())
+    assert list(found["conditioning"]) == ["artist", "genre", "timing", "lyrics"]
+    assert found["bpd"]["songs"] == 1
 
 
 @pytest.mark.parametrize(

@@ -150,8 +150,12 @@ def test_the_songs_are_shown_as_a_tree(command, capsys):
 
 
 def test_the_bundle_has_the_same_scores(command, folder):
-    command("evaluate", *COMMANDS["evaluate"])
-    found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-    assert len(found) == len(EXPECTED["scores"])
-    for score, expected in zip(found, EXPECTED["scores"], strict=True):
-        assert {name: score[name] for name in expected} == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    command("evaluate", *COMMANDS["evaluate"], "what=codec;prior", "out=scores")
+    found = json.loads((folder / "scores/evaluation.json").read_text(encoding="utf-8"))
+    codec, prior = (found[name]["levels"] for name in ("codec", "prior"))
+    assert len(codec) == len(prior) == len(EXPECTED["scores"])
+    names = ("reconstruction", "shuffled_codes", "silence")
+    for expected in EXPECTED["scores"]:
+        level = str(expected["level"])
+        score = {"bpd": prior[level]["bpd"]["value"]} | {name: codec[level][name] for name in names}
+        assert score == pytest.approx({name: expected[name] for name in score}, rel=1e-5, abs=1e-5)

@@ -43,9 +43,9 @@ class ConditioningVerdict(Callback):
         if not trainer.is_global_zero:
             return
         write_json(Path(trainer.default_root_dir) / FILE, figures)
-        songs = "training songs, none is held out" if data.held_out_split == TRAIN else "held-out songs"
+        kind = "training songs, for none is held out" if data.held_out_split == TRAIN else "held-out songs"
         if words := in_words(figures["conditioning"]):
-            print(f"conditioning: {words} ({len(use.bits)} {songs})", file=sys.stderr, flush=True)
+            print(f"conditioning: {words}; {kind}: {len(use.bits)}", file=sys.stderr, flush=True)
 
     def ask(self, prior: Prior, data: Any, device: torch.device) -> PriorUse:
         """Shows it the held-out songs of a `CodesDataModule` that fill a window."""

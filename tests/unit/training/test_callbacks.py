@@ -1,14 +1,22 @@
 """What watches a training: nothing waits for the device between log steps, and the average is an average."""
 
 import copy
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
+from pytorch_lightning.trainer.states import TrainerFn
 
+from datamodules.codes import CodesDataModule
+from jukebox_pl.models.conditioners import LabelConditioner, TimingConditioner
+from jukebox_pl.models.prior import Prior
+from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.training.callbacks import progress
+from jukebox_pl.training.callbacks.conditioning import ConditioningVerdict
 from jukebox_pl.training.callbacks.progress import ProgressMeter, Throughput
 from jukebox_pl.training.callbacks.weights import EMA
 from jukebox_pl.types import AudioBatch
@@ -127,3 +135,45 @@ def test_without_a_decay_nothing_is_averaged():
     ema.apply_to(module)
     assert checkpoint.keys() == {"state_dict"}
     assert module.linear.weight.equal(trained)
+
+
+@pytest.fixture
+def priors(code_shards, tmp_path):
+    """A datamodule of top codes, a module with an untrained prior for it, and a trainer in its last validation."""
+    data = CodesDataModule(str(code_shards), level=2, ctx=32, lyric_tokens=8, batch_size=2)
+    data.setup("fit")
+    labels = LabelConditioner(16, len(data.labeller.artists), len(data.labeller.genres))
+    timing = TimingConditioner(16, 32, 8, 0, data.catalog.max_duration)
+    transformer = Transformer(16, 2, "D", 40, block=2, prefix=8)
+    prior = Prior(16, transformer, {"labels": labels, "timing": timing}, vocabulary=len(data.labeller.characters))
+    module = SimpleNamespace(model=prior.eval(), device=torch.device("cpu"))
+    state = SimpleNamespace(fn=TrainerFn.VALIDATING)
+    trainer = FakeTrainer(
+        state=state, global_step=4, datamodule=data, is_global_zero=True, default_root_dir=str(tmp_path / "top_prior")
+    )
+    return trainer, module
+
+
+def test_a_prior_ends_with_a_line_on_what_it_uses(priors, capsys):
+    trainer, module = priors
+    ConditioningVerdict(windows=4).on_validation_epoch_end(trainer, module)
+    nothing = "artist cannot tell, genre cannot tell, timing cannot tell, lyrics cannot tell"
+    assert capsys.readouterr().err == f"conditioning: {nothing}; held-out songs: 1\n"  # there is no other to lend
+    trainer.datamodule.held_out, trainer.datamodule.held_out_split = trainer.datamodule.train, "train"
+    ConditioningVerdict(windows=7).on_validation_epoch_end(trainer, module)
+    said = capsys.readouterr().err
+    assert "artist not used, genre not used, timing not used, lyrics not used; training songs, for none" in said
+    found = json.loads((Path(trainer.default_root_dir) / "conditioning.json").read_text())
+    assert (found["bpd"]["songs"], found["bpd"]["windows"]) == (5, 10)
+
+
+def test_verdicts_are_for_priors_and_for_the_end(priors, capsys):
+    trainer, module = priors
+    trainer.global_step = 0
+    ConditioningVerdict().on_validation_epoch_end(trainer, module)
+    trainer.global_step, trainer.state.fn = 4, TrainerFn.FITTING
+    ConditioningVerdict().on_validation_epoch_end(trainer, module)
+    trainer.state.fn, module.model = TrainerFn.VALIDATING, torch.nn.Linear(1, 1)
+    ConditioningVerdict().on_validation_epoch_end(trainer, module)
+    assert capsys.readouterr().err == ""
+    assert not Path(trainer.default_root_dir).exists()
