@@ -6,7 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import soxr
 import torch
 from torch import Tensor
@@ -22,31 +21,30 @@ class Embedder(Protocol):
 
 
 class CodecEmbedder:
-    """The mean over each second of what a level's encoder gives before it is quantised (the top level's by default)."""
+    """Mean and deviation over each second of what a level's encoder gives before it is quantised: [seconds, 2 code_dim].
+
+    Of the top level by default. Means alone do not tell music from noise: the encoder's numbers swing as sound does.
+    """
 
     def __init__(self, vqvae: VQVAE, level: int = -1):
         self.vqvae, self.level = vqvae, level
 
     @torch.inference_mode()
     def __call__(self, audio: Tensor, sample_rate: int) -> Tensor:
-        hop = self.vqvae.hops[self.level]
-        whole = audio[..., : audio.shape[-1] // self.vqvae.hops[-1] * self.vqvae.hops[-1]]
-        encoded = self.vqvae.levels[self.level].encoder(whole)[0].T  # [T, D]
-        return second_means(encoded, sample_rate / hop)
+        hop, top = self.vqvae.hops[self.level], self.vqvae.hops[-1]
+        encoded = self.vqvae.levels[self.level].encoder(audio[..., : audio.shape[-1] // top * top])
+        return means_and_deviations(encoded[0].T, sample_rate / hop)
 
 
 class LogMelEmbedder:
-    """The mean and the standard deviation over each second of a log-mel spectrogram in dB: [seconds, 160].
+    """Mean and deviation over each second of a log-mel spectrogram in dB: [seconds, 160].
 
     Decibels are below the loudest of the sound itself, so how loud a song is does not count.
     """
 
     def __call__(self, audio: Tensor, sample_rate: int) -> Tensor:
-        mel = torch.from_numpy(np.ascontiguousarray(log_mel(audio, sample_rate).T)).double()  # [frames, 80]
-        rate = len(mel) * sample_rate / audio.shape[-1]
-        means = second_means(mel, rate)
-        variances = second_means(mel.square(), rate) - means.square()
-        return torch.cat([means, variances.clamp(min=0).sqrt()], dim=1)
+        mel = torch.from_numpy(log_mel(audio, sample_rate).T)  # [frames, 80]
+        return means_and_deviations(mel, len(mel) * sample_rate / audio.shape[-1])
 
 
 class FolderEmbedder:
@@ -76,11 +74,17 @@ class FolderEmbedder:
         hidden = getattr(self.model(**inputs), "last_hidden_state", None)
         if hidden is None or hidden.dim() != 3:
             raise UserError(f"{type(self.model).__name__} gives no hidden states [1, T, D]; choose another embedder=")
-        return second_means(hidden[0], hidden.shape[1] * sample_rate / audio.shape[-1])
+        parts = seconds_of(hidden[0], hidden.shape[1] * sample_rate / audio.shape[-1])
+        return torch.stack([part.mean(0) for part in parts])
 
 
-def second_means(values: Tensor, rate: float) -> Tensor:
-    """Means [seconds, D] of values [T, D], `rate` a second; all of them where that is less than a second."""
+def means_and_deviations(values: Tensor, rate: float) -> Tensor:
+    parts = seconds_of(values, rate)
+    return torch.stack([torch.cat([part.mean(0), part.std(0, correction=0)]) for part in parts])
+
+
+def seconds_of(values: Tensor, rate: float) -> list[Tensor]:
+    """Values [T, D], `rate` of them a second, by seconds; all together where that is less than one."""
     seconds = max(int(len(values) / rate + 1e-6), 1)
     edges = [round(i * rate) for i in range(seconds + 1)]
-    return torch.stack([values[start:end].mean(0) for start, end in pairwise(edges)])
+    return [values[start:end] for start, end in pairwise(edges)]
