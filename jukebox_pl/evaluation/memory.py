@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -52,7 +53,7 @@ class Memory:
     Chance is what some `excerpts` excerpts of held-out songs come to, as long as the samples and decoded as they are.
     """
 
-    songs: int = 1000
+    songs: int = 100  # to encode 100 songs of four minutes takes 20 minutes of a CPU
     excerpts: int = 32
 
     def __call__(self, evidence: Evidence) -> Answer:
@@ -60,39 +61,26 @@ class Memory:
         if not evidence.held_out:
             raise CannotTell("no song is held out, and only those show how close chance comes: prepare with held_out=0.1")
         bundle, samples = evidence.bundle, [sample.sampled for sample in evidence.samples]
-        similarities = similarities_of(bundle)
-        length, each = samples[0].audio.shape[-1], math.ceil(self.excerpts / max(len(evidence.songs), 1))
-
-        def features(audio: Tensor, codes: Sequence[Tensor]) -> Features:
-            sound, levels = audio.flatten().cpu().numpy(), [level.flatten().cpu().numpy() for level in codes]
-            return [similarity.features(sound, levels) for similarity in similarities]
-
-        def of_song(song: SongAudio) -> tuple[Song, Features]:
-            return song.song, features(song.audio, bundle.vqvae.encode_long(song.audio))
-
-        def of_excerpts(song: SongAudio) -> list[Features]:
-            every = (bundle.vqvae.encode_long(part) for part in excerpts(song.audio, length, each, bundle.vqvae.hops[-1]))
-            return [features(bundle.vqvae.decode_long(codes[0]), codes) for codes in every]
-
-        unheard = list(chain.from_iterable(map(of_excerpts, evidence.songs)))
-        if len(unheard) < FEWEST_EXCERPTS:
-            found = f"{len(unheard)} excerpts of {length / bundle.sample_rate:.3g} s are all that held-out songs give"
-            raise CannotTell(f"{found}: to know what chance does takes {FEWEST_EXCERPTS}, so more songs or shorter samples")
-        trained = list(map(of_song, islice(evidence.training, self.songs)))
-        if not trained:
-            raise CannotTell(
-                "there is no training song to compare with: that takes the shards that the bundle was trained on"
-            )
-        sampled = [features(sample.audio, [sample.codes[level] for level in sorted(sample.codes)]) for sample in samples]
-        songs, known = zip(*trained, strict=True)
-        compared = [
-            compare(similarity, *([sound[i] for sound in group] for group in (known, unheard, sampled)), len(similarities))
-            for i, similarity in enumerate(similarities)
-        ]
-        protocol = (
-            f"{len(samples)} samples of {length / bundle.sample_rate:.3g} s, {len(known)} of {len(evidence.training)} "
+        similarities, length = similarities_of(bundle), samples[0].audio.shape[-1]
+        each = math.ceil(self.excerpts / max(len(evidence.songs), 1))
+        unheard = list(
+            chain.from_iterable(map(partial(of_excerpts, bundle, similarities, length=length, count=each), evidence.songs))
         )
-        protocol += f"training songs; chance: {len(unheard)} excerpts of {len(evidence.songs)} held-out songs"
+        seconds = f"{length / bundle.sample_rate:.3g} s"
+        if len(unheard) < FEWEST_EXCERPTS:
+            found = f"{len(unheard)} excerpts of {seconds} are all that the held-out songs give"
+            raise CannotTell(f"{found}: to know what chance does takes {FEWEST_EXCERPTS}, so more songs or shorter samples")
+        trained = list(map(partial(of_song, bundle, similarities), islice(evidence.training, self.songs)))
+        if not trained:
+            raise CannotTell("there is no training song to compare with: that takes the shards that it was trained on")
+        songs, known = zip(*trained, strict=True)
+        sampled = [
+            features(similarities, sample.audio, [sample.codes[level] for level in sorted(sample.codes)])
+            for sample in samples
+        ]
+        compared = [compare(i, similarity, known, unheard, sampled) for i, similarity in enumerate(similarities)]
+        protocol = f"{len(samples)} samples of {seconds}; {len(known)} of {len(evidence.training)} training songs; "
+        protocol += f"chance: {len(unheard)} excerpts of {len(evidence.songs)} held-out songs"
         return Answer(
             figures(compared, songs) | {"protocol": protocol},
             (table_of(compared, songs, protocol),),
@@ -107,22 +95,39 @@ def similarities_of(bundle: Bundle) -> list[Similarity]:
     return [SharedCodes(top, groups, vqvae.hops[top] / rate), MelCorrelation(rate), FingerprintAgreement(rate)]
 
 
-def excerpts(audio: Tensor, length: int, count: int, hop: int) -> Iterator[Tensor]:
-    """Up to `count` parts [1, 1, length] of audio [1, 1, N], spread evenly, that overlap by half at most."""
-    room = audio.shape[-1] - length
+def features(similarities: Sequence[Similarity], audio: Tensor, codes: Sequence[Tensor]) -> Features:
+    """Of audio of N samples and codes [..., T_l] of every level, bottom first."""
+    sound, levels = audio.flatten().cpu().numpy(), [level.flatten().cpu().numpy() for level in codes]
+    return [similarity.features(sound, levels) for similarity in similarities]
+
+
+def of_song(bundle: Bundle, similarities: Sequence[Similarity], song: SongAudio) -> tuple[Song, Features]:
+    return song.song, features(similarities, song.audio, bundle.vqvae.encode_long(song.audio))
+
+
+def of_excerpts(
+    bundle: Bundle, similarities: Sequence[Similarity], song: SongAudio, length: int, count: int
+) -> list[Features]:
+    """Of up to `count` excerpts of `length` samples, through the codec; evenly spread, overlapping by half at most."""
+    hop, room = bundle.vqvae.hops[-1], song.audio.shape[-1] - length
     count = min(count, 1 + 2 * room // length) if room >= 0 else 0
+    found = []
     for i in range(count):
         start = room * i // max(count - 1, 1) // hop * hop
-        yield audio[..., start : start + length]
+        codes = bundle.vqvae.encode_long(song.audio[..., start : start + length])
+        found.append(features(similarities, bundle.vqvae.decode_long(codes[0]), codes))
+    return found
 
 
 def compare(
-    similarity: Similarity, known: list[np.ndarray], unheard: list[np.ndarray], sampled: list[np.ndarray], similarities: int
+    i: int, similarity: Similarity, known: Sequence[Features], unheard: Sequence[Features], sampled: Sequence[Features]
 ) -> Comparison:
-    found = similarity.nearest(known, unheard + sampled)
-    matches, chance = found[len(unheard) :], [match.score for match in found[: len(unheard)]]
-    perfect = [similarity.nearest([sound], [sound])[0].score for sound in sampled]
-    return Comparison(similarity, matches, perfect, chance, threshold(chance, similarities * len(sampled)))
+    """By the features that `similarity` made, which are the `i`-th of every sound."""
+    songs, excerpts, sounds = ([sound[i] for sound in group] for group in (known, unheard, sampled))
+    found = similarity.nearest(songs, excerpts + sounds)
+    chance, matches = [match.score for match in found[: len(excerpts)]], found[len(excerpts) :]
+    perfect = [similarity.nearest([sound], [sound])[0].score for sound in sounds]
+    return Comparison(similarity, matches, perfect, chance, threshold(chance, len(sampled) * len(sampled[0])))
 
 
 def threshold(chance: Sequence[float], tests: int) -> float:

@@ -12,7 +12,8 @@ import numpy as np
 from jukebox_pl.audio.fingerprint import BITS, SECONDS_PER_WORD, SILENCE, fingerprint, span_seconds, words_of
 from jukebox_pl.evaluation.code_index import CodeIndex
 
-FLOOR = 1e-4  # of a sound's loudest mel band
+FLOOR = 1e-3  # of a sound's loudest mel band; below it codecs differ
+HIGHEST_HERTZ = 1500.0  # above it a small codec keeps little
 FLATTEST = 0.1  # standard deviation of a window's log-mel in nepers; below, it is silence
 LEAST_HEARD = 0.5  # of the words of two excerpts, for their bits to say something
 
@@ -72,26 +73,29 @@ class SharedCodes:
 
 @dataclass(frozen=True)
 class MelCorrelation:
-    """The correlation of log-mel windows, 1 for equal ones at any loudness; every sound is taken relative to its mean
-    spectrum, which says what it was recorded with rather than what it plays."""
+    """The correlation of log-mel windows, 1 for equal ones at any loudness. Every sound is taken relative to its mean
+    spectrum, which says what it was recorded with rather than what is played."""
 
     sample_rate: int
-    window_seconds: float = 2.0
-    frame_seconds: float = 0.1
-    bands: int = 40
+    window_seconds: float = 1.5
+    frame_seconds: float = 0.05
+    bands: int = 60
     name: str = "spectrum"
     unit: str = "correlation of log-mel windows"
 
     def features(self, audio: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:
         hop = round(self.frame_seconds * self.sample_rate)
+        if len(audio) < 2 * hop:
+            return np.empty((0, self.bands), np.float16)
+        frames = {"n_fft": 2 * hop, "hop_length": hop, "center": False}
         mel = librosa.feature.melspectrogram(
-            y=audio, sr=self.sample_rate, n_fft=2 * hop, hop_length=hop, n_mels=self.bands, center=False
+            y=audio, sr=self.sample_rate, n_mels=self.bands, fmax=min(HIGHEST_HERTZ, self.sample_rate / 2), **frames
         )
-        log_mel = np.log(np.maximum(mel, max(FLOOR * mel.max(initial=0), 1e-12))).T  # [frames, bands]
-        return (log_mel - log_mel.mean(0)).astype(np.float16)  # of all training songs they are held in memory
+        log_mel = np.log(np.maximum(mel, max(FLOOR * mel.max(), np.finfo(np.float32).tiny))).T  # [frames, bands]
+        return (log_mel - log_mel.mean(0)).astype(np.float16)  # those of all songs are in memory together
 
     def nearest(self, songs: Sequence[np.ndarray], sounds: Sequence[np.ndarray]) -> list[Match]:
-        length = min(round(self.window_seconds / self.frame_seconds), *map(len, sounds))
+        length = max(min(round(self.window_seconds / self.frame_seconds), *map(len, sounds)), 1)
         step, seconds = max(length // 4, 1), self.frame_seconds
         windows = [unit_windows(sound, length, step) for sound in sounds]
         places = (unit_windows(song, length, 1) for song in songs)
@@ -104,7 +108,7 @@ class FingerprintAgreement:
     """The share of equal bits of the fingerprints of excerpts, which bear another encoding or gain; 0.5 is chance."""
 
     sample_rate: int
-    excerpt_seconds: float = 10.0  # or the whole sound where it is shorter
+    excerpt_seconds: float = 5.0  # or the whole sound where it is shorter
     name: str = "fingerprint"
     unit: str = "share of equal bits"
 
@@ -112,7 +116,8 @@ class FingerprintAgreement:
         return words_of(fingerprint(audio, self.sample_rate))
 
     def nearest(self, songs: Sequence[np.ndarray], sounds: Sequence[np.ndarray]) -> list[Match]:
-        length = min(1 + int((self.excerpt_seconds - span_seconds(1)) / SECONDS_PER_WORD), *map(len, sounds))
+        wanted = 1 + int((self.excerpt_seconds - span_seconds(1)) / SECONDS_PER_WORD)
+        length = max(min(wanted, *map(len, sounds)), 1)
         step = max(length // 4, 1)
         excerpts = [windows_of(sound, length, step) for sound in sounds]
         found = closest(excerpts, (windows_of(song, length, 1) for song in songs), equal_bits)
@@ -149,8 +154,8 @@ def match(best: Best, step_seconds: float, place_seconds: float, seconds: float)
 
 
 def windows_of(x: np.ndarray, length: int, step: int) -> np.ndarray:
-    """x [T, ...] as [n, ..., length], each `step` further; none where x is shorter, or `length` is 0."""
-    if not 0 < length <= len(x):
+    """x [T, ...] as [n, ..., length], each `step` further; none where x is shorter."""
+    if length > len(x):
         return np.empty((0, *x.shape[1:], length), x.dtype)
     return np.lib.stride_tricks.sliding_window_view(x, length, axis=0)[::step]
 
@@ -158,7 +163,7 @@ def windows_of(x: np.ndarray, length: int, step: int) -> np.ndarray:
 def unit_windows(log_mel: np.ndarray, length: int, step: int) -> np.ndarray:
     """Windows of log_mel [T, bands] as vectors [n, bands * length] of mean 0 and norm 1, or 0 for silence."""
     windows = windows_of(log_mel, length, step).reshape(-1, log_mel.shape[1] * length).astype(np.float32)
-    windows -= windows.mean(1, keepdims=True) if length else 0
+    windows -= windows.mean(1, keepdims=True)
     deviation = np.sqrt((windows**2).mean(1, keepdims=True))
     return np.where(deviation > FLATTEST, windows / np.maximum(deviation, FLATTEST), 0) / windows.shape[1] ** 0.5
 
