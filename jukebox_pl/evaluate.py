@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,8 @@ from jukebox_pl.cli import command
 from jukebox_pl.cli.sample_arguments import listed, number
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.suite import Evidence, SongAudio, evaluate
+from jukebox_pl.evaluation.windows import evenly
+from jukebox_pl.report.evaluation_page import write_evaluation_page
 from jukebox_pl.report.terminal import print_evaluation
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.text.labels import Labeller
@@ -55,6 +58,7 @@ def main(config: DictConfig) -> None:
         found = evaluate(evidence, questions, meter, protocol)
     write_json(out / "evaluation.json", found.to_json())
     print_evaluation(Console(), found)
+    print(f"to see and hear: {write_evaluation_page(out, found)}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,7 @@ def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> 
     shorter = [song for song in songs if song["samples"] < longest_window]
     chosen: list[SongEntry] = []
     for group in (filling, shorter):
-        room = count - len(chosen)
-        chosen += group if len(group) <= room else [group[i * len(group) // room] for i in range(room)]
+        chosen += evenly(group, count - len(chosen))
     return catalog_songs(catalog, split, chosen, bundle)
 
 

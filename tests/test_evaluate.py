@@ -35,7 +35,7 @@ def test_every_level_is_scored(ask, capsys):
     assert [level["hop"] for level in found["protocol"]["levels"]] == [8, 32, 128]
     assert found["protocol"]["held_out"] is True
     for level in "012":
-        assert found["codec"]["levels"][level]["silence"] == pytest.approx(0.0, abs=1e-3)
+        assert found["codec"]["levels"][level]["silence"]["value"] == pytest.approx(0.0, abs=1e-3)
         assert 2.0 < found["prior"]["levels"][level]["bpd"]["value"] < 6.0  # 16 codes, hardly trained: about 4 bits
     printed = capsys.readouterr().out
     assert "bits per dim" in printed

@@ -30,7 +30,7 @@ Through = Callable[[Tensor], Tensor]
 
 
 class DemoRecogniser:
-    """Hears the lyrics of a demo song. Learned when it is first needed, from `songs` new ones of `syllables`, all by default.
+    """Hears the lyrics of a demo song. Learned when it is first needed, from `songs` new ones of free `syllables`.
 
     `blur`: the standard deviation of the noise on its inputs in training, so that a sound that is not quite clean is still
     told; the inputs have one of 1.

@@ -64,12 +64,10 @@ class PriorUse:
 
     def figures(self) -> dict[str, Any]:
         """`bpd` (None where no window fits into a song) and, by name, what each `conditioning` costs and the verdict."""
-        conditioning: dict[str, dict[str, Any]] = {}
+        conditioning = {name: summarize(self.costs[name, False], self.seed) for name in conditionings(self.prior)}
         for (name, missing), values in self.costs.items():
             if missing:
                 conditioning[name]["missing_costs_bits"] = float(np.mean(values))
-            else:
-                conditioning[name] = summarize(values, self.seed)
         bpd = None
         if self.bits:
             value, bounds = interval(self.bits, self.seed)
@@ -81,13 +79,24 @@ def window_bits(prior: Prior, window: Window) -> float:
     return bits(prior.losses(window.codes, prior.condition(window.labels, window.upper)).codes).item()
 
 
+def conditionings(prior: Prior) -> list[str]:
+    """The names of all that a prior is given."""
+    kinds = {type(conditioner) for conditioner in prior.conditioners.values()}
+    return [
+        *(["artist", "genre"] if LabelConditioner in kinds else []),
+        *(["timing"] if TimingConditioner in kinds else []),
+        *(["lyrics"] if prior.lyrics is not None or prior.prefix else []),
+        *(["upper"] if UpperCodesConditioner in kinds else []),
+    ]
+
+
 def swaps(prior: Prior, labeller: Labeller, window: Window, other: Window) -> Iterator[Swap]:
     """The window [1, ctx] under each conditioning of its prior made wrong, then missing where it can be.
 
     Nothing where there is no wrong one: of a single name, or where either song is without lyrics in its window.
     """
-    labels, kinds = window.labels, {type(conditioner) for conditioner in prior.conditioners.values()}
-    if LabelConditioner in kinds:
+    labels, names = window.labels, conditionings(prior)
+    if "artist" in names:
         if (artists := len(labeller.artists) - 1) > 1:
             yield Swap("artist", window._replace(labels=labels._replace(artist=next_name(labels.artist, artists))))
             yield Swap("artist", window._replace(labels=labels._replace(artist=labels.artist * 0)), missing=True)
@@ -97,14 +106,14 @@ def swaps(prior: Prior, labeller: Labeller, window: Window, other: Window) -> It
             none = torch.full_like(labels.genres, EMPTY_SLOT)
             yield Swap("genre", window._replace(labels=labels._replace(genres=none)), missing=True)
     last_start = labels.total - labels.duration
-    if TimingConditioner in kinds and (last_start > 0).all():
+    if "timing" in names and (last_start > 0).all():
         elsewhere = (labels.offset + last_start // 2) % (last_start + 1)
         yield Swap("timing", window._replace(labels=labels._replace(offset=elsewhere)))
     lyrics, others = labels.lyrics, other.labels.lyrics
-    if (prior.lyrics is not None or prior.prefix) and (lyrics != PADDING).any() and (others != PADDING).any():
+    if "lyrics" in names and (lyrics != PADDING).any() and (others != PADDING).any():
         yield Swap("lyrics", window._replace(labels=labels._replace(lyrics=others)))
         yield Swap("lyrics", window._replace(labels=labels._replace(lyrics=lyrics * 0 + PADDING)), missing=True)
-    if UpperCodesConditioner in kinds and other.upper is not None:
+    if "upper" in names and other.upper is not None:
         yield Swap("upper", window._replace(upper=other.upper))
 
 
@@ -114,7 +123,9 @@ def next_name(ids: Tensor, names: int) -> Tensor:
 
 
 def summarize(costs: Sequence[float], seed: int) -> dict[str, Any]:
-    """The mean of one number a song, its bootstrap interval, and what follows of it."""
+    """The mean of one number a song, its bootstrap interval, and what follows of it; None for both where there is none."""
+    if not costs:
+        return {"wrong_costs_bits": None, "interval": None, "songs": 0, "verdict": UNKNOWN}
     mean, (low, high) = interval(costs, seed)
     verdict = UNUSED if high < NEGLIGIBLE_BITS else USED if low > 0 else UNKNOWN
     return {
@@ -126,11 +137,15 @@ def summarize(costs: Sequence[float], seed: int) -> dict[str, Any]:
 
 
 def in_words(conditioning: Mapping[str, Mapping[str, Any]]) -> str:
-    """`artist not used, genre used (+0.013 bits), lyrics cannot tell with 2 songs`; "" where there is nothing."""
+    """`artist not used, genre used (+0.013 bits), lyrics cannot tell with 2 songs`; "" of a prior that is given nothing."""
 
-    def phrase(name: str, found: Mapping[str, Any]) -> str:
-        if found["verdict"] == USED:
-            return f"{name} used ({found['wrong_costs_bits']:+.3f} bits)"
-        return f"{name} not used" if found["verdict"] == UNUSED else f"{name} cannot tell with {found['songs']} songs"
+    def phrase(name: str, verdict: str, cost: float | None, songs: int) -> str:
+        if verdict == USED:
+            return f"{name} used ({cost:+.3f} bits)"
+        if verdict == UNUSED:
+            return f"{name} not used"
+        return f"{name} cannot tell" + (f" with {songs} song{'s' * (songs > 1)}" if songs else "")
 
-    return ", ".join(phrase(name, found) for name, found in conditioning.items())
+    return ", ".join(
+        phrase(name, found["verdict"], found["wrong_costs_bits"], found["songs"]) for name, found in conditioning.items()
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,6 +22,20 @@ def interval(values: Sequence[float], seed: int) -> tuple[float, list[float]]:
     tail = (1 - COVERAGE) / 2
     low, high = np.quantile(array[draws].mean(1), [tail, 1 - tail])
     return float(array.mean()), [float(low), float(high)]
+
+
+def interval_of(
+    statistic: Callable[..., float], sizes: Sequence[int], seed: int, resamples: int = RESAMPLES
+) -> tuple[float, list[float]]:
+    """Any figure of one or more sets of songs, and its 95 % interval: the normal bootstrap, 1.96 deviations to each side.
+
+    `statistic` takes, for each set, how many times each of its songs counts: once, or as often as it was drawn. Percentiles
+    would lie beside a figure that depends on how many songs are different, for of the songs drawn a third are repetitions.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [statistic(*(rng.multinomial(size, np.full(size, 1 / size)) for size in sizes)) for _ in range(resamples)]
+    value, margin = statistic(*(np.ones(size) for size in sizes)), 1.96 * np.nanstd(drawn)
+    return float(value), [float(value - margin), float(value + margin)]
 
 
 def shown(value: float, bounds: Sequence[float], songs: int, digits: int = 3, sign: str = "") -> str:

@@ -59,12 +59,12 @@ def foresight_table(figures: Mapping[int, Mapping[str, Any]], protocol: str) -> 
 
 
 def conditioning_tables(figures: Mapping[int, Mapping[str, Any]], protocol: str) -> Iterator[Table]:
-    """What the priors use of what they are given, the top level first; none where no conditioning could be made wrong."""
+    """What the priors use of what they are given, the top level first; none where they are given nothing."""
     rows = [
         (
             str(level),
             name,
-            shown(found["wrong_costs_bits"], found["interval"], found["songs"], digits=4, sign="+"),
+            shown(found["wrong_costs_bits"], found["interval"], found["songs"], 4, "+") if found["songs"] else "-",
             str(found["songs"]),
             found["verdict"],
         )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import Labels, Song
+
+Item = TypeVar("Item")
 
 
 class Window(NamedTuple):
@@ -17,6 +20,14 @@ class Window(NamedTuple):
     codes: Tensor
     labels: Labels
     upper: Tensor | None
+
+    def to(self, device: torch.device) -> Window:
+        return Window(self.codes.to(device), self.labels.to(device), None if self.upper is None else self.upper.to(device))
+
+
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of the items, from all over them."""
+    return list(items) if len(items) <= count else [items[i * len(items) // count] for i in range(count)]
 
 
 def song_windows(

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 Curve = Sequence[tuple[float, float | None, float | None]]  # (step, train loss, val loss)
 
@@ -68,6 +69,25 @@ def codes_image(codes: Mapping[int, np.ndarray], hops: Sequence[int], sample_rat
         dress(axes, f"level {level}: {len(strip)} codes of {hop} samples, {used} different ones")
         axes.set_yticks([])
     panels[-1].set_xlabel("seconds", color=INK)
+    return to_png(figure)
+
+
+def heat_map(values: np.ndarray, seconds: float, rows: str) -> bytes:
+    """values [rows, columns], row 0 at the bottom, the columns over `seconds`; `rows` says what the rows are.
+
+    What is no number is left blank.
+    """
+    figure = Figure(figsize=(WIDTH, 3.0), **FIGURE)
+    axes = figure.add_subplot()
+    image = axes.imshow(
+        values, cmap="viridis", origin="lower", aspect="auto", interpolation="nearest", extent=(0, seconds, 0, len(values))
+    )
+    scale = figure.colorbar(image, ax=axes, pad=0.01)
+    scale.ax.tick_params(colors=INK, labelsize=8)
+    scale.outline.set_visible(False)  # type: ignore[operator]
+    dress(axes, "", ylabel=rows)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("seconds", color=INK)
     return to_png(figure)
 
 

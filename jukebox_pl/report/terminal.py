@@ -44,14 +44,15 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
     """The tables of every answer, and a line for each question without one and for songs that were passed over."""
     for name, answer in evaluation.answers.items():
         for title, columns, rows, note in answer.tables:
-            table = Table(*map(escape, columns), title=escape(title), caption=escape(note))
+            table = Table(*map(escape, columns), title=escape(title))
             for row in rows:
                 table.add_row(*map(escape, row))
             console.print(table, width=min(WIDTH, console.width))
+            console.print(escape(note), width=min(WIDTH, console.width), style="dim")
         if reason := answer.figures.get(CANNOT_TELL):
-            console.out(f"{name}: cannot tell: {reason}")
+            console.out(f"{name} cannot tell: {reason}", highlight=False)
     if skipped := evaluation.protocol["skipped"]:
-        console.out(f"passed over: {skipped} songs whose sound is empty or no number")
+        console.out(f"passed over: {skipped} of {evaluation.protocol['songs']} songs, too short or without a finite sound")
 
 
 def print_catalog(console: Console, catalog: Catalog) -> None:

@@ -108,7 +108,10 @@ def test_few_songs_cannot_tell(bundle):
     for count in (1, 2, 3):
         for level in conditioning(bundle, count, windows=4):
             assert all(found["verdict"] == "unknown" for found in level.values())
-    assert conditioning(bundle, 1, windows=4) == [{}, {}]
+    nothing = {"wrong_costs_bits": None, "interval": None, "songs": 0, "verdict": "unknown"}
+    bottom, top = conditioning(bundle, 1, windows=4)  # there is none to lend
+    assert (list(bottom), list(top)) == (["artist", "genre", "upper"], ["artist", "genre", "timing", "lyrics"])
+    assert all(found == nothing for found in (*bottom.values(), *top.values()))
 
 
 def test_the_same_seed_gives_the_same_interval(bundle):
@@ -154,4 +157,7 @@ def test_there_is_no_wrong_one_of_a_single_name_and_of_no_lyrics(bundle):
 def test_a_verdict_in_words_says_how_few_songs_cannot_tell():
     found = {"artist": summarize([0.0] * 3, 0), "genre": summarize([0.013] * 3, 0), "lyrics": summarize([0.1] * 2, 0)}
     assert in_words(found) == "artist not used, genre used (+0.013 bits), lyrics cannot tell with 2 songs"
+    assert in_words({"artist": summarize([0.1], 0), "genre": summarize([], 0)}) == (
+        "artist cannot tell with 1 song, genre cannot tell"
+    )
     assert in_words({}) == ""

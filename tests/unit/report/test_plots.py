@@ -64,3 +64,14 @@ def test_each_level_has_a_strip():
 def test_losses_not_measured_leave_no_trace(stages):
     points = [(step, 2.0 / (step + 1), 1.0 if step % 5 == 0 else None) for step in range(20)]
     pixels(plots.loss_curves({f"stage {i}": points for i in range(stages)} | {"empty": []}))
+
+
+def test_a_heat_map_has_row_zero_at_the_bottom_and_leaves_what_is_no_number_blank():
+    dark = np.zeros((4, 30))
+    low, high = dark.copy(), dark.copy()
+    low[0], high[3] = 1.0, 1.0
+    below, above = (pixels(plots.heat_map(values, 8.0, "layers")) for values in (low, high))
+    middle = below.shape[1] // 2
+    bright_below, bright_above = (np.flatnonzero(shown[:, middle, 0] > 0.9).mean() for shown in (below, above))
+    assert bright_below > bright_above  # rows of a picture count from the top
+    assert pixels(plots.heat_map(np.full((4, 30), np.nan), 8.0, "layers"))[100, middle, 3] == 0

@@ -5,7 +5,8 @@ import pytest
 from rich.console import Console
 
 from jukebox_pl.catalog.prepare import Progress
-from jukebox_pl.report.terminal import showing_progress
+from jukebox_pl.evaluation.suite import Answer, Evaluation, Table
+from jukebox_pl.report.terminal import print_evaluation, showing_progress
 from jukebox_pl.utils import progress
 
 
@@ -22,3 +23,14 @@ def test_how_far_prepare_is_comes_to_its_console(is_terminal, monkeypatch):
     assert "songs examined" in shown
     assert "2/4" in shown
     assert ("[red]song.flac" in shown) == is_terminal  # a name is no markup, and a log is no list of songs
+
+
+def test_an_evaluation_is_printed_in_eighty_columns_with_what_could_not_be_told():
+    table = Table("[red]priors", ("level", "bits " * 20), (("0", "4.1 [3.9, 4.2]"),), "7 held-out songs; " * 9)
+    answers = {"prior": Answer({}, (table,)), "lyrics": Answer({"cannot_tell": "no [song] has lyrics"})}
+    console = Console(file=io.StringIO(), width=200)
+    print_evaluation(console, Evaluation(answers, {"songs": 7, "skipped": 2}))
+    shown = console.file.getvalue()
+    assert max(map(len, shown.splitlines())) <= 80
+    for text in ("[red]priors", "4.1 [3.9, 4.2]", "lyrics cannot tell: no [song] has lyrics", "passed over: 2 of 7 songs"):
+        assert text in shown
