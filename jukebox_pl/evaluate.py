@@ -25,6 +25,7 @@ from jukebox_pl.evaluation.suite import Evidence, SongAudio, evaluate
 from jukebox_pl.evaluation.windows import evenly
 from jukebox_pl.report.evaluation_page import write_evaluation_page
 from jukebox_pl.report.terminal import print_evaluation
+from jukebox_pl.sampling.levels import Progress
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SampledSong, SamplingParams, Song, SongRequest
@@ -126,8 +127,12 @@ class SampleBeginnings:
         seconds = min(seconds or self.seconds, *(song.duration / song.sample_rate for song in songs))
         asked = partial(request, seconds=seconds, labeller=bundle.labellers[top])
         sampler = Sampler(bundle.vqvae, bundle.priors, bundle.labellers, bundle.sample_rate)
-        seeds = range(seed, seed + len(songs))
-        return sampler.sample_batch(list(map(asked, songs)), SamplingParams(), seeds, codes, levels=levels)
+        seeds, meter = range(seed, seed + len(songs)), Meter(self.meter.face, "codes")
+
+        def on_window(now: Progress) -> None:
+            meter.update(f"sampling, level {now.level}", now.done, now.total)
+
+        return sampler.sample_batch(list(map(asked, songs)), SamplingParams(), seeds, codes, on_window, levels=levels)
 
 
 def request(song: Song, seconds: float, labeller: Labeller) -> SongRequest:

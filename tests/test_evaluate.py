@@ -180,8 +180,13 @@ def test_songs_of_three_samples_are_passed_over_and_counted(ask_small, tmp_path,
 def test_songs_are_sampled_side_by_side_under_their_own_labels_and_length(tmp_path):
     bundle = checkpoints.load_bundle(small_run.save_run(tmp_path / "run"))
     songs = [Song("1", 800, 80, artist="Ben", lyrics="ab"), Song("2", 400, 80, artist="Nobody", genres=("jazz", "polka"))]
-    sample = SampleBeginnings(bundle, seconds=2.0, meter=Meter(lambda status: None))
+    sample = SampleBeginnings(bundle, seconds=2.0, meter=Meter((seen := []).append, "songs"))
     one, other = sample(songs, seed=3)
+    assert [(now.task, now.total, now.unit) for now in seen if now.done == now.total] == [
+        ("sampling, level 2", 10, "codes"),
+        ("sampling, level 1", 20, "codes"),
+        ("sampling, level 0", 40, "codes"),
+    ]
     assert (one.request.artist, one.request.lyrics, one.request.total_seconds) == ("Ben", "ab", 10.0)
     assert (other.request.artist, other.request.genres, other.request.total_seconds) == ("", ("jazz",), 5.0)
     assert one.audio.shape == other.audio.shape == (1, 160)

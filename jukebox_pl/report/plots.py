@@ -84,7 +84,7 @@ def heat_map(values: np.ndarray, seconds: float, rows: str) -> bytes:
     )
     scale = figure.colorbar(image, ax=axes, pad=0.01)
     scale.ax.tick_params(colors=INK, labelsize=8)
-    scale.outline.set_visible(False)  # type: ignore[operator]
+    scale.outline.set_visible(False)
     dress(axes, "", ylabel=rows)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("seconds", color=INK)
