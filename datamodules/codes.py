@@ -14,14 +14,15 @@ from datamodules.loading import ShardDataModule
 from jukebox_pl.catalog.shards import SongEntry
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.labels import Labeller, Vocabulary, characters_from
-from jukebox_pl.types import CodesBatch, Labels
+from jukebox_pl.types import CodesBatch, Labels, Song
 
 
 class CodesDataModule(ShardDataModule):
     """Windows of `ctx` codes of `level`, cut where codes of the top level begin, with the codes above and labels.
 
     At a rate of `label_dropout` a training window goes without any labels, and at the same rate without each of artist,
-    genres and lyrics on its own: what a request leaves out has then been trained too.
+    genres and lyrics on its own: what a request leaves out has then been trained too. With lyrics a batch says where
+    in them each code is, as far as word times tell.
 
     Raises UserError when the shards hold no codes, or a window is no whole number of top codes.
     """
@@ -56,7 +57,16 @@ class CodesDataModule(ShardDataModule):
     def collate(self, crops: list[Crop]) -> CodesBatch:
         above = self.level + 1
         upper = self._cut(crops, above) if above < len(self.hops) else None
-        return CodesBatch(self._cut(crops, self.level), upper, Labels.stack([self._labels(crop) for crop in crops]))
+        songs = [self._song(crop) for crop in crops]
+        windows = [
+            (song, crop.start * self.hops[-1], self.ctx * self.hops[self.level])
+            for song, crop in zip(songs, crops, strict=True)
+        ]
+        labels = Labels.stack([self.labeller.labels(*window) for window in windows])
+        sung = None
+        if self.labeller.lyric_tokens:
+            sung = torch.tensor([self.labeller.sung_tokens(*window, self.ctx) for window in windows])
+        return CodesBatch(self._cut(crops, self.level), upper, labels, sung)
 
     def _cut(self, crops: list[Crop], level: int) -> Tensor:
         """The windows as codes [B, T] of `level`; starts and lengths of crops are in top codes."""
@@ -66,15 +76,14 @@ class CodesDataModule(ShardDataModule):
             codes.append(song[crop.start * scale : (crop.start + self.crop_length) * scale].astype(np.int64))
         return torch.from_numpy(np.stack(codes))
 
-    def _labels(self, crop: Crop) -> Labels:
-        """Of one window, without what its dropout draws leave out."""
+    def _song(self, crop: Crop) -> Song:
+        """The song of a crop, without what its dropout draws leave out."""
         everything, artist, genres, lyrics = (draw < self.label_dropout for draw in crop.dropout_draws)
         song = crop.sample.song
-        song = dataclasses.replace(
+        return dataclasses.replace(
             song,
             artist="" if everything or artist else song.artist,
             genres=() if everything or genres else song.genres,
             lyrics="" if everything or lyrics else song.lyrics,
             words=() if everything or lyrics else song.words,
         )
-        return self.labeller.labels(song, crop.start * self.hops[-1], self.ctx * self.hops[self.level])

@@ -45,6 +45,8 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
     "catalog": cache(lambda path, name: CATALOG_FACTS[name](Catalog.load(path))),
     # ${first:A,B}: the first that is not null.
     "first": lambda *values: next((value for value in values if value is not None), None),
+    # ${below:LEVEL,TOP}: whether a level lies below the top.
+    "below": lambda level, top: level < top,
     # ${priors:TOP,STAGES}: the stages that a bundle takes the prior of every level from.
     "priors": lambda top, stages: {top: stages} | {level: [f"upsampler_{level}"] for level in reversed(range(top))},
 }

@@ -108,11 +108,15 @@ class AlignedBatch(NamedTuple):
 
 
 class CodesBatch(NamedTuple):
-    """Windows of codes [B, T] of one level, the codes above them [B, T / factor] (None at the top) and their labels."""
+    """Windows of codes [B, T] of one level, the codes above them [B, T / factor] (None at the top) and their labels.
+
+    `sung` [B, T]: which of the lyric tokens is sung at each code, -1 where none is or nobody knows.
+    """
 
     codes: Tensor
     upper: Tensor | None
     labels: Labels
+    sung: Tensor | None = None
 
     @property
     def token_count(self) -> int:
@@ -173,6 +177,7 @@ class LevelParams(NamedTuple):
     top_p: float
     hop_fraction: float
     parallel_windows: int = 1
+    guidance: float = 1.0
 
 
 # What each parameter must be, as a test and in words.
@@ -182,6 +187,7 @@ LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "top_p": (lambda value: 0 <= value <= 1, "lie in [0, 1]"),
     "hop_fraction": (lambda value: 0 < value <= 1, "lie in (0, 1]"),
     "parallel_windows": (lambda value: value >= 1 and value == int(value), "be a whole number of at least 1"),
+    "guidance": (lambda value: 0 <= value < math.inf, "be at least 0 (1 switches it off)"),
 }
 
 
@@ -191,7 +197,9 @@ class SamplingParams:
 
     `hop_fraction`: the part of a window by which the next one moves on (released: 0.5, 0.5, 0.125). `parallel_windows`: into
     how many segments a level is cut that are sampled side by side, each without what stands before it; one number is for
-    the levels below the top, which alone remembers a song from window to window. Raises UserError for values out of range.
+    the levels below the top, which alone remembers a song from window to window. `guidance`: how far to go from what the
+    prior writes without artist, genres and lyrics to what it writes with them, and beyond (Ho and Salimans 2022); other than
+    1 it costs a second pass. Raises UserError for values out of range.
     """
 
     temperature: float | tuple[float, ...] = 0.99
@@ -199,6 +207,7 @@ class SamplingParams:
     top_p: float | tuple[float, ...] = 0.0
     hop_fraction: float | tuple[float, ...] = (0.5, 0.5, 0.125)
     parallel_windows: int | tuple[int, ...] = 1
+    guidance: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
         for name, (holds, expected) in LIMITS.items():

@@ -41,6 +41,23 @@ def save_random(folder: Path, config: dict[str, Any], seed: int) -> None:
     checkpoints.save_state(folder, model.state_dict(), config, LABELLER)
 
 
+def with_lyrics(config: dict[str, Any]) -> dict[str, Any]:
+    """A prior that reads lyrics, in its fourth layer."""
+    encoder = TRANSFORMER | {"pattern": "RC", "ctx": LYRICS}
+    lyrics = {"_target_": f"{MODELS}.conditioners.LyricsEncoder", "vocabulary": len(LABELLER.characters), "width": WIDTH}
+    transformer = config["transformer"] | {"pattern": "RCPX"}
+    return config | {"transformer": transformer, "lyrics": lyrics | {"transformer": encoder}}
+
+
+def save_singing_run(folder: Path) -> Path:
+    """Like `save_run`, and the top prior reads lyrics."""
+    save_run(folder)
+    save_random(folder / "prior_2", with_lyrics(prior(names=NAMES, place=TIMES)), seed=2)
+    priors = {level: f"prior_{level}" for level in range(3)}
+    checkpoints.save_bundle(folder, RATE, "vqvae", priors, checkpoints.LyricsHead(level=2, layer=3, head=1))
+    return folder
+
+
 def save_run(folder: Path, seed: int = 0) -> Path:
     """A bundle whose priors follow names and the codes above."""
     save_random(folder / "vqvae", VQVAE, seed)

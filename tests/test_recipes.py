@@ -105,6 +105,8 @@ def shapes(config):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_stage_takes_its_settings_and_every_network_builds(recipe, size, catalog):
     for name, settings in stages_of(recipe, size).items():
+        if not settings.get("when", True):
+            continue
         assert not list(refused(settings, name))
         instantiate({key: value for key, value in settings.items() if key not in OF_THE_RUN}, _recursive_=False)
         if settings.get("model"):
@@ -153,11 +155,16 @@ def test_a_lyrics_prior_without_its_x_layers_is_the_top_prior(size, catalog):
 def test_an_upsampler_reads_as_many_upper_codes_as_the_vqvae_writes(size, catalog):
     stages = stages_of("hierarchy", size)
     hops = network(stages["vqvae"]["model"]).hops
-    for level in (0, 1):
+    for level in range(len(hops) - 1):
         settings = stages[f"upsampler_{level}"]
         prior = network(settings["model"])
         assert prior.conditioners["upper"].factor == hops[level + 1] // hops[level]
-        assert settings["data"]["ctx"] % (hops[2] // hops[level]) == 0
+        assert settings["data"]["ctx"] % (hops[-1] // hops[level]) == 0
+
+
+def test_a_size_of_two_levels_has_one_upsampler(catalog):
+    stages = stages_of("hierarchy", "singing")
+    assert [stages[f"upsampler_{level}"]["when"] for level in (0, 1)] == [True, False]
 
 
 def test_a_bundle_takes_a_prior_of_every_level_of_its_size(catalog):

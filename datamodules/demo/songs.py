@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,18 +45,41 @@ class DemoSong(NamedTuple):
         return self.lyrics.splitlines()[0].capitalize()
 
 
-def invent_lyrics(slots: int, rng: np.random.Generator) -> str:
-    """Lines of words that take at most `slots` slots to sing, and at least one word."""
-    text = rng.choice(WORDS)
+class Syllables(NamedTuple):
+    """Words of one to `longest` syllables, each a consonant and a vowel of these: nobody can guess the next one."""
+
+    consonants: str
+    vowels: str
+    longest: int = 3
+
+    def word(self, rng: np.random.Generator) -> str:
+        length = rng.integers(1, self.longest + 1)
+        return "".join(str(rng.choice(list(letters))) for letters in (self.consonants, self.vowels) * length)
+
+
+def invent_lyrics(slots: int, rng: np.random.Generator, syllables: Syllables | None = None) -> str:
+    """Lines of words, of the lexicon or of free syllables, that take at most `slots` slots to sing; at least one word."""
+
+    def word() -> str:
+        return syllables.word(rng) if syllables else str(rng.choice(WORDS))
+
+    text = word()
     for count in range(1, slots):
-        longer = text + (" " if count % WORDS_PER_LINE else "\n") + rng.choice(WORDS)
+        longer = text + (" " if count % WORDS_PER_LINE else "\n") + word()
         if sum(CHARACTER_SOUNDS[c].slots for c in longer) > slots:
             break
         text = longer
-    return str(text)
+    return text
 
 
-def make_song(artist: str, genre: str, seconds: float, sample_rate: int, rng: np.random.Generator) -> DemoSong:
+def make_song(
+    artist: str,
+    genre: str,
+    seconds: float,
+    sample_rate: int,
+    rng: np.random.Generator,
+    syllables: Syllables | None = None,
+) -> DemoSong:
     """A song of round(seconds * sample_rate) samples: a bar for the band alone, then singing to the end."""
     style, length = GENRES[genre], round(seconds * sample_rate)
     slot = round(sample_rate / style.characters_per_second)  # samples of one character
@@ -64,7 +88,7 @@ def make_song(artist: str, genre: str, seconds: float, sample_rate: int, rng: np
     names = [progression[number % len(progression)] for number in range(-(-length // (slot * bar)))]
     chords = [style.tonic + np.array(CHORDS[name]) for name in names]
     notes = melody(chords, style, ARTISTS[artist].register, rng)[: length // slot]
-    lyrics = invent_lyrics(len(notes) - bar, rng)
+    lyrics = invent_lyrics(len(notes) - bar, rng, syllables)
     sung, words = sing(lyrics, ARTISTS[artist], notes, slot, sample_rate, rng, rest=bar)
     played = np.zeros(length)
     style.band(played, chords, slot * CHARACTERS_PER_BEAT, sample_rate, rng)
@@ -98,17 +122,27 @@ def is_written(folder: Path, arguments: dict[str, Any]) -> bool:
 
 
 def write_demo_catalog(
-    folder: Path, songs: int = 24, seconds: float = 12.0, sample_rate: int = 11025, seed: int = 0
+    folder: Path,
+    songs: int = 24,
+    seconds: float = 12.0,
+    sample_rate: int = 11025,
+    seed: int = 0,
+    shortest_seconds: float | None = None,
+    syllables: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes `catalog.csv` with its audio, lyrics and words below `folder` and returns the path of the csv.
 
-    The same arguments give the same bytes; a folder that already has them is left alone. The folder appears whole,
-    under its name, at the very end. Raises UserError when `folder` holds something else or a song is too short to sing.
+    Songs are `seconds` long, or from `shortest_seconds` to `seconds`; `syllables` holds the arguments of Syllables. The same
+    arguments give the same bytes; a folder that already has them is left alone. The folder appears whole, under its name,
+    at the very end. Raises UserError when `folder` holds something else or a song is too short to sing.
     """
     folder = Path(folder)
-    arguments = {"songs": songs, "seconds": seconds, "sample_rate": sample_rate, "seed": seed}
-    if seconds < 3:
-        raise UserError(f"a demo song takes at least 3 seconds to sing a word, found {seconds}")
+    shortest, words = shortest_seconds or seconds, Syllables(**syllables) if syllables else None
+    arguments: dict[str, Any] = {"songs": songs, "seconds": seconds, "sample_rate": sample_rate, "seed": seed}
+    arguments |= {"shortest_seconds": shortest} if shortest < seconds else {}
+    arguments |= {"syllables": words._asdict()} if words else {}
+    if shortest < 3:
+        raise UserError(f"a demo song takes at least 3 seconds to sing a word, found {shortest}")
     if is_written(folder, arguments):
         return folder / "catalog.csv"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +152,9 @@ def write_demo_catalog(
         for i in range(songs):
             artist, genre = list(ARTISTS)[i % len(ARTISTS)], list(GENRES)[i % len(GENRES)]
             rng = np.random.default_rng([seed, i])  # one a song: more songs leave the first ones as they are
-            rows.append(write_song(whole, f"{i:03d}", make_song(artist, genre, seconds, sample_rate, rng), sample_rate))
+            length = float(rng.uniform(shortest, seconds)) if shortest < seconds else seconds
+            song = make_song(artist, genre, length, sample_rate, rng, words)
+            rows.append(write_song(whole, f"{i:03d}", song, sample_rate))
         with open(whole / "catalog.csv", "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()

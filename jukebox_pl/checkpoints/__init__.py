@@ -1,7 +1,7 @@
 """Networks on disk. A config names networks of this library, or of packages that are trusted; weights are safetensors."""
 
 from jukebox_pl.checkpoints.building import DENSE, TRUSTED, assemble, build, on_meta
-from jukebox_pl.checkpoints.bundle import BUNDLE, Bundle, LazyPriors, inside, load_bundle, save_bundle
+from jukebox_pl.checkpoints.bundle import BUNDLE, Bundle, LazyPriors, LyricsHead, inside, load_bundle, save_bundle
 from jukebox_pl.checkpoints.folders import (
     CONFIG,
     WEIGHTS,
@@ -20,6 +20,7 @@ __all__ = [
     "WEIGHTS",
     "Bundle",
     "LazyPriors",
+    "LyricsHead",
     "assemble",
     "build",
     "fingerprint",

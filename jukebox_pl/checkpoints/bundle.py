@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import torch
 
@@ -20,14 +20,26 @@ from jukebox_pl.utils.files import read_json, write_json
 BUNDLE = "bundle.json"
 
 
+class LyricsHead(NamedTuple):
+    """The attention head by which a prior keeps its place in the lyrics."""
+
+    level: int
+    layer: int
+    head: int
+
+
 @dataclass(frozen=True)
 class Bundle:
-    """A whole hierarchy: the VQ-VAE, a prior and a labeller for every level, the rate of the sound."""
+    """A whole hierarchy: the VQ-VAE, a prior and a labeller for every level, the rate of the sound.
+
+    `lyrics_head` is None where no prior reads lyrics, and in bundles of before it was noted.
+    """
 
     vqvae: VQVAE
     priors: Mapping[int, Prior]
     labellers: dict[int, Labeller]
     sample_rate: int
+    lyrics_head: LyricsHead | None = None
 
 
 class LazyPriors(Mapping[int, Prior]):
@@ -58,15 +70,19 @@ class LazyPriors(Mapping[int, Prior]):
         return len(self.folders)
 
 
-def save_bundle(folder: str | Path, sample_rate: int, vqvae: str, priors: Mapping[int, str]) -> None:
+def save_bundle(
+    folder: str | Path, sample_rate: int, vqvae: str, priors: Mapping[int, str], lyrics_head: LyricsHead | None = None
+) -> None:
     """Lists the model folders (relative to `folder`) that make up a bundle, and the fingerprints they have now."""
     folder = Path(folder)
-    record = {
+    record: dict[str, Any] = {
         "sample_rate": sample_rate,
         "vqvae": vqvae,
         "priors": {str(level): path for level, path in priors.items()},
         "fingerprints": {path: fingerprint(folder / path) for path in (vqvae, *priors.values())},
     }
+    if lyrics_head:
+        record["lyrics_head"] = lyrics_head._asdict()
     write_json(folder / BUNDLE, record)
 
 
@@ -95,7 +111,8 @@ def load_bundle(
         raise UserError(f"{folder} has no prior for level {missing}; train it with recipe=hierarchy run_dir={folder}")
     priors = LazyPriors(folders, trusted, dtype, lyrics_as_codes)
     labellers = {level: found for level, place in folders.items() if (found := load_labeller(place))}
-    return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record["sample_rate"])
+    head = LyricsHead(**record["lyrics_head"]) if record.get("lyrics_head") else None
+    return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record["sample_rate"], head)
 
 
 def inside(folder: Path, path: str) -> Path:

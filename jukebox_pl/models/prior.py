@@ -126,10 +126,11 @@ class Prior(nn.Module):
         x, _ = self._embed(codes + self.vocabulary, cond, 0)
         return self.transformer(x, cond.states, layers=layer)
 
-    def losses(self, codes: Tensor, cond: Conditioning) -> PriorLosses:
-        """Teacher-forced losses of codes [B, T]."""
+    def losses(self, codes: Tensor, cond: Conditioning, past: Tensor | None = None) -> PriorLosses:
+        """Teacher-forced losses of codes [B, T], of which the codes before each are read, or those of `past` [B, T]."""
         symbols = codes + self.vocabulary
-        logits = self.symbol_logits(symbols[:, :-1], cond)  # [B, prefix + T, vocabulary + bins]
+        read = symbols if past is None else past + self.vocabulary
+        logits = self.symbol_logits(read[:, :-1], cond)  # [B, prefix + T, vocabulary + bins]
         loss = F.cross_entropy(logits[:, self.prefix :].flatten(0, 1), symbols.flatten())
         if cond.lyrics is None:
             return PriorLosses(loss, None)

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
+from jukebox_pl.openai.configs import complete
 from jukebox_pl.openai.files import PRIOR_FILE, VQVAE_FILE, describe, level_of, read_released
-from jukebox_pl.openai.hparams import Hparams
+from jukebox_pl.openai.hparams import PRIORS, Hparams
 from jukebox_pl.openai.labels import IdFile, released_labeller
 
 # What the parts of one hierarchy agree on.
 SHARED = ("sr", "levels", "downs_t", "strides_t", "l_bins")
+# What tells a released prior from another one.
+SHAPE = ("level", "n_ctx", "n_tokens", "prior_width", "prior_depth", "heads", "attn_order", "single_enc_dec")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def write_bundle(files: ReleasedFiles, folder: Path, note: Callable[[str], None]
         names = " and ".join(f"prior_level_{level}.pth.tar" for level in missing)
         raise UserError(f"no {names} among the files: every level has a prior, name them all, openai=[FILE,FILE,...]")
     folders = {level: f"prior_{level}" for level in sorted(files.priors)}
+    lyrics_head = None
     for level, name in folders.items():
         path = files.priors[level]
         found = write_part(path, folder / name, files, note)
@@ -88,7 +92,17 @@ def write_bundle(files: ReleasedFiles, folder: Path, note: Callable[[str], None]
                     f"{describe(path)}: expected {key} {hps[key]} as in {files.vqvae}, found {found[key]}; "
                     "give the files of one hierarchy"
                 )
-    checkpoints.save_bundle(folder, hps["sr"], "vqvae", folders)
+        lyrics_head = released_lyrics_head(found) or lyrics_head
+    checkpoints.save_bundle(folder, hps["sr"], "vqvae", folders, lyrics_head)
+
+
+def released_lyrics_head(hps: Hparams) -> checkpoints.LyricsHead | None:
+    """The head that follows the lyrics, as the file says, or as is known of a released model of its shape."""
+    known = [prior for prior in PRIORS.values() if all(complete(prior)[key] == hps.get(key) for key in SHAPE)]
+    for source in (hps, *known):
+        if source.get("alignment_layer") is not None:
+            return checkpoints.LyricsHead(hps["level"], source["alignment_layer"], source["alignment_head"])
+    return None
 
 
 def write_part(path: Path, folder: Path, files: ReleasedFiles, note: Callable[[str], None]) -> Hparams:

@@ -32,12 +32,12 @@ class Window:
 
     step: Callable[[], None]  # draws one code more; `begin` chooses it
 
-    def __init__(self, prior: Prior, rows: int, device: torch.device, compiled: bool = False):
-        self.prior, self.cache, self.compiled = prior, prior.new_cache(), compiled
+    def __init__(self, prior: Prior, rows: int, device: torch.device, compiled: bool = False, guided: bool = False):
+        self.prior, self.cache, self.compiled, self.guided = prior, prior.new_cache(), compiled, guided
         self.codes = torch.zeros(rows, prior.ctx, dtype=torch.long, device=device)
         self.noise, self.peaks = (torch.zeros(rows, prior.ctx, device=device) for _ in range(2))
         self.position = torch.zeros((), dtype=torch.long, device=device)
-        self.temperature, self.top_p = (torch.zeros((), device=device) for _ in range(2))
+        self.temperature, self.top_p, self.guidance = (torch.zeros((), device=device) for _ in range(3))
         self.top_k, self.cuts_top_p = 0, False
         self.cond = Conditioning(None, None, None, None)
         self._steps: dict[tuple[int, bool], Callable[[], None]] = {}
@@ -53,7 +53,8 @@ class Window:
     ) -> Tensor:
         """Codes [B, known] completed to [B, T], a number of noise [B, T] for every position.
 
-        Raises ValueError naming the first position whose logits are not finite.
+        A guided window is conditioned on 2 B items: with all labels, then without those that guide. Raises ValueError naming
+        the first position whose logits are not finite.
         """
         start, total = known.shape[1], noise.shape[1]
         logits = self.begin(cond, known, noise, params, prefill)
@@ -80,6 +81,7 @@ class Window:
         # The numbers of `params` are tensors to a step; what else it does with them makes another graph.
         self.temperature.fill_(params.temperature)
         self.top_p.fill_(params.top_p)
+        self.guidance.fill_(params.guidance)
         self.top_k, self.cuts_top_p = kind = params.top_k, params.top_p > 0
         if kind not in self._steps:
             self._steps[kind] = Replay(self._step) if self.compiled else self._step
@@ -94,12 +96,22 @@ class Window:
             held[:, :length] = cond.positions
         self.cache.position = 0
         for piece in known.split(prefill or self.prior.ctx, dim=1):
-            logits = self.prior(piece, cond, self.cache, last_only=True)[:, -1]
-        return logits
+            logits = self.prior(self._paths(piece), cond, self.cache, last_only=True)[:, -1]
+        return self._guide(logits)
 
     def _step(self) -> None:
         before = self.codes.index_select(1, self.position[None] - 1)
-        self._draw(self.prior.step(before, self.cond, self.cache, self.position))
+        self._draw(self._guide(self.prior.step(self._paths(before), self.cond, self.cache, self.position)))
+
+    def _paths(self, codes: Tensor) -> Tensor:
+        """The codes of every item that the window is conditioned on."""
+        return codes.repeat(2, 1) if self.guided else codes
+
+    def _guide(self, logits: Tensor) -> Tensor:
+        if not self.guided:
+            return logits
+        labelled, unlabelled = logits.float().chunk(2)
+        return unlabelled + self.guidance * (labelled - unlabelled)
 
     def _draw(self, logits: Tensor) -> None:
         """Draws from logits [B, bins] the code at `position`. Nothing here waits for a GPU."""
@@ -114,7 +126,8 @@ class Window:
 @torch.no_grad()
 def sample_codes(prior: Prior, cond: Conditioning, known: Tensor, noise: Tensor, params: LevelParams) -> Tensor:
     """One window of a prior as it is: codes [B, known] completed to [B, T], as `Window.sample` does."""
-    return Window(prior, len(known), known.device).sample(cond, known, noise, params)
+    window = Window(prior, len(known), known.device, guided=params.guidance != 1)
+    return window.sample(cond, known, noise, params)
 
 
 def streamed(prior: Prior, dtype: torch.dtype | None) -> Prior:
@@ -141,13 +154,14 @@ class Decoder:
     def __call__(
         self, cond: Conditioning, known: Tensor, noise: Tensor, params: LevelParams, on_step: OnCode | None = None
     ) -> Tensor:
-        """Like `Window.sample`, in the memory that fits: every shape of it follows from these three numbers."""
-        shape = len(known), cond.positions is not None, 0 if cond.states is None else cond.states.shape[1]
+        """Like `Window.sample`, in the memory that fits: every shape of it follows from these four."""
+        guided = params.guidance != 1
+        shape = len(known), cond.positions is not None, 0 if cond.states is None else cond.states.shape[1], guided
         if shape not in self._windows:
             compiled = self.engine.compile and can_compile(known.device.type)
             if not compiled:
                 self._windows.clear()  # memory is quickly had again; a graph is worth keeping it
-            self._windows[shape] = Window(self.network, len(known), known.device, compiled)
+            self._windows[shape] = Window(self.network, len(known), known.device, compiled, guided)
         try:
             return self._windows[shape].sample(cond, known, noise, params, on_step, self.engine.prefill)
         except ValueError:

@@ -7,17 +7,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from jukebox_pl.checkpoints import LyricsHead
 from jukebox_pl.errors import UserError
 from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling import checks
+from jukebox_pl.sampling.alignment import align, sung_words
 from jukebox_pl.sampling.conditioning import ConditioningSchedule
 from jukebox_pl.sampling.decoding import Engine
 from jukebox_pl.sampling.levels import MISSING, Level, LevelSampler, LevelState, OnStep, Progress
 from jukebox_pl.sampling.streaming import AudioChunk, ChunkDecoder
 from jukebox_pl.text.labels import Labeller
-from jukebox_pl.types import LevelParams, SampledSong, SamplingParams, SongRequest
+from jukebox_pl.types import LevelParams, SampledSong, SamplingParams, SongRequest, Word
 
 DEFAULTS = SamplingParams()
 
@@ -32,8 +34,8 @@ class Sampler:
     parameters and seed give the same codes, whatever is sampled beside it and wherever it was interrupted.
 
     `priors` are looked up when their level is begun. Unless `keep` is set, each is let go when its level is done; where
-    nobody else holds it (`load_bundle(..., at_once=False)`), one at a time is in memory. Raises UserError when the engine
-    is not for the device.
+    nobody else holds it (`load_bundle(..., at_once=False)`), one at a time is in memory. The `lyrics_head` of the bundle, if
+    there is one, tells when each word is sung. Raises UserError when the engine is not for the device.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class Sampler:
         device: str = "cpu",
         engine: Engine | None = None,
         keep: bool = True,
+        lyrics_head: LyricsHead | None = None,
     ):
         self.sample_rate, self.device, self.engine = sample_rate, torch.device(device), engine or Engine()
         self.engine.require_device(self.device)
         self.vqvae, self.priors, self.labellers = vqvae.to(device), priors, labellers
         self.keep, self.hops, self.top = keep, vqvae.hops, len(vqvae.hops) - 1
+        self.lyrics_head = lyrics_head
         self._level_samplers: dict[int, LevelSampler] = {}
         fast_convolutions(vqvae)
 
@@ -93,15 +97,29 @@ class Sampler:
         Candidates are one request with several seeds.
         """
         made = self._levels(requests, params, seeds, codes, levels, until_seconds, on_step)
-        for progress in self._windows(made, depth_first=False):
-            if on_window:
-                on_window(progress)
+        words: list[tuple[Word, ...]] = [()] * len(requests)
+        for level in sorted(made, reverse=True):
+            for progress in made[level].fill_until(made[level].end):
+                if on_window:
+                    on_window(progress)
+            if self.lyrics_head and self.lyrics_head.level == level:
+                rows = zip(requests, made[level].beginning(), strict=True)
+                words = [self._words(self.lyrics_head, *row) for row in rows]
+            self._release()
         lowest = min(made)
         # One by one: side by side they would be rounded otherwise.
         audio = [self.vqvae.decode_long(rows, lowest)[0].cpu() for rows in made[lowest].beginning().split(1)]
         drawn = {level: made[level].beginning().cpu() for level in sorted(made)}
         return [
-            SampledSong(audio[i], self.sample_rate, {level: rows[i] for level, rows in drawn.items()}, request, params, seed)
+            SampledSong(
+                audio[i],
+                self.sample_rate,
+                {level: rows[i] for level, rows in drawn.items()},
+                request,
+                params,
+                seed,
+                words[i],
+            )
             for i, (request, seed) in enumerate(zip(requests, seeds, strict=True))
         ]
 
@@ -185,9 +203,21 @@ class Sampler:
         """Draws all codes: level by level from the top, or the lowest one and of those above what it needs."""
         for level in [min(made)] if depth_first else sorted(made, reverse=True):
             yield from made[level].fill_until(made[level].end)
-            if not self.keep:
-                for level_sampler in self._level_samplers.values():
-                    level_sampler.release()
+            self._release()
+
+    def _release(self) -> None:
+        if not self.keep:
+            for level_sampler in self._level_samplers.values():
+                level_sampler.release()
+
+    def _words(self, by: LyricsHead, request: SongRequest, codes: Tensor) -> tuple[Word, ...]:
+        """When the song of `codes` [T] sings each word of its lyrics: one pass over them; none without lyrics."""
+        labeller, hop = self.labellers[by.level], self.hops[by.level]
+        schedule = ConditioningSchedule.of(request, self.sample_rate)
+        if not labeller.lyric_tokens or not any(segment.text.lyrics for segment in schedule.segments):
+            return ()
+        texts = align(self.level_sampler(by.level).prior, labeller, schedule, codes, hop, by.layer, by.head)
+        return tuple(word for text in texts for word in sung_words(text, labeller, schedule.offset, hop))
 
     def _levels(
         self,

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from jukebox_pl import audio
+from jukebox_pl.catalog.word_times.lrc import write_lrc
 from jukebox_pl.checkpoints import Bundle
 from jukebox_pl.errors import UserError
 from jukebox_pl.report.song_page import write_song_page
@@ -31,7 +32,7 @@ from jukebox_pl.utils.codes import Codes
 from jukebox_pl.utils.files import write_atomic, write_json
 from jukebox_pl.utils.progress import Meter, terminal_meter
 
-PARTIAL = "song.partial.wav"
+PARTIAL, LRC = "song.partial.wav", "song.lrc"
 
 
 @dataclass(eq=False)
@@ -118,7 +119,8 @@ def tensors(codes: Codes) -> dict[int, Tensor]:
 def sample_song(bundle: Bundle, request: SongRequest, params: SamplingParams, seed: int, device: str = "cpu") -> SampledSong:
     """A song that is no node of a session, with its progress on standard error."""
     check_request(request, bundle)
-    sampler = Sampler(bundle.vqvae, bundle.priors, bundle.labellers, bundle.sample_rate, device)
+    networks = bundle.vqvae, bundle.priors, bundle.labellers
+    sampler = Sampler(*networks, bundle.sample_rate, device, lyrics_head=bundle.lyrics_head)
     with terminal_meter("codes") as meter:
         shown = LevelProgress(meter)
         return sampler.sample(request, params, seed, on_window=shown.on_window, on_step=shown.on_step)
@@ -148,10 +150,15 @@ def note_on_lyrics(lyrics: str, labeller: Labeller) -> str:
 
 
 def write_song(folder: Path, song: SampledSong, hops: Sequence[int], formats: Sequence[str], **page: Any) -> Path:
-    """Writes song.wav (and other `formats`), codes.npz, request.json and index.html; returns the page."""
+    """Writes song.wav (and other `formats`), codes.npz, request.json and index.html, and where it is known when each word
+    is sung song.lrc; returns the page."""
     for format in dict.fromkeys(("wav", *formats)):
         audio.write(folder / f"song.{format}", song.audio.numpy(), song.sample_rate)
     write_atomic(folder / "codes.npz", codes_file.to_npz(song.codes))
-    made_from = {"request": song.request.to_json(), "params": song.params.to_json(), "seed": song.seed}
-    write_json(folder / "request.json", made_from)
+    record = {"request": song.request.to_json(), "params": song.params.to_json(), "seed": song.seed}
+    if song.words:
+        record["words"] = [list(word) for word in song.words]
+        texts = [song.request.lyrics, *(section.lyrics or "" for section in song.request.schedule)]
+        write_atomic(folder / LRC, write_lrc("\n".join(texts), song.words).encode())
+    write_json(folder / "request.json", record)
     return write_song_page(folder, song, hops, **page)

@@ -106,6 +106,8 @@ class ModelPool:
             memory.require_room(plan, self.device, self.together)
             bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=self.together)
             engine, networks = Engine(self.compile, computing.weights), (bundle.vqvae, bundle.priors, bundle.labellers)
-            sampler = Sampler(*networks, bundle.sample_rate, self.device, engine, keep=self.together)
+            sampler = Sampler(
+                *networks, bundle.sample_rate, self.device, engine, keep=self.together, lyrics_head=bundle.lyrics_head
+            )
             self._loaded[computing] = LoadedModels(bundle, sampler)
         return self._loaded[computing]

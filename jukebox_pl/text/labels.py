@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -180,6 +181,22 @@ class Labeller:
         middle = self._sung_at(song, moment / song.sample_rate) if song.words else int(length * moment / song.duration)
         middle = min(max(middle, size // 2), length - size // 2)
         return middle - size // 2, middle + size // 2
+
+    def sung_tokens(self, song: Song, offset: int, duration: int, count: int) -> list[int]:
+        """Which lyric token of the window is sung at each of its `count` codes: -1 between words, and without word times.
+
+        The characters of a word share its time evenly.
+        """
+        text = self.characters.clean(song.lyrics)
+        first, last = self.lyric_span(song, offset, duration, len(text))
+        sung, shift = [-1] * count, self.lyric_tokens - last
+        for word, (start, end) in zip(song.words, word_spans(text, song.words, self.characters), strict=True):
+            for i in range(max(start, first), min(end, last)):
+                edges = (word.start + (word.end - word.start) * (at - start) / (end - start) for at in (i, i + 1))
+                begin, stop = (math.ceil((edge * song.sample_rate - offset) * count / duration - 0.5) for edge in edges)
+                for code in range(max(begin, 0), min(stop, count)):
+                    sung[code] = i + shift
+        return sung
 
     def _sung_at(self, song: Song, seconds: float) -> int:
         """Index of the character sung at a moment, between words the end of the last one."""

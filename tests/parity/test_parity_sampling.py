@@ -117,17 +117,10 @@ def test_which_characters_were_sung(golden, match, vqvae, name):
     hps, prior, labeller = data.hps, data.model(), data.labeller()
     hop = vqvae.hops[hps["level"]]
     for i in range(2):
-        found = align(
-            prior,
-            labeller,
-            songs[i],
-            data.arrays["win_z"][i],
-            hop,
-            hps["alignment_layer"],
-            hps["alignment_head"],
-            round(offsets[i] * RATE),
-        )
-        match(f"{name}/alignment", found, data.arrays[f"alignment_{i}"], 1e-5)
+        schedule = ConditioningSchedule((Segment(0, (songs[i],), (1.0,), songs[i], 0),), round(offsets[i] * RATE))
+        head = hps["alignment_layer"], hps["alignment_head"]
+        (found,) = align(prior, labeller, schedule, data.arrays["win_z"][i], hop, *head)
+        match(f"{name}/alignment", found.attention, data.arrays[f"alignment_{i}"], 1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
@@ -102,3 +102,23 @@ def place(line: Line, next_start: float, slowest: float) -> list[Word]:
     places, seconds = zip(*sorted(anchors.items()), strict=True)
     found = [(word[0], *np.interp(word.span(), places, seconds)) for word in re.finditer(r"\S+", line.text)]
     return [Word(text, min(float(start), next_start), min(float(end), next_start)) for text, start, end in found]
+
+
+def write_lrc(lyrics: str, words: Sequence[Word]) -> str:
+    """Words of the lyrics, in order, line by line with the time of each; `read_lrc` reads them, but for pauses in a line.
+
+    Lines of which no word has a time are left out.
+    """
+    lines, left = [], list(words)
+    for line in lyrics.splitlines():
+        timed = [left.pop(0) for text in line.split() if left and left[0].text == text]
+        if timed:
+            sung = " ".join(f"<{to_time(word.start)}>{word.text}" for word in timed)
+            lines.append(f"[{to_time(timed[0].start)}]{sung}<{to_time(timed[-1].end)}>\n")
+    return "".join(lines)
+
+
+def to_time(seconds: float) -> str:
+    """mm:ss.xx"""
+    minutes, hundredths = divmod(round(100 * seconds), 6000)
+    return f"{minutes:02d}:{hundredths / 100:05.2f}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from jukebox_pl.errors import UserError
 from jukebox_pl.models.losses import bits, prior_loss
 from jukebox_pl.models.prior import Prior, PriorLosses
 from jukebox_pl.training.modules.base import StageModule
@@ -12,26 +14,47 @@ from jukebox_pl.types import CodesBatch
 
 
 class PriorModule(StageModule):
-    """Logs bits per dim (`bpd`) of the codes and, where the prior reads lyrics, of the lyrics."""
+    """Logs bits per dim (`bpd`) of the codes and, where the prior reads lyrics, of the lyrics.
+
+    At a rate of `corruption` a code that the prior reads in training is another one of the batch: it learns to go on from
+    the slips that it will make when it samples.
+    """
 
     model: Prior
     fsdp_forward_methods = ("condition", "losses")
 
-    def __init__(self, model: Prior, optim: OptimConfig | None = None, lyrics_fraction: float = 0.4):
+    def __init__(
+        self, model: Prior, optim: OptimConfig | None = None, lyrics_fraction: float = 0.4, corruption: float | None = None
+    ):
         super().__init__(model, optim)
-        self.lyrics_fraction = lyrics_fraction
+        self.lyrics_fraction, self.corruption = lyrics_fraction, corruption or 0.0
+        if not 0 <= self.corruption < 1:
+            raise UserError(f"corruption={corruption}: expected a share of codes from 0 to below 1")
 
     def training_step(self, batch: CodesBatch, index: int) -> Tensor:
-        return self._loss(batch, "train")
+        past = None
+        if self.corruption:
+            seed = self.global_step * self.trainer.world_size + self.trainer.global_rank
+            generator = torch.Generator(batch.codes.device).manual_seed(seed)  # the same after a resume
+            past = corrupted(batch.codes, self.corruption, generator)
+        return self._loss(batch, "train", past)
 
     def validation_step(self, batch: CodesBatch, index: int) -> None:
         self._loss(batch, "val")
 
-    def _loss(self, batch: CodesBatch, split: str) -> Tensor:
-        losses: PriorLosses = self.model.losses(batch.codes, self.model.condition(batch.labels, batch.upper))
+    def _loss(self, batch: CodesBatch, split: str, past: Tensor | None = None) -> Tensor:
+        losses: PriorLosses = self.model.losses(batch.codes, self.model.condition(batch.labels, batch.upper), past)
         loss = bits(prior_loss(*losses, batch.codes.shape[1], batch.labels.lyrics.shape[1], self.lyrics_fraction))
         named = {"loss": loss, "bpd": bits(losses.codes)}
         if losses.lyrics is not None:
             named["lyrics_bpd"] = bits(losses.lyrics)
         self.log_dict({f"{split}/{k}": v for k, v in named.items()}, prog_bar=True, batch_size=len(batch.codes))
         return loss
+
+
+def corrupted(codes: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Codes [B, T] with about a `share` of them replaced by codes from anywhere in the batch."""
+    device = codes.device
+    replaced = torch.rand(codes.shape, generator=generator, device=device) < share
+    others = torch.randint(codes.numel(), codes.shape, generator=generator, device=device)
+    return codes.flatten()[others].where(replaced, codes)

@@ -12,7 +12,7 @@ from jukebox_pl.types import CodesBatch
 class UpsamplerModule(PriorModule):
     """A PriorModule that insists on codes above. Raises UserError when the data is of the top level."""
 
-    def _loss(self, batch: CodesBatch, split: str) -> Tensor:
+    def _loss(self, batch: CodesBatch, split: str, past: Tensor | None = None) -> Tensor:
         if batch.upper is None:
             raise UserError("an upsampler needs the codes above: set its data.level below the top level")
-        return super()._loss(batch, split)
+        return super()._loss(batch, split, past)

@@ -64,6 +64,13 @@ def test_a_bundle_holds_a_prior_and_a_labeller_for_every_level(bundle):
     assert loaded.sample_rate == 8000
 
 
+def test_the_head_that_follows_the_lyrics_is_noted(bundle):
+    assert checkpoints.load_bundle(bundle).lyrics_head is None  # as in bundles of before
+    head = checkpoints.LyricsHead(level=1, layer=2, head=0)
+    checkpoints.save_bundle(bundle, 8000, "vqvae", {0: "prior_0", 1: "prior_1"}, head)
+    assert checkpoints.load_bundle(bundle).lyrics_head == head
+
+
 def test_priors_of_a_bundle_may_be_loaded_when_they_are_looked_up(bundle):
     loaded, lazy = checkpoints.load_bundle(bundle), checkpoints.load_bundle(bundle, lyrics_as_codes=True, at_once=False)
     assert lazy.labellers.keys() == lazy.priors.keys() == {0, 1}

@@ -1,3 +1,5 @@
+from itertools import islice
+
 import pytest
 import torch
 
@@ -71,3 +73,22 @@ def test_held_out_windows_keep_their_labels(code_shards):
     data.setup("fit")
     assert all((batch.labels.artist > 0).all() for batch in data.val_dataloader())
     assert all((batch.labels.artist == 0).all() for batch in data.train_dataloader())
+
+
+def test_batches_with_lyrics_say_what_is_sung(code_shards):
+    silent, telling = (
+        CodesDataModule(str(code_shards), level=2, ctx=64, lyric_tokens=tokens, batch_size=4, label_dropout=0.5)
+        for tokens in (0, 16)
+    )
+    for data in (silent, telling):
+        data.setup("fit")
+    assert next(iter(silent.train_dataloader())).sung is None
+    batches = list(islice(telling.train_dataloader(), 20))
+    codes, lyrics, sung = (
+        torch.cat(parts) for parts in zip(*((b.codes, b.labels.lyrics, b.sung) for b in batches), strict=True)
+    )
+    assert sung.shape == codes.shape
+    assert (sung[(lyrics == 0).all(1)] == -1).all()  # what is left out is not sung
+    rows, columns = torch.where(sung >= 0)
+    assert (lyrics[rows, sung[rows, columns]] > 0).all()
+    assert len(rows) > 500

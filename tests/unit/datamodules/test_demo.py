@@ -1,4 +1,5 @@
 import itertools
+import json
 import re
 
 import librosa
@@ -167,3 +168,26 @@ def test_text_longer_than_the_melody_is_refused():
 
 def test_words_use_every_character_that_has_a_sound():
     assert set("".join(WORDS)) == {c for c in CHARACTER_SOUNDS if not re.match(r"\s", c)}
+
+
+def test_free_syllables_and_lengths_are_as_asked(tmp_path):
+    options = {"songs": 6, "seconds": 5.0, "shortest_seconds": 3.5, "syllables": {"consonants": "ln", "vowels": "ao"}}
+    path = write_demo_catalog(tmp_path / "demo", **options)
+    texts = [file.read_text() for file in sorted((path.parent / "lyrics").iterdir())]
+    assert all(re.fullmatch(r"([ln][ao]){1,3}(\s([ln][ao]){1,3})*", text) for text in texts)
+    assert len(set(" ".join(texts).split())) > 12
+    lengths = [audio.read(file)[0].shape[1] / RATE for file in sorted((path.parent / "audio").iterdir())]
+    assert all(3.5 <= length <= 5.0 for length in lengths)
+    assert max(lengths) - min(lengths) > 0.3
+    with pytest.raises(UserError, match="not empty"):
+        write_demo_catalog(tmp_path / "demo", **{**options, "syllables": None})
+
+
+def test_a_catalog_of_before_the_options_is_still_known(tmp_path):
+    path = write_demo_catalog(tmp_path / "demo", songs=1, seconds=4)
+    assert json.loads((path.parent / "demo.json").read_text()) == {
+        "songs": 1,
+        "seconds": 4,
+        "sample_rate": RATE,
+        "seed": 0,
+    }

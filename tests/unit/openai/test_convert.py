@@ -5,11 +5,13 @@ import torch
 from safetensors.torch import load_file
 
 from jukebox_pl import convert as command
-from jukebox_pl.checkpoints import load_bundle
+from jukebox_pl.checkpoints import LyricsHead, load_bundle
 from jukebox_pl.cli.command import run
 from jukebox_pl.errors import UserError
-from jukebox_pl.openai.convert import ReleasedFiles, convert
+from jukebox_pl.openai.configs import complete
+from jukebox_pl.openai.convert import ReleasedFiles, convert, released_lyrics_head
 from jukebox_pl.openai.files import load_released
+from jukebox_pl.openai.hparams import PRIORS
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.types import SamplingParams, SongRequest
 
@@ -41,6 +43,20 @@ def test_a_converted_bundle_is_the_files_and_sings(folder, lists, tmp_path):
     song = singer.sample(request, SamplingParams(hop_fraction=0.5))
     assert song.audio.isfinite().all()
     assert song.audio.shape == (1, 800)
+
+
+@pytest.mark.parametrize(
+    ("hps", "head"),
+    [
+        (complete(PRIORS["top_prior_5b_lyrics"]), LyricsHead(2, 68, 2)),
+        (complete(PRIORS["top_prior_1b_lyrics"]) | {"alignment_layer": None}, LyricsHead(2, 63, 0)),  # known by its shape
+        ({"level": 1, "alignment_layer": 3, "alignment_head": 1}, LyricsHead(1, 3, 1)),
+        ({"level": 1, "alignment_layer": None}, None),
+        (complete(PRIORS["top_prior_5b"]), None),
+    ],
+)
+def test_the_head_that_follows_the_lyrics_is_that_of_the_file_or_of_its_model(hps, head):
+    assert released_lyrics_head(hps) == head
 
 
 def test_half_weights_stay_half_in_the_bundle(folder, tmp_path):

@@ -8,7 +8,7 @@ import torch
 
 from jukebox_pl import audio
 from jukebox_pl.report.song_page import plain, write_song_page
-from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
+from jukebox_pl.types import SampledSong, SamplingParams, SongRequest, Word
 
 RATE = 11025
 HOPS = (8, 32, 128)
@@ -39,6 +39,14 @@ def test_the_page_says_what_was_asked(tmp_path, song):
     page = html.unescape(write_song_page(tmp_path, song, HOPS, command="sample seed=8").read_text())
     for fact in ("Ada & Bell", "Waltz, March", "0.9, 0.8, 0.7", "sample seed=8", "la na\n\n  mi <to>", "1.00 s at 11025 Hz"):
         assert fact in page
+
+
+def test_words_have_their_times_when_they_are_known(tmp_path, song):
+    assert "data-start" not in write_song_page(tmp_path, song, HOPS).read_text()
+    song.words = (Word("la", 0.25, 0.5), Word("<to>", 0.5, 1.0))
+    page = write_song_page(tmp_path, song, HOPS).read_text()
+    assert re.findall(r'data-start="([\d.]+)" data-end="([\d.]+)"', page) == [("0.25", "0.5"), ("0.5", "1.0")]
+    assert "&lt;to&gt;&nbsp;0.5" in page
 
 
 def test_every_part_is_there_when_its_data_is(tmp_path, song):

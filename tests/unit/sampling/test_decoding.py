@@ -6,7 +6,7 @@ from torch._dynamo.utils import counters
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.inference import compiled, native
-from jukebox_pl.models.conditioners import LyricsEncoder, TimingConditioner, UpperCodesConditioner
+from jukebox_pl.models.conditioners import Conditioning, LyricsEncoder, TimingConditioner, UpperCodesConditioner
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.sampling import decoding
@@ -224,3 +224,34 @@ def test_settings_nobody_knows_are_refused():
         Engine(weights="int4")
     with pytest.raises(UserError, match=r"engine\.prefill must be 0 or a number of codes, found -1"):
         Engine(prefill=-1)
+
+
+def guided(prior, guidance, known, noise):
+    """A window under one condition, guided away from another one."""
+    towards, away = condition(prior, rows=len(known)), condition(prior, rows=len(known), seed=7)
+    both = Conditioning(*(None if a is None else torch.cat([a, b]) for a, b in zip(towards, away, strict=True)))
+    window = decoding.Window(prior, len(known), known.device, guided=True)
+    return window.sample(both, known, noise, PARAMS._replace(guidance=guidance))
+
+
+def test_guidance_goes_from_one_condition_to_the_other_and_beyond(prior):
+    known, noise = known_codes(), numbers()
+    with_labels = sample_codes(prior, condition(prior), known, noise, PARAMS)
+    without = sample_codes(prior, condition(prior, seed=7), known, noise, PARAMS)
+    assert guided(prior, 1.0, known, noise).equal(with_labels)
+    assert guided(prior, 0.0, known, noise).equal(without)
+    assert not with_labels.equal(without)
+    assert not guided(prior, 3.0, known, noise).equal(with_labels)
+
+
+def test_guided_songs_side_by_side_are_the_songs_alone(prior):
+    known, noise = known_codes(), numbers()
+    both = guided(prior, 2.0, known, noise)
+    towards, away = condition(prior), condition(prior, seed=7)
+    for row in range(2):
+        one = slice(row, row + 1)
+        pair = Conditioning(
+            *(None if a is None else torch.cat([a[one], b[one]]) for a, b in zip(towards, away, strict=True))
+        )
+        alone = decoding.Window(prior, 1, known.device, guided=True)
+        assert alone.sample(pair, known[one], noise[one], PARAMS._replace(guidance=2.0)).equal(both[one])

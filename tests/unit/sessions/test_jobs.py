@@ -1,6 +1,7 @@
 """Stopped anywhere, a song comes out as if it had not been: its codes, and the bytes of its file."""
 
 import errno
+import json
 import os
 import random
 import re
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from small_run import RATE, SECONDS, same, sample, save_run
+from small_run import RATE, SECONDS, same, sample, save_run, save_singing_run
 
 from jukebox_pl import audio
+from jukebox_pl.catalog.word_times.lrc import read_lrc
 from jukebox_pl.errors import UserError, mistake_in
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.sessions import commands
@@ -25,6 +27,7 @@ from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Session
 from jukebox_pl.sessions.operations import Overrides
 from jukebox_pl.sessions.prompts import Prompt
+from jukebox_pl.types import Section
 
 COMMANDS = {
     "new": {"mode": "new"},
@@ -278,3 +281,36 @@ def test_a_name_that_became_free_is_not_taken_by_a_song_that_is_there(context):
     shutil.rmtree(context.session.place("seed_0"))
     node = context.session.node("seed_0_2")
     assert context.session.locate(replace(node, hashes={})) == ("seed_0_2", node)
+
+
+def test_every_song_says_when_its_words_are_sung(tmp_path):
+    """New, stopped and gone on with, heard while it is made, or made of another one."""
+    context = SessionContext(Session(tmp_path / "songs"), ModelPool(save_singing_run(tmp_path / "run")))
+    lyrics = "ab c\ncab  ba"
+    commands = {
+        "whole": {"lyrics": lyrics},
+        "streamed": {"lyrics": lyrics, "stream": True},
+        "top": {"lyrics": lyrics, "lowest": 2},
+        "upsampled": {"mode": "upsample", "node": "top"},
+        "longer": {"mode": "extend", "node": "whole", "seconds": 2.4},
+        "schedule": {"lyrics": "ab", "schedule": (Section(0.8, lyrics="c cab"),)},
+        "silent": {},
+    }
+    times = {}
+    for name, words in commands.items():
+        codes = sample(context, name=name, **words)
+        folder = context.session.place(name)
+        record = json.loads((folder / "request.json").read_text())
+        times[name] = record.get("words", [])
+        edges = [edge for _, start, end in times[name] for edge in (start, end)]
+        assert edges == sorted(edges)
+        assert all(0 <= edge <= len(codes[2]) * 16 / RATE for edge in edges)
+        assert (folder / "song.lrc").exists() == bool(edges)
+    assert [word for word, *_ in times["whole"]] == lyrics.split()
+    assert [word for word, *_ in times["schedule"]] == ["ab", "c", "cab"]
+    assert times["schedule"][0][2] <= 0.8 <= times["schedule"][1][1]
+    assert times["streamed"] == times["whole"] == times["top"] == times["upsampled"] != times["longer"]
+    assert not times["silent"]
+    assert [
+        word.text for word in read_lrc((context.session.place("whole") / "song.lrc").read_text()).words
+    ] == lyrics.split()

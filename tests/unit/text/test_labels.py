@@ -109,3 +109,30 @@ def test_frequent_names_make_a_vocabulary():
     assert frequent(names, at_least=2) == ["Ada", "Ben"]
     assert frequent(names, at_most=3) == ["Ada", "Ben", "Cora"]
     assert frequent(reversed(names), at_most=3) == frequent(names, at_most=3)
+
+
+def test_the_token_sung_at_each_code_follows_the_words(labeller):
+    words = (Word("one", 0, 3), Word("two", 5, 8))
+    sung = labeller.sung_tokens(song(words=words, lyrics="one two"), 0, 1000, 10)  # a code a second, its middle counts
+    window = labeller.lyric_window(song(words=words, lyrics="one two"), 0, 1000)  # "ne two": seven characters, six tokens
+    said = ["" if token < 0 else labeller.characters.decode([window[token]]) for token in sung]
+    assert said == ["", "n", "e", "", "", "t", "w", "o", "", ""]
+
+
+def test_the_tokens_sung_in_a_part_are_those_of_the_whole(labeller):
+    words = tuple(Word(text, 1.5 * i, 1.5 * i + 1) for i, text in enumerate(LYRICS.split()))
+    of_song = song(words=words)
+    for offset in (0, 230, 610):
+        first, _ = labeller.lyric_span(of_song, offset, 100, len(LYRICS))
+        sung = labeller.sung_tokens(of_song, offset, 100, 20)
+        for i, token in enumerate(sung):
+            seconds = (offset + (i + 0.5) * 5) / 100
+            word = next((word for word in words if word.start <= seconds < word.end), None)
+            assert (token >= 0) == (word is not None)
+            if word:
+                letter = int((seconds - word.start) * len(word.text))
+                assert first + token == LYRICS.index(word.text) + letter
+
+
+def test_without_word_times_nobody_knows_what_is_sung(labeller):
+    assert labeller.sung_tokens(song(), 300, 100, 4) == [-1] * 4

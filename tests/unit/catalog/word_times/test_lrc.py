@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jukebox_pl.catalog.word_times.lrc import read_lrc
+from jukebox_pl.catalog.word_times.lrc import read_lrc, write_lrc
 from jukebox_pl.errors import UserError
+from jukebox_pl.types import Word
 
 
 def times(text):
@@ -85,3 +86,22 @@ def test_lines_may_lie_over_each_other_and_words_stay_in_order():
 def test_what_is_no_lrc_is_refused_by_its_line(text, message):
     with pytest.raises(UserError, match=message):
         read_lrc(text)
+
+
+def test_what_is_written_is_read_again():
+    lyrics = "la  na\n\nmi to su\nre"
+    starts = [0.004, 1.5, 59.996, 61.25, 61.25, 3600.126]
+    words = tuple(Word(text, start, start + 0.25) for text, start in zip(lyrics.split(), starts, strict=True))
+    written = write_lrc(lyrics, words)
+    assert written.splitlines()[1] == "[01:00.00]<01:00.00>mi <01:01.25>to <01:01.25>su<01:01.50>"
+    found = read_lrc(written)
+    assert found.lyrics == "la na\nmi to su\nre"
+    assert [word.text for word in found.words] == lyrics.split()
+    np.testing.assert_allclose([word.start for word in found.words], starts, atol=0.0051)
+    ends = [found.words[at].end for at in (1, 4, 5)]
+    np.testing.assert_allclose(ends, [words[at].end for at in (1, 4, 5)], atol=0.0051)
+
+
+def test_lines_that_are_not_sung_are_not_written():
+    written = write_lrc("la na\nmi\nto su", [Word("na", 0.0, 1.0), Word("to", 1.0, 2.0)])
+    assert written == "[00:00.00]<00:00.00>na<00:01.00>\n[00:01.00]<00:01.00>to<00:02.00>\n"

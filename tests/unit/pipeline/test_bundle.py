@@ -1,0 +1,45 @@
+"""What a bundle lists, and which head of its top prior follows the lyrics."""
+
+import shutil
+
+import pytest
+from small_run import NAMES, TIMES, UPPER, VQVAE, prior, save_random, with_lyrics
+
+from jukebox_pl import checkpoints
+from jukebox_pl.pipeline import bundle
+from jukebox_pl.pipeline.bundle import BundleStage
+
+
+@pytest.fixture
+def run_dir(code_shards, tmp_path):
+    """Models of a run with lyrics, in the folders of their stages."""
+    save_random(tmp_path / "vqvae/model", VQVAE, seed=0)
+    for level, place in enumerate([UPPER, UPPER, TIMES]):
+        save_random(tmp_path / f"prior_{level}/model", prior(names=NAMES, place=place), seed=level)
+    save_random(tmp_path / "lyrics_prior/model", with_lyrics(prior(names=NAMES, place=TIMES)), seed=3)
+    shutil.copytree(code_shards, tmp_path / "codes/shards")
+    return tmp_path
+
+
+def bundle_of(run_dir, top, shards):
+    stages = {0: ["prior_0"], 1: ["prior_1"], 2: [top, "prior_2"]}
+    BundleStage(str(shards), "vqvae", stages).run(run_dir / "bundle")
+    return checkpoints.load_bundle(run_dir)
+
+
+def test_the_head_that_follows_the_lyrics_is_found_once(run_dir, code_shards, monkeypatch):
+    head = bundle_of(run_dir, "lyrics_prior", code_shards).lyrics_head
+    assert head.level == 2
+    assert (head.layer, head.head) in [(3, 0), (3, 1)]
+    monkeypatch.setattr(bundle, "find_lyrics_head", None)  # cheap to make again
+    assert bundle_of(run_dir, "lyrics_prior", code_shards).lyrics_head == head
+
+
+def test_another_prior_has_another_head_or_none(run_dir, code_shards):
+    assert bundle_of(run_dir, "lyrics_prior", code_shards).lyrics_head
+    assert bundle_of(run_dir, "no_such_stage", code_shards).lyrics_head is None
+
+
+def test_without_its_codes_a_run_still_has_a_bundle(run_dir, code_shards):
+    shutil.rmtree(run_dir / "codes")
+    assert bundle_of(run_dir, "lyrics_prior", code_shards).lyrics_head is None
