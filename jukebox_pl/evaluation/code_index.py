@@ -65,7 +65,7 @@ class CodeIndex:
         found = np.unique(np.stack([-lengths, starts, songs, places - begins]), axis=1)[:, :MOST_RUNS]
         earlier, runs = earlier_pairs(codes), []
         for shortness, start, song, song_start in found.T.tolist():
-            novelty = np.count_nonzero(earlier[start : start - shortness - 1] < start)
+            novelty = int(np.count_nonzero(earlier[start : start - shortness - 1] < start))
             runs.append(SharedRun(novelty, -shortness, start, song, song_start))
         return sorted(runs, reverse=True)
 

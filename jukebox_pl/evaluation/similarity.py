@@ -34,8 +34,12 @@ NO_MATCH = Match(0.0, -1, 0.0, 0.0, 0.0)
 class Similarity(Protocol):
     """Compares what `features` made of sounds."""
 
-    name: str
-    unit: str  # of the score, for a reader
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def unit(self) -> str:
+        """What the score is, for a reader."""
 
     def features(self, audio: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:
         """Of audio [N] and its codes [T_l] of every level."""
@@ -87,9 +91,9 @@ class MelCorrelation:
         hop = round(self.frame_seconds * self.sample_rate)
         if len(audio) < 2 * hop:
             return np.empty((0, self.bands), np.float16)
-        frames = {"n_fft": 2 * hop, "hop_length": hop, "center": False}
+        highest = min(HIGHEST_HERTZ, self.sample_rate / 2)
         mel = librosa.feature.melspectrogram(
-            y=audio, sr=self.sample_rate, n_mels=self.bands, fmax=min(HIGHEST_HERTZ, self.sample_rate / 2), **frames
+            y=audio, sr=self.sample_rate, n_fft=2 * hop, hop_length=hop, center=False, n_mels=self.bands, fmax=highest
         )
         log_mel = np.log(np.maximum(mel, max(FLOOR * mel.max(), np.finfo(np.float32).tiny))).T  # [frames, bands]
         return (log_mel - log_mel.mean(0)).astype(np.float16)  # those of all songs are in memory together
