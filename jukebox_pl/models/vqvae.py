@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from jukebox_pl.nn.codebook import Codebook, CodebookStats
+from jukebox_pl.nn.codebook import Codebook, CodebookStats, unquantized
 from jukebox_pl.nn.resnet1d import ResidualBlock, Resnet1D, module_list, zero_init
 
 MARGINS_A_PIECE = 8  # what a piece of a long song brings of its surroundings costs at most a quarter of it
@@ -210,16 +210,24 @@ class VQVAE(nn.Module):
         autoencoder = self.levels[level]
         return autoencoder.out(autoencoder.decoder(autoencoder.codebook.decode(codes)))
 
-    def forward(self, audio: Tensor) -> VQVAEOutput:
-        """audio [B, 1, N] through every level. In training the codebooks move."""
+    def forward(self, audio: Tensor, quantize: bool = True) -> VQVAEOutput:
+        """audio [B, 1, N] through every level, past the codebooks unless `quantize`. In training the codebooks move."""
         output = VQVAEOutput([], [], [], [])
         for level in self.levels:
-            bottleneck = level.codebook(level.encoder(audio))
+            vectors = level.encoder(audio)
+            bottleneck = level.codebook(vectors) if quantize else unquantized(vectors)
             output.recons.append(level.out(level.decoder(bottleneck.quantized)))
             output.codes.append(bottleneck.codes)
             output.commit_losses.append(bottleneck.commit_loss)
             output.stats.append(bottleneck.stats)
         return output
+
+    @torch.no_grad()
+    def start_codebooks(self, audio: Tensor, samples: int) -> None:
+        """Starts every codebook by k-means on audio [n, 1, N], read clip by clip, for training steps of `samples`."""
+        for level in self.levels:
+            vectors = torch.cat([level.encoder(clip) for clip in audio.split(1)])
+            level.codebook.start(vectors, samples / level.hop)
 
     def encode_long(self, audio: Tensor, piece: int = 2**16) -> list[Tensor]:
         """What `encode` gives for audio [B, 1, N], in the memory of about `piece` samples; a last part of a code is cut."""

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 ROWS_AT_ONCE = 512  # their distances to 2048 codes stay in a processor's cache
 GROUP = 64  # codes among which the nearest is looked for once it is known to be there
+KMEANS_ITERATIONS = 10
+KMEANS_VECTORS = 64  # a code: more would move the means by less than the first updates do
 
 
 class CodebookStats(NamedTuple):
@@ -30,6 +32,11 @@ class CodebookOutput(NamedTuple):
     codes: Tensor  # [B, T]
     commit_loss: Tensor
     stats: CodebookStats | None
+
+
+def unquantized(x: Tensor) -> CodebookOutput:
+    """x [B, D, T] as it is: no codes ([B, 0]), no commitment."""
+    return CodebookOutput(x, x.new_zeros(len(x), 0, dtype=torch.long), x.new_zeros(()), None)
 
 
 class Codebook(nn.Module):
@@ -89,16 +96,32 @@ class Codebook(nn.Module):
         return CodebookOutput(straight_through, codes.view(x.shape[0], -1), commit_loss, stats)
 
     @torch.no_grad()
-    def update(self, rows: Tensor, codes: Tensor, distances: Tensor) -> CodebookStats:
+    def start(self, x: Tensor, vectors: float) -> None:
+        """Starts the codes by k-means over x [B, D, T]; `vectors` are what a training step will bring.
+
+        An iteration is an update that keeps nothing of before, so that codes without vectors restart here, too.
+        """
+        rows = x.float().transpose(1, 2).reshape(-1, self.dim)
+        rows = rows[:: -(-len(rows) // (KMEANS_VECTORS * self.bins))]
+        self._initialize(rows)
+        for _ in range(KMEANS_ITERATIONS):
+            self.update(rows, *self._nearest(rows), decay=0.0)
+        scale = vectors / self.counts.sum()
+        self.counts *= scale
+        self.sums *= scale
+
+    @torch.no_grad()
+    def update(self, rows: Tensor, codes: Tensor, distances: Tensor, decay: float | None = None) -> CodebookStats:
         """One step of the moving averages over rows [N, D] that fell on codes [N] from `distances` [N]."""
+        decay = self.decay if decay is None else decay
         # Not bincount: on a GPU it reads the largest code back. Whole numbers, so any order of the sum is exact.
         counts = torch.zeros_like(self.counts).index_add_(0, codes, torch.ones_like(distances))
         sums = torch.zeros_like(self.sums).index_add_(0, codes, rows)
         if dist.is_initialized():
             dist.all_reduce(counts)
             dist.all_reduce(sums)
-        self.counts.lerp_(counts, 1 - self.decay)
-        self.sums.lerp_(sums, 1 - self.decay)
+        self.counts.lerp_(counts, 1 - decay)
+        self.sums.lerp_(sums, 1 - decay)
         even_share = counts.sum() / self.bins
         dead = self.counts < (self.restart_share * even_share if self.restart_threshold is None else self.restart_threshold)
         before = self.codes.clone()
