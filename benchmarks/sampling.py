@@ -34,7 +34,7 @@ from torch import Tensor
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.checkpoints import build, load_bundle
 from jukebox_pl.evaluate import held_out_songs
-from jukebox_pl.evaluation.prior import song_windows
+from jukebox_pl.evaluation.windows import song_windows
 from jukebox_pl.inference.linear import StreamedLinear
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.losses import bits
@@ -231,9 +231,11 @@ def divergence(exact: Tensor, logits: Tensor) -> float:
 def trained_quality(run: str, songs: str, kinds: list[str]) -> Iterator[dict[str, Any]]:
     """What narrow weights change in a run's priors, teacher-forced over windows of held-out songs."""
     bundle = load_bundle(run)
-    encoded = [(s, bundle.vqvae.encode_long(s.audio)) for s in held_out_songs(Catalog.load(songs), bundle, sys.maxsize)]
+    chosen, hops = held_out_songs(Catalog.load(songs), bundle, sys.maxsize), bundle.vqvae.hops
+    encoded = [(s.song, bundle.vqvae.encode_long(s.audio)) for s in chosen]
     for level, prior in sorted(bundle.priors.items()):
-        found = [window for song in encoded for window in song_windows(bundle, level, *song, WINDOWS)]
+        asked = hops, level, prior.ctx, bundle.labellers[level], WINDOWS
+        found = [window for song in encoded for window in song_windows(*song, *asked)]
         windows = [(codes, prior.condition(labels, upper)) for codes, labels, upper in found]
         exact = [prior(codes[:, :-1], cond) for codes, cond in windows]
         for kind in kinds:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from torch import Tensor
 
 from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry, read_shard
 from jukebox_pl.catalog.urls import Place
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import listed
+from jukebox_pl.cli.sample_arguments import listed, number
 from jukebox_pl.errors import UserError
-from jukebox_pl.evaluation.suite import SongAudio, evaluate
+from jukebox_pl.evaluation.suite import Evidence, SongAudio, evaluate
+from jukebox_pl.report.terminal import print_evaluation
+from jukebox_pl.sampling.sampler import Sampler
+from jukebox_pl.text.labels import Labeller
+from jukebox_pl.types import SampledSong, SamplingParams, Song, SongRequest
 from jukebox_pl.utils.files import write_json
-from jukebox_pl.utils.progress import terminal_meter
+from jukebox_pl.utils.progress import Meter, terminal_meter
 
 
 def main(config: DictConfig) -> None:
@@ -31,16 +36,25 @@ def main(config: DictConfig) -> None:
     for name, value in (("run_dir", config.run_dir), ("data.path", config.data.path)):
         if value is None:
             raise UserError(f"{name} is missing, as in run_dir=runs/demo data.path=runs/demo/shards")
+    counts = {name: number(config, name, least, whole=True) for name, least in (("windows", 1), ("samples", 0), ("seed", 0))}
+    seconds = number(config, "sample_seconds")
     bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
-    songs = held_out_songs(catalog, bundle, config.windows)
+    questions = {name: instantiate(config.questions[name]) for name in names}
+    out = Path(config.out or Path(config.run_dir) / "evaluation")
     with terminal_meter("songs") as meter:
-        records = evaluate(bundle, songs, [instantiate(config.questions[name]) for name in names], meter)
-    write_json(Path(config.out or Path(config.run_dir) / "evaluation.json"), records)
-    Console().print(table_of(records))
-    if any(record.get("conditioning") for record in records):
-        Console().print(conditioning_table(records))
-    elif "conditioning" in names:
-        Console().print("whether conditioning is used cannot be told: that takes two held-out songs that fill a window")
+        evidence = Evidence(
+            bundle,
+            held_out_songs(catalog, bundle, counts["windows"]),
+            catalog_songs(catalog, TRAIN, catalog.songs(TRAIN), bundle),
+            SampleBeginnings(bundle, seconds, meter),
+            counts["seed"],
+            held_out=bool(catalog.songs(HELD_OUT)),
+            sample_count=counts["samples"],
+        )
+        protocol = {"version": metadata.version("jukebox_pl"), **counts, "sample_seconds": seconds}
+        found = evaluate(evidence, questions, meter, protocol)
+    write_json(out / "evaluation.json", found.to_json())
+    print_evaluation(Console(), found)
 
 
 @dataclass(frozen=True)
@@ -62,15 +76,21 @@ class CatalogSongs:
                 yield SongAudio(sample.song, mono[..., : mono.shape[-1] // self.hop * self.hop])
 
 
-def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> CatalogSongs:
-    """At most `count` held-out songs (training songs where none is held out), evenly from all over the catalog.
-
-    Those that fill a window of every prior come before shorter ones. Raises UserError when the catalog has another sample
-    rate than the bundle.
-    """
+def catalog_songs(catalog: Catalog, split: str, songs: Sequence[SongEntry], bundle: checkpoints.Bundle) -> CatalogSongs:
+    """Some songs of a split. Raises UserError when the catalog has another sample rate than the bundle."""
     if catalog.sample_rate != bundle.sample_rate:
         found = f"{catalog.folder} has {catalog.sample_rate} samples a second, the bundle {bundle.sample_rate}"
         raise UserError(f"{found}; prepare the songs again with sample_rate={bundle.sample_rate}")
+    ids, shard_of = frozenset(song["id"] for song in songs), catalog.shard_of(split)
+    shards = list(dict.fromkeys(shard_of[song["id"]] for song in catalog.songs(split) if song["id"] in ids))
+    return CatalogSongs(ids, shards, bundle.vqvae.hops[-1])
+
+
+def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> CatalogSongs:
+    """At most `count` held-out songs (training songs where none is held out), evenly from all over the catalog.
+
+    Those that fill a window of every prior come before shorter ones.
+    """
     split, hops = HELD_OUT if catalog.songs(HELD_OUT) else TRAIN, bundle.vqvae.hops
     songs, longest_window = catalog.songs(split), max(prior.ctx * hops[level] for level, prior in bundle.priors.items())
     filling = [song for song in songs if song["samples"] >= longest_window]
@@ -79,30 +99,38 @@ def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> 
     for group in (filling, shorter):
         room = count - len(chosen)
         chosen += group if len(group) <= room else [group[i * len(group) // room] for i in range(room)]
-    ids = frozenset(song["id"] for song in chosen)
-    shard_of = catalog.shard_of(split)
-    shards = list(dict.fromkeys(shard_of[song["id"]] for song in songs if song["id"] in ids))
-    return CatalogSongs(ids, shards, hops[-1])
+    return catalog_songs(catalog, split, chosen, bundle)
 
 
-def table_of(records: list[dict[str, Any]]) -> Table:
-    table = Table("level", "hop", "codes, dB", "shuffled, dB", "silence, dB", "bits per dim", title="held-out songs")
-    for record in records:
-        figures = [(record.get(name), "{:.1f}") for name in ("reconstruction", "shuffled_codes", "silence")]
-        shown = ["-" if value is None else form.format(value) for value, form in [*figures, (record.get("bpd"), "{:.3f}")]]
-        table.add_row(str(record["level"]), str(record["hop"]), *shown)
-    return table
+@dataclass(frozen=True)
+class SampleBeginnings:
+    """Samples the beginnings of songs, all of one length: `seconds`, or what the shortest has."""
+
+    bundle: checkpoints.Bundle
+    seconds: float
+    meter: Meter
+
+    def __call__(
+        self,
+        songs: Sequence[Song],
+        seed: int,
+        codes: Mapping[int, Tensor] | None = None,
+        levels: Collection[int] | None = None,
+        seconds: float | None = None,
+    ) -> list[SampledSong]:
+        bundle, top = self.bundle, len(self.bundle.vqvae.hops) - 1
+        seconds = min(seconds or self.seconds, *(song.duration / song.sample_rate for song in songs))
+        asked = partial(request, seconds=seconds, labeller=bundle.labellers[top])
+        sampler = Sampler(bundle.vqvae, bundle.priors, bundle.labellers, bundle.sample_rate)
+        seeds = range(seed, seed + len(songs))
+        return sampler.sample_batch(list(map(asked, songs)), SamplingParams(), seeds, codes, levels=levels)
 
 
-def conditioning_table(records: list[dict[str, Any]]) -> Table:
-    """What the priors use of what they are given, the top level first."""
-    table = Table("level", "conditioning", "a wrong one costs, bits", "95 % over songs", "verdict", title="conditioning")
-    for record in reversed(records):
-        for name, found in record["conditioning"].items():
-            low, high = found["interval"]
-            interval = f"{low:+.4f} to {high:+.4f}, {found['songs']} songs"
-            table.add_row(str(record["level"]), name, f"{found['wrong_costs_bits']:+.4f}", interval, found["verdict"])
-    return table
+def request(song: Song, seconds: float, labeller: Labeller) -> SongRequest:
+    """The first `seconds` of a song under its labels, as far as the models know them."""
+    artist = song.artist if labeller.artists.id(song.artist) else ""
+    genres = tuple(genre for genre in song.genres if all(labeller.genres.ids(genre)))
+    return SongRequest(artist, genres, song.lyrics, seconds, total_seconds=song.duration / song.sample_rate)
 
 
 if __name__ == "__main__":

@@ -12,33 +12,41 @@ from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluate import held_out_songs, main
-from jukebox_pl.evaluation.prior import BitsPerDim
-from jukebox_pl.evaluation.suite import evaluate
+from jukebox_pl.evaluation.prior import PriorQuestion
+from jukebox_pl.evaluation.suite import Evidence, evaluate
 from jukebox_pl.utils.progress import Meter
 
 
-def test_every_level_is_scored(finished, tmp_path, capsys):
-    out = tmp_path / "evaluation.json"
-    command.run(main, "evaluate", [f"run_dir={finished}", f"data.path={finished}/shards", "windows=2", f"out={out}"])
-    scores = json.loads(out.read_text())
-    assert [score["level"] for score in scores] == [0, 1, 2]
-    names = ["level", "hop", "reconstruction", "shuffled_codes", "silence", "bpd", "conditioning"]
-    assert all(list(score) == names for score in scores)
-    assert all(score["silence"] == pytest.approx(0.0, abs=1e-3) for score in scores)
-    assert all(2.0 < score["bpd"] < 6.0 for score in scores)  # 16 codes, hardly trained: about 4 bits
-    assert "bits per dim" in capsys.readouterr().out
+@pytest.fixture
+def ask(finished, tmp_path):
+    """`python -m jukebox_pl.evaluate` on the finished run; returns evaluation.json."""
+
+    def ask(*words):
+        run = [f"run_dir={finished}", f"data.path={finished}/shards", "windows=2", f"out={tmp_path}"]
+        command.run(main, "evaluate", [*run, *words])
+        return json.loads((tmp_path / "evaluation.json").read_text())
+
+    return ask
 
 
-def test_what_is_asked_is_answered_and_nothing_else(finished, tmp_path, capsys):
-    run = [f"run_dir={finished}", f"data.path={finished}/shards", "windows=2", f"out={tmp_path / 'evaluation.json'}"]
-    command.run(main, "evaluate", [*run, "what=codec"])
-    assert "bpd" not in json.loads((tmp_path / "evaluation.json").read_text())[0]
-    command.run(main, "evaluate", [*run, "what=prior;conditioning"])
-    assert list(json.loads((tmp_path / "evaluation.json").read_text())[2]) == ["level", "hop", "bpd", "conditioning"]
-    assert "cannot be told: that takes two held-out songs" in " ".join(capsys.readouterr().out.split())
+def test_every_level_is_scored(ask, capsys):
+    found = ask("what=codec;prior")
+    assert list(found) == ["protocol", "codec", "prior"]
+    assert [level["hop"] for level in found["protocol"]["levels"]] == [8, 32, 128]
+    assert found["protocol"]["held_out"] is True
+    for level in "012":
+        assert found["codec"]["levels"][level]["silence"] == pytest.approx(0.0, abs=1e-3)
+        assert 2.0 < found["prior"]["levels"][level]["bpd"]["value"] < 6.0  # 16 codes, hardly trained: about 4 bits
+    printed = capsys.readouterr().out
+    assert "bits per dim" in printed
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_what_is_asked_is_answered_and_nothing_else(ask, capsys):
+    assert list(ask("what=codec")) == ["protocol", "codec"]
     with pytest.raises(SystemExit, match="2"):
-        command.run(main, "evaluate", [*run, "what=singing"])
-    assert "what=singing: expected all, or some of codec, prior, conditioning" in capsys.readouterr().err
+        ask("what=singing")
+    assert "what=singing: expected all, or some of codec, prior" in capsys.readouterr().err
 
 
 def test_what_a_prior_cannot_foresee_costs_all_its_bits(finished):
@@ -46,8 +54,10 @@ def test_what_a_prior_cannot_foresee_costs_all_its_bits(finished):
     for prior in bundle.priors.values():
         for parameter in (prior.embed.weight, *([prior.out.weight] if prior.out else [])):
             torch.nn.init.zeros_(parameter)
-    scores = evaluate(bundle, held_out_songs(catalog, bundle, 2), [BitsPerDim(2)], Meter(lambda status: None))
-    assert [score["bpd"] for score in scores] == pytest.approx([4.0] * 3)
+    songs = held_out_songs(catalog, bundle, 2)
+    found = evaluate(Evidence(bundle, songs, songs, None), {"prior": PriorQuestion(2)}, Meter(lambda status: None))
+    levels = found.answers["prior"].figures["levels"]
+    assert [levels[level]["bpd"]["value"] for level in "012"] == pytest.approx([4.0] * 3)
 
 
 @pytest.fixture

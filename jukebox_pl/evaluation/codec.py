@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from jukebox_pl.checkpoints import Bundle
-from jukebox_pl.evaluation.suite import Figures, SongAudio, Songs
+from jukebox_pl.evaluation.suite import Answer, CannotTell, Evidence, SongAudio, Table
 from jukebox_pl.models.losses import spectral_convergence
 from jukebox_pl.models.vqvae import VQVAE
 
@@ -52,17 +51,24 @@ class CodecFidelity:
 
     seconds: float = 3.0
 
-    def __call__(self, bundle: Bundle, songs: Songs) -> Figures:
-        top = bundle.vqvae.hops[-1]
-        most = int(self.seconds * bundle.sample_rate) // top * top
+    def __call__(self, evidence: Evidence) -> Answer:
+        """Raises CannotTell when there is no song."""
+        vqvae, top = evidence.bundle.vqvae, evidence.bundle.vqvae.hops[-1]
+        most = max(int(self.seconds * evidence.bundle.sample_rate) // top, 1) * top
 
         def decibels(song: SongAudio) -> list[tuple[float, ...]]:
             length = min(most, song.audio.shape[-1])
             start = (song.audio.shape[-1] - length) // 2
-            return [report[1:] for report in report_levels(bundle.vqvae, song.audio[..., start : start + length])]
+            return [report[1:] for report in report_levels(vqvae, song.audio[..., start : start + length])]
 
-        means = torch.tensor(list(map(decibels, songs))).mean(0)  # [levels, 3]
-        return {level: dict(zip(LevelReport._fields[1:], found, strict=True)) for level, found in enumerate(means.tolist())}
+        if not (found := list(map(decibels, evidence.songs))):
+            raise CannotTell(f"what the codes keep takes one song of at least {top} samples")
+        means = torch.tensor(found).mean(0).tolist()  # [levels, 3]
+        rows = [(str(level), str(vqvae.hops[level]), *(f"{value:.1f}" for value in row)) for level, row in enumerate(means)]
+        note = f"{len(found)} {evidence.kind}, {self.seconds:g} s from the middle of each; silence is 0 dB, lower is better"
+        table = Table("codec", ("level", "hop", "codes, dB", "shuffled, dB", "silence, dB"), tuple(rows), note)
+        names = LevelReport._fields[1:]
+        return Answer({"levels": {level: dict(zip(names, row, strict=True)) for level, row in enumerate(means)}}, (table,))
 
 
 @torch.inference_mode()

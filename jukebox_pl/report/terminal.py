@@ -1,4 +1,4 @@
-"""What `prepare` tells on a terminal: how far it is, what the doctor found, what is in the catalog."""
+"""What the commands tell on a terminal: how far `prepare` is, what the doctor found, what an evaluation came to."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from rich.table import Table
 from jukebox_pl.catalog import doctor
 from jukebox_pl.catalog.prepare import Progress
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, SPLITS, Catalog
+from jukebox_pl.evaluation.suite import CANNOT_TELL, Evaluation
 from jukebox_pl.utils.progress import terminal_meter
 
 REASONS_SHOWN = 20
+WIDTH = 80  # columns of the tables of an evaluation, to be pasted anywhere
 
 
 @contextmanager
@@ -36,6 +38,20 @@ def print_tables(console: Console, tables: Iterable[doctor.Table]) -> None:
         for row in rows:
             table.add_row(*map(escape, row))
         console.print(table)
+
+
+def print_evaluation(console: Console, evaluation: Evaluation) -> None:
+    """The tables of every answer, and a line for each question without one and for songs that were passed over."""
+    for name, answer in evaluation.answers.items():
+        for title, columns, rows, note in answer.tables:
+            table = Table(*map(escape, columns), title=escape(title), caption=escape(note))
+            for row in rows:
+                table.add_row(*map(escape, row))
+            console.print(table, width=min(WIDTH, console.width))
+        if reason := answer.figures.get(CANNOT_TELL):
+            console.out(f"{name}: cannot tell: {reason}")
+    if skipped := evaluation.protocol["skipped"]:
+        console.out(f"passed over: {skipped} songs whose sound is empty or no number")
 
 
 def print_catalog(console: Console, catalog: Catalog) -> None:

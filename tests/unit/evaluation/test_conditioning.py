@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from jukebox_pl.checkpoints import Bundle
-from jukebox_pl.evaluation.conditioning import ConditioningUse, summarize, swaps
-from jukebox_pl.evaluation.prior import Window
-from jukebox_pl.evaluation.suite import SongAudio
+from jukebox_pl.evaluation.conditioning import in_words, summarize, swaps
+from jukebox_pl.evaluation.prior import PriorQuestion
+from jukebox_pl.evaluation.suite import Evidence, SongAudio
+from jukebox_pl.evaluation.windows import Window
 from jukebox_pl.models.conditioners import LabelConditioner, TimingConditioner, UpperCodesConditioner
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.labels import Labeller, Vocabulary
@@ -80,8 +81,14 @@ def bundle():
     return Bundle(Codec(), {0: bottom, 1: top}, {0: LABELLER, 1: LABELLER}, RATE)
 
 
+def conditioning(bundle, songs, windows, seed=0):
+    """What the question finds of each level's conditioning, bottom first."""
+    answer = PriorQuestion(windows)(Evidence(bundle, Songs(songs), Songs(songs), sample=None, seed=seed))
+    return [figures["conditioning"] for figures in answer.figures["levels"].values()]
+
+
 def test_what_costs_when_it_is_wrong_is_used_and_what_does_not_is_not(bundle):
-    bottom, top = (figures["conditioning"] for figures in ConditioningUse(12)(bundle, Songs(6)).values())
+    bottom, top = conditioning(bundle, songs=6, windows=12)
     assert {name: found["verdict"] for name, found in top.items()} == {
         "artist": "used",
         "genre": "unused",
@@ -99,13 +106,13 @@ def test_what_costs_when_it_is_wrong_is_used_and_what_does_not_is_not(bundle):
 
 def test_few_songs_cannot_tell(bundle):
     for count in (1, 2, 3):
-        for figures in ConditioningUse(4)(bundle, Songs(count)).values():
-            assert all(found["verdict"] == "unknown" for found in figures["conditioning"].values())
-    assert ConditioningUse(4)(bundle, Songs(1))[1] == {"conditioning": {}}
+        for level in conditioning(bundle, count, windows=4):
+            assert all(found["verdict"] == "unknown" for found in level.values())
+    assert conditioning(bundle, 1, windows=4) == [{}, {}]
 
 
 def test_the_same_seed_gives_the_same_interval(bundle):
-    assert ConditioningUse(12, seed=1)(bundle, Songs(5)) == ConditioningUse(12, seed=1)(bundle, Songs(5))
+    assert conditioning(bundle, 5, 12, seed=1) == conditioning(bundle, 5, 12, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -142,3 +149,9 @@ def test_a_swap_changes_one_thing_alone(bundle):
 def test_there_is_no_wrong_one_of_a_single_name_and_of_no_lyrics(bundle):
     alone = Labeller(Vocabulary(["Ada"]), Vocabulary([]), Characters("abc"), lyric_tokens=4, genre_slots=2)
     assert [swap.name for swap in swaps(bundle.priors[1], alone, window(), window(""))] == ["timing"]
+
+
+def test_a_verdict_in_words_says_how_few_songs_cannot_tell():
+    found = {"artist": summarize([0.0] * 3, 0), "genre": summarize([0.013] * 3, 0), "lyrics": summarize([0.1] * 2, 0)}
+    assert in_words(found) == "artist not used, genre used (+0.013 bits), lyrics cannot tell with 2 songs"
+    assert in_words({}) == ""

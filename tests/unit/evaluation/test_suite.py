@@ -1,15 +1,18 @@
 """Questions hold one song at a time and encode it once; what they find is what all songs in memory would give."""
 
+import dataclasses
+import json
 import weakref
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from jukebox_pl.checkpoints import Bundle
 from jukebox_pl.evaluation.codec import CodecFidelity, report_levels
-from jukebox_pl.evaluation.prior import BitsPerDim
-from jukebox_pl.evaluation.suite import SongAudio, evaluate
+from jukebox_pl.evaluation.prior import PriorQuestion
+from jukebox_pl.evaluation.suite import Answer, CannotTell, Evidence, SongAudio, evaluate
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.types import Labels, Song
 from jukebox_pl.utils.progress import Meter
@@ -31,7 +34,7 @@ class MeanPrior(torch.nn.Module):
 
     def __init__(self, ctx):
         super().__init__()
-        self.ctx = ctx
+        self.ctx, self.conditioners, self.lyrics, self.prefix = ctx, torch.nn.ModuleDict(), None, 0
 
     def condition(self, labels, upper):
         return labels.offset.sum() / 1000 + (0 if upper is None else upper.float().mean())
@@ -80,58 +83,129 @@ def bundle():
     )
 
 
+@pytest.fixture
+def ask(bundle):
+    """Asks questions on CountedSongs; `seen` are the statuses of the meter."""
+
+    def ask(songs=None, seen=None, **questions):
+        evidence = Evidence(bundle, CountedSongs() if songs is None else songs, CountedSongs(), sample=None)
+        return evaluate(evidence, questions, Meter((lambda status: None) if seen is None else seen.append, "songs"))
+
+    return ask
+
+
 def bpd_of_all_songs(bundle, level, windows):
-    """The same with every song in memory, encoded window by window."""
-    losses, hops, prior = [], bundle.vqvae.hops, bundle.priors[level]
+    """The same with every song in memory, encoded window by window: the mean over songs."""
+    of_songs, hops, prior = [], bundle.vqvae.hops, bundle.priors[level]
     each, span = -(-windows // len(LENGTHS)), prior.ctx * hops[level]
     for song in CountedSongs():
-        codes = VQVAE.encode_long(bundle.vqvae, song.audio)
+        codes, losses = VQVAE.encode_long(bundle.vqvae, song.audio), []
         for i in range(each if span <= song.audio.shape[-1] else 0):
             offset = int((song.audio.shape[-1] - span) * (i + 0.5) / each) // TOP * TOP
             upper = None if level == 2 else codes[level + 1][:, offset // hops[level + 1] :][:, : span // hops[level + 1]]
             cond = prior.condition(OffsetLabeller().labels(song.song, offset, span), upper)
             losses.append(prior.losses(codes[level][:, offset // hops[level] :][:, : prior.ctx], cond).codes)
-    return torch.stack(losses[:windows]).mean().item() / 0.6931471805599453
+        of_songs += [torch.stack(losses).mean()] if losses else []
+    return torch.stack(of_songs).mean().item() / 0.6931471805599453
 
 
 @pytest.mark.parametrize("windows", [1, 3, 4, 7])
-def test_figures_are_those_of_all_songs_in_memory(bundle, windows):
-    records = evaluate(bundle, CountedSongs(), (CodecFidelity(seconds=0.5), BitsPerDim(windows)), Meter(lambda status: None))
-    assert [(record["level"], record["hop"]) for record in records] == [(0, 8), (1, 32), (2, 128)]
+def test_figures_are_those_of_all_songs_in_memory(bundle, ask, windows):
+    found = ask(codec=CodecFidelity(seconds=0.5), prior=PriorQuestion(windows)).to_json()
+    assert found["protocol"]["levels"] == [{"level": 0, "hop": 8}, {"level": 1, "hop": 32}, {"level": 2, "hop": 128}]
     middle = 43 * TOP  # of half a second
     clips = [song.audio[..., max(song.audio.shape[-1] - middle, 0) // 2 :][..., :middle] for song in CountedSongs()]
-    for level, record in enumerate(records):
+    for level in range(3):
         reports = [report_levels(bundle.vqvae, clip)[level] for clip in clips]
         for name in ("reconstruction", "shuffled_codes", "silence"):
-            assert record[name] == pytest.approx(sum(getattr(report, name) for report in reports) / 3, abs=1e-5)
-        assert record["bpd"] == pytest.approx(bpd_of_all_songs(bundle, level, windows), rel=1e-6)
+            mean = sum(getattr(report, name) for report in reports) / 3
+            assert found["codec"]["levels"][str(level)][name] == pytest.approx(mean, abs=1e-5)
+        bpd = found["prior"]["levels"][str(level)]["bpd"]
+        assert bpd["value"] == pytest.approx(bpd_of_all_songs(bundle, level, windows), rel=1e-6)
+        assert bpd["songs"] == (2 if level == 2 else 3)
+        assert bpd["windows"] == bpd["songs"] * -(-windows // 3)
 
 
-def test_one_song_is_in_memory_and_encoded_once_for_all_levels(bundle):
-    for question, encoded in ((BitsPerDim(6), 3), (CodecFidelity(), 0)):
+def test_one_song_is_in_memory_and_encoded_once_for_all_levels(bundle, ask):
+    for question, encoded in ((PriorQuestion(6), 3), (CodecFidelity(), 0)):
         songs, bundle.vqvae.encoded = CountedSongs(), 0
-        evaluate(bundle, songs, (question,), Meter(lambda status: None))
+        ask(songs, question=question)
         assert (songs.reads, songs.most_alive, bundle.vqvae.encoded) == (3, 1, encoded)
 
 
-def test_a_level_whose_windows_fit_in_no_song_has_no_figure(bundle):
+def test_a_level_whose_windows_fit_in_no_song_has_no_figure(bundle, ask):
     bundle.priors[2].ctx = 1000
-    figures = BitsPerDim(3)(bundle, CountedSongs())
-    assert figures[2] == {"bpd": None}
-    assert figures[1]["bpd"] is not None
+    levels = ask(prior=PriorQuestion(3)).answers["prior"].figures["levels"]
+    assert levels["2"] == {"bpd": None, "conditioning": {}}
+    assert levels["1"]["bpd"] is not None
+    bundle.priors[1].ctx = bundle.priors[0].ctx = 10_000
+    assert ask(prior=PriorQuestion(3)).to_json()["prior"] == {
+        "cannot_tell": "no song fills a window of any prior: that takes 7.26 s"
+    }
 
 
-def test_a_meter_sees_every_song_of_every_question(bundle):
+def test_a_meter_sees_every_song_of_every_question(ask):
     seen = []
-    evaluate(bundle, CountedSongs(), (CodecFidelity(), BitsPerDim(3)), Meter(seen.append, "songs"))
-    for task in ("CodecFidelity", "BitsPerDim"):
+    ask(seen=seen, codec=CodecFidelity(), prior=PriorQuestion(3))
+    for task in ("codec", "prior"):
         assert [(status.done, status.total) for status in seen if status.task == task] == [(i, 3) for i in range(4)]
 
 
-def test_questions_are_whatever_answers(bundle):
-    def top_codes(bundle, songs):
-        total = sum(song.audio.shape[-1] // TOP for song in songs)
-        return {0: {"top_codes": total}, 2: {"top_codes": total}}
+def test_a_question_that_cannot_tell_says_so_and_the_others_go_on(ask):
+    def unanswerable(evidence):
+        raise CannotTell("no song is sung: that takes lyrics")
 
-    records = evaluate(bundle, CountedSongs(), (top_codes,), Meter(lambda status: None))
-    assert [record.get("top_codes") for record in records] == [122, None, 122]
+    def top_codes(evidence):
+        return Answer(
+            {"codes": {2: np.float64(sum(song.audio.shape[-1] // TOP for song in evidence.songs)), 0: float("nan")}}
+        )
+
+    found = ask(sung=unanswerable, top_codes=top_codes)
+    assert found.to_json()["sung"] == {"cannot_tell": "no song is sung: that takes lyrics"}
+    assert json.dumps(found.to_json()["top_codes"]) == '{"codes": {"2": 122.0, "0": null}}'
+
+
+def test_songs_without_a_finite_sound_are_passed_over_and_counted(ask):
+    class Broken(CountedSongs):
+        def __iter__(self):
+            yield SongAudio(Song("short", 3, 11025), torch.zeros(1, 1, 0))
+            yield SongAudio(Song("nan", TOP, 11025), torch.full((1, 1, TOP), float("nan")))
+            yield from super().__iter__()
+
+    whole, rest = ask(codec=CodecFidelity()), ask(Broken(), codec=CodecFidelity())
+    assert rest.protocol["skipped"] == 2
+    assert rest.answers["codec"].figures == whole.answers["codec"].figures
+    assert whole.protocol["skipped"] == 0
+
+
+def test_without_songs_no_question_can_tell(ask):
+    class NoSongs(CountedSongs):
+        def __len__(self):
+            return 0
+
+        def __iter__(self):
+            return iter(())
+
+    answers = ask(NoSongs(), codec=CodecFidelity(), prior=PriorQuestion(3), samples=lambda evidence: evidence.samples)
+    assert all(list(figures) == ["cannot_tell"] for figures in (answer.figures for answer in answers.answers.values()))
+
+
+def test_songs_are_sampled_once_and_those_with_lyrics_first(bundle):
+    class Sung(CountedSongs):
+        def read(self, index):
+            song, audio = super().read(index)
+            return SongAudio(dataclasses.replace(song, lyrics="la" if index else ""), audio)
+
+    asked = []
+
+    def sample(songs, seed, codes=None, levels=None, seconds=None):
+        asked.append(([song.id for song in songs], seed))
+        return list(songs)
+
+    def twice(evidence):
+        return Answer({"ids": [found.sampled.id for found in (*evidence.samples, *evidence.samples)]})
+
+    evidence = Evidence(bundle, Sung(), Sung(), sample, seed=5, sample_count=2)
+    found = evaluate(evidence, {"one": twice, "other": twice}, Meter(lambda status: None))
+    assert found.answers["other"].figures == {"ids": ["1", "2", "1", "2"]}
+    assert asked == [(["1", "2"], 5)]
