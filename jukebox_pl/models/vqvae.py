@@ -5,6 +5,7 @@ Level l divides time by `hops[l]`; the released model has hops 8, 32, 128 at 44.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
@@ -117,7 +118,7 @@ class Autoencoder(nn.Module):
         width: int,
         depth: int,
         dilation_growth: int,
-        codebook: Codebook,
+        codebook: nn.Module,
     ):
         super().__init__()
         steps = list(zip(downs, strides, strict=True))
@@ -161,7 +162,8 @@ class VQVAE(nn.Module):
 
     `downs[l]` halvings (by `strides[l]`, even) lead from level l - 1 to l. `multipliers` widen and deepen a level's
     autoencoder. Weights start so that sound keeps its size on its way through; `released_init` starts them as PyTorch
-    does, under which the deeper levels stay silent for hundreds of steps. Raises ValueError for odd strides.
+    does, under which the deeper levels stay silent for hundreds of steps. A `bottleneck` stands, a copy a level, where a
+    codebook does. Raises ValueError for odd strides.
     """
 
     hops: tuple[int, ...]
@@ -179,6 +181,8 @@ class VQVAE(nn.Module):
         codebook_decay: float = 0.99,
         restart_threshold: float | None = None,
         released_init: bool = False,
+        restart_share: float = 0.05,
+        bottleneck: nn.Module | None = None,
     ):
         super().__init__()
         if any(stride % 2 for stride in strides):
@@ -192,7 +196,8 @@ class VQVAE(nn.Module):
                 width * times,
                 depth * times,
                 dilation_growth,
-                Codebook(bins, code_dim, codebook_decay, restart_threshold, seed=level),
+                copy.deepcopy(bottleneck)
+                or Codebook(bins, code_dim, codebook_decay, restart_threshold, restart_share, seed=level),
             )
             for level, times in enumerate(multipliers)
         )

@@ -39,13 +39,23 @@ def unquantized(x: Tensor) -> CodebookOutput:
     return CodebookOutput(x, x.new_zeros(len(x), 0, dtype=torch.long), x.new_zeros(()), None)
 
 
+class Unquantized(nn.Module):
+    """In the place of a codebook: what a network of the same shape loses when nothing is quantised."""
+
+    def start(self, x: Tensor, vectors: float) -> None:
+        """As a codebook is started: there is nothing to start."""
+
+    def forward(self, x: Tensor) -> CodebookOutput:
+        return unquantized(x)
+
+
 class Codebook(nn.Module):
     """`bins` vectors of `dim`, learned without gradients: all state is in buffers, so a resumed run goes on exactly.
 
     A code is restarted at a random vector of the batch while its average count is below the threshold. With
     `restart_threshold=None` the threshold is `restart_share` of the even share (vectors per step / bins) and a restarted
-    code starts with the even share; a number is the released rule, fixed at 1.0 there, whose counts are not reset
-    (tuned for 256 GPUs: with few vectors per step it restarts nearly every code at every step).
+    code starts with the even share; a share of 0 restarts none. A number is the released rule, fixed at 1.0 there, whose
+    counts are not reset (tuned for 256 GPUs: with few vectors per step it restarts nearly every code at every step).
 
     From the second training step on nothing is read back from the device: whoever does waits until it has caught up.
     """
@@ -125,7 +135,8 @@ class Codebook(nn.Module):
         even_share = counts.sum() / self.bins
         dead = self.counts < (self.restart_share * even_share if self.restart_threshold is None else self.restart_threshold)
         before = self.codes.clone()
-        means = self.sums / self.counts.clamp(min=1e-20)[:, None]
+        # Where a code that is never restarted has faded out it stays: 0 / 0 would move it to the origin.
+        means = torch.where(self.counts[:, None] > 1e-20, self.sums / self.counts.clamp(min=1e-20)[:, None], before)
         # Drawn whether a code is dead or not: to ask would make the device wait.
         self.codes.copy_(torch.where(dead[:, None], self._random_rows(rows), means))
         if self.restart_threshold is None:

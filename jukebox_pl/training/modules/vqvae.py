@@ -8,6 +8,7 @@ from torch import Tensor
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.codec import SpectralConvergence
+from jukebox_pl.models.joint_vqvae import JointVQVAE
 from jukebox_pl.models.losses import Bandwidth, VQVAELoss, measure_bandwidth
 from jukebox_pl.models.vqvae import VQVAE, VQVAEOutput
 from jukebox_pl.nn.resnet1d import module_list
@@ -24,12 +25,12 @@ class VQVAEModule(StageModule):
     """
 
     fsdp_forward_methods = ("start_codebooks",)
-    model: VQVAE
+    model: VQVAE | JointVQVAE
     bandwidth: Tensor
 
     def __init__(
         self,
-        model: VQVAE,
+        model: VQVAE | JointVQVAE,
         optim: OptimConfig | None = None,
         loss: VQVAELoss | None = None,
         quantize_from: int | None = None,
@@ -37,7 +38,7 @@ class VQVAEModule(StageModule):
         super().__init__(model, optim)
         self.loss = loss or VQVAELoss()
         self.quantize_from, self._codebooks_started = quantize_from or 0, False
-        self.convergence = module_list(SpectralConvergence() for _ in model.levels)
+        self.convergence = module_list(SpectralConvergence() for _ in model.hops)
         self.register_buffer("bandwidth", torch.zeros(3))
 
     def setup(self, stage: str) -> None:

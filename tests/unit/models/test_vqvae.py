@@ -3,6 +3,7 @@ import torch
 
 from jukebox_pl.models.losses import Bandwidth, VQVAELoss, spectral_convergence
 from jukebox_pl.models.vqvae import VQVAE
+from jukebox_pl.nn.codebook import Codebook, Unquantized
 
 
 @pytest.fixture
@@ -127,3 +128,23 @@ def test_codebooks_that_start_by_kmeans_fit_the_sound(vqvae):
     with torch.no_grad():
         at_random, by_kmeans = (model(audio).commit_losses for model in (vqvae, other.eval()))
     assert all(mine < theirs for mine, theirs in zip(by_kmeans, at_random, strict=True))
+
+
+def test_a_bottleneck_that_quantises_nothing_has_no_codes_and_the_same_weights():
+    torch.manual_seed(0)
+    codebooks = VQVAE(code_dim=8, width=8, depth=2, multipliers=(1, 1, 1))
+    torch.manual_seed(0)
+    model = VQVAE(code_dim=8, width=8, depth=2, multipliers=(1, 1, 1), bottleneck=Unquantized())
+    assert model.state_dict().keys() == {name for name in codebooks.state_dict() if "codebook" not in name}
+    audio = torch.randn(2, 1, 4096)
+    for mine, theirs in zip(model(audio).recons, codebooks(audio, quantize=False).recons, strict=True):
+        assert mine.equal(theirs)
+
+
+def test_every_level_has_a_bottleneck_of_its_own():
+    given = Codebook(16, 8)
+    model = VQVAE(bins=16, code_dim=8, width=8, depth=1, multipliers=(1, 1, 1), bottleneck=given)
+    model(torch.randn(2, 1, 4096))
+    first, second = (level.codebook.codes for level in model.levels[:2])
+    assert given.updates == 0
+    assert not first.equal(second)
