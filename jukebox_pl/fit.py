@@ -41,8 +41,8 @@ def require_letters(catalog: Catalog) -> str:
 
 def changed(settings: Any, changes: Any) -> dict[str, Any]:
     """Settings with those of `changes` in their place; null takes one away."""
-    before, now = (OmegaConf.to_container(OmegaConf.create(part), resolve=True) for part in (settings, changes))
-    return {name: value for name, value in (before | now).items() if name not in now or value is not None}
+    parts: list[Any] = [OmegaConf.to_container(OmegaConf.create(part), resolve=True) for part in (settings, changes)]
+    return {name: value for name, value in (parts[0] | parts[1]).items() if name not in parts[1] or value is not None}
 
 
 # What YAML may compute.

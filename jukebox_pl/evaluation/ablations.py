@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from jukebox_pl.evaluation.suite import Table
 from jukebox_pl.models.joint_vqvae import JointVQVAE
 from jukebox_pl.models.vqvae import VQVAE
 
-COLUMNS = ("variant", "paper, dB", "here, dB", "entropy, bits", "codes used", "better than the row below by, dB")
+COLUMNS = ("variant", "level", "paper", "here", "bits", "used", "better than below by")
 
 
 class LevelFigures(NamedTuple):
@@ -25,6 +26,9 @@ class LevelFigures(NamedTuple):
     spectral_convergence: float  # dB, lower is better
     entropy: float | None  # bits, of how often each code was used
     usage: float | None  # share of the codes that were used
+
+
+Measured = Mapping[str, Mapping[str, Sequence[LevelFigures]]]  # the figures of every level by variant and seed
 
 
 class Row(NamedTuple):
@@ -57,42 +61,48 @@ def use(counts: Tensor) -> tuple[float, float] | tuple[None, None]:
 
 
 def over_seeds(values: Sequence[float]) -> tuple[float, list[float]]:
-    """The mean of one number a seed, and its 95 % interval by Student's t: of so few a bootstrap is too narrow."""
-    mean, spread = float(np.mean(values)), float(stats.sem(values)) if len(values) > 1 else 0.0
-    margin = spread * float(stats.t.ppf((1 + COVERAGE) / 2, len(values) - 1)) if spread else 0.0
+    """The mean of one number a seed, and its 95 % interval by Student's t: of so few a bootstrap is too narrow.
+
+    Of one seed it is endless.
+    """
+    mean, margin = float(np.mean(values)), np.inf
+    if len(values) > 1:
+        margin = float(stats.sem(values) * stats.t.ppf((1 + COVERAGE) / 2, len(values) - 1))
     return mean, [mean - margin, mean + margin]
 
 
-def compare(title: str, rows: Sequence[Row], measured: Mapping[str, Mapping[str, Sequence[LevelFigures]]]) -> Table:
-    """`rows` in the paper's order, the best first, from the figures of every level by variant and seed.
+def compare(title: str, rows: Sequence[Row], measured: Measured) -> Table:
+    """`rows` in the paper's order, the best first, each with how much better it is than the row below.
 
-    A row is compared with the one below it seed by seed: the same weights at the start, the same clips.
+    That is compared seed by seed: the same weights at the start where the networks are of one shape, the same clips.
     """
-    levels = [{seed: figures[row.level] for seed, figures in measured[row.variant].items()} for row in rows]
-    cells = []
-    for row, mine, below, theirs in zip(rows, levels, [*rows[1:], None], [*levels[1:], {}], strict=True):
-        values = [figures.spectral_convergence for figures in mine.values()]
-        gaps = [theirs[s].spectral_convergence - mine[s].spectral_convergence for s in mine.keys() & theirs.keys()]
-        entropy = [figures.entropy for figures in mine.values() if figures.entropy is not None]
-        used = [figures.usage for figures in mine.values() if figures.usage is not None]
-        cells.append(
-            (
-                f"{row.variant}, level {row.level}",
-                f"{row.paper:+.1f}",
-                shown(*over_seeds(values), len(values), digits=2, sign="+"),
-                f"{np.mean(entropy):.2f}" if entropy else "",
-                f"{np.mean(used):.0%}" if used else "",
-                f"{shown(*over_seeds(gaps), len(gaps), 2, '+')}: {verdict(below.paper - row.paper, over_seeds(gaps)[1])}"
-                if below and gaps
-                else "",
-            )
-        )
-    return Table(title, COLUMNS, tuple(cells))
+    gaps = [*(gap(row, below, measured) for row, below in pairwise(rows)), ""]
+    return Table(title, COLUMNS, tuple((*described(row, measured), gap) for row, gap in zip(rows, gaps, strict=True)))
+
+
+def described(row: Row, measured: Measured) -> tuple[str, ...]:
+    figures = [levels[row.level] for levels in measured[row.variant].values()]
+    here = shown(*over_seeds([level.spectral_convergence for level in figures]), len(figures), digits=2, sign="+")
+    entropies = [level.entropy for level in figures if level.entropy is not None]
+    usages = [level.usage for level in figures if level.usage is not None]
+    bits, used = (f"{np.mean(entropies):.2f}", f"{np.mean(usages):.0%}") if usages else ("", "")
+    return row.variant, str(row.level), f"{row.paper:+.1f}", here, bits, used
+
+
+def gap(row: Row, below: Row, measured: Measured) -> str:
+    """By how many dB `row` is better than `below`, with the interval over the seeds of both, and what the paper says."""
+    mine, theirs = measured[row.variant], measured[below.variant]
+    seeds = [seed for seed in mine if seed in theirs]
+    gaps = [theirs[seed][below.level].spectral_convergence - mine[seed][row.level].spectral_convergence for seed in seeds]
+    if not gaps:
+        return ""
+    mean, bounds = over_seeds(gaps)
+    return f"{shown(mean, bounds, len(gaps), digits=2, sign='+')}: {verdict(below.paper - row.paper, bounds)}"
 
 
 def verdict(paper: float, bounds: Sequence[float]) -> str:
     """Whether a difference, of which `bounds` are the 95 % interval, has the sign that it has in the paper."""
     low, high = bounds
     if low <= 0 <= high:
-        return "as in the paper" if paper == 0 else "cannot be told"
-    return "as in the paper" if (low > 0) == (paper > 0) and paper else "not as in the paper"
+        return "no difference to be seen" + (", as in the paper" if paper == 0 else "")
+    return "as in the paper" if paper * low > 0 else "not as in the paper"

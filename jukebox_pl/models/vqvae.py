@@ -118,7 +118,7 @@ class Autoencoder(nn.Module):
         width: int,
         depth: int,
         dilation_growth: int,
-        codebook: nn.Module,
+        codebook: Codebook,
     ):
         super().__init__()
         steps = list(zip(downs, strides, strict=True))
@@ -196,7 +196,7 @@ class VQVAE(nn.Module):
                 width * times,
                 depth * times,
                 dilation_growth,
-                copy.deepcopy(bottleneck)
+                cast(Codebook, copy.deepcopy(bottleneck))
                 or Codebook(bins, code_dim, codebook_decay, restart_threshold, restart_share, seed=level),
             )
             for level, times in enumerate(multipliers)
