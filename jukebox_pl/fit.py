@@ -39,6 +39,12 @@ def require_letters(catalog: Catalog) -> str:
     )
 
 
+def changed(settings: Any, changes: Any) -> dict[str, Any]:
+    """Settings with those of `changes` in their place; null takes one away."""
+    parts: list[Any] = [OmegaConf.to_container(OmegaConf.create(part), resolve=True) for part in (settings, changes)]
+    return {name: value for name, value in (parts[0] | parts[1]).items() if name not in parts[1] or value is not None}
+
+
 # What YAML may compute.
 RESOLVERS: dict[str, Callable[..., Any]] = {
     # ${catalog:PATH,NAME}: what a network has to know of the catalog it is trained on.
@@ -47,6 +53,8 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
     "first": lambda *values: next((value for value in values if value is not None), None),
     # ${below:LEVEL,TOP}: whether a level lies below the top.
     "below": lambda level, top: level < top,
+    # ${with:A,B}: A with what B says otherwise; null takes a setting of A away.
+    "with": changed,
     # ${priors:TOP,STAGES}: the stages that a bundle takes the prior of every level from.
     "priors": lambda top, stages: {top: stages} | {level: [f"upsampler_{level}"] for level in reversed(range(top))},
 }

@@ -5,6 +5,7 @@ Level l divides time by `hops[l]`; the released model has hops 8, 32, 128 at 44.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from jukebox_pl.nn.codebook import Codebook, CodebookStats
+from jukebox_pl.nn.codebook import Codebook, CodebookStats, unquantized
 from jukebox_pl.nn.resnet1d import ResidualBlock, Resnet1D, module_list, zero_init
 
 MARGINS_A_PIECE = 8  # what a piece of a long song brings of its surroundings costs at most a quarter of it
@@ -161,7 +162,8 @@ class VQVAE(nn.Module):
 
     `downs[l]` halvings (by `strides[l]`, even) lead from level l - 1 to l. `multipliers` widen and deepen a level's
     autoencoder. Weights start so that sound keeps its size on its way through; `released_init` starts them as PyTorch
-    does, under which the deeper levels stay silent for hundreds of steps. Raises ValueError for odd strides.
+    does, under which the deeper levels stay silent for hundreds of steps. A `bottleneck` stands, a copy a level, where a
+    codebook does. Raises ValueError for odd strides.
     """
 
     hops: tuple[int, ...]
@@ -179,6 +181,8 @@ class VQVAE(nn.Module):
         codebook_decay: float = 0.99,
         restart_threshold: float | None = None,
         released_init: bool = False,
+        restart_share: float = 0.05,
+        bottleneck: nn.Module | None = None,
     ):
         super().__init__()
         if any(stride % 2 for stride in strides):
@@ -192,7 +196,8 @@ class VQVAE(nn.Module):
                 width * times,
                 depth * times,
                 dilation_growth,
-                Codebook(bins, code_dim, codebook_decay, restart_threshold, seed=level),
+                cast(Codebook, copy.deepcopy(bottleneck))
+                or Codebook(bins, code_dim, codebook_decay, restart_threshold, restart_share, seed=level),
             )
             for level, times in enumerate(multipliers)
         )
@@ -210,16 +215,24 @@ class VQVAE(nn.Module):
         autoencoder = self.levels[level]
         return autoencoder.out(autoencoder.decoder(autoencoder.codebook.decode(codes)))
 
-    def forward(self, audio: Tensor) -> VQVAEOutput:
-        """audio [B, 1, N] through every level. In training the codebooks move."""
+    def forward(self, audio: Tensor, quantize: bool = True) -> VQVAEOutput:
+        """audio [B, 1, N] through every level, past the codebooks unless `quantize`. In training the codebooks move."""
         output = VQVAEOutput([], [], [], [])
         for level in self.levels:
-            bottleneck = level.codebook(level.encoder(audio))
+            vectors = level.encoder(audio)
+            bottleneck = level.codebook(vectors) if quantize else unquantized(vectors)
             output.recons.append(level.out(level.decoder(bottleneck.quantized)))
             output.codes.append(bottleneck.codes)
             output.commit_losses.append(bottleneck.commit_loss)
             output.stats.append(bottleneck.stats)
         return output
+
+    @torch.no_grad()
+    def start_codebooks(self, audio: Tensor, samples: int) -> None:
+        """Starts every codebook by k-means on audio [n, 1, N], read clip by clip, for training steps of `samples`."""
+        for level in self.levels:
+            vectors = torch.cat([level.encoder(clip) for clip in audio.split(1)])
+            level.codebook.start(vectors, samples / level.hop)
 
     def encode_long(self, audio: Tensor, piece: int = 2**16) -> list[Tensor]:
         """What `encode` gives for audio [B, 1, N], in the memory of about `piece` samples; a last part of a code is cut."""

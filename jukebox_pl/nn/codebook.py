@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 ROWS_AT_ONCE = 512  # their distances to 2048 codes stay in a processor's cache
 GROUP = 64  # codes among which the nearest is looked for once it is known to be there
+KMEANS_ITERATIONS = 10
+KMEANS_VECTORS = 64  # a code: more would move the means by less than the first updates do
 
 
 class CodebookStats(NamedTuple):
@@ -32,13 +34,28 @@ class CodebookOutput(NamedTuple):
     stats: CodebookStats | None
 
 
+def unquantized(x: Tensor) -> CodebookOutput:
+    """x [B, D, T] as it is: no codes ([B, 0]), no commitment."""
+    return CodebookOutput(x, x.new_zeros(len(x), 0, dtype=torch.long), x.new_zeros(()), None)
+
+
+class Unquantized(nn.Module):
+    """In the place of a codebook: what a network of the same shape loses when nothing is quantised."""
+
+    def start(self, x: Tensor, vectors: float) -> None:
+        """As a codebook is started: there is nothing to start."""
+
+    def forward(self, x: Tensor) -> CodebookOutput:
+        return unquantized(x)
+
+
 class Codebook(nn.Module):
     """`bins` vectors of `dim`, learned without gradients: all state is in buffers, so a resumed run goes on exactly.
 
     A code is restarted at a random vector of the batch while its average count is below the threshold. With
     `restart_threshold=None` the threshold is `restart_share` of the even share (vectors per step / bins) and a restarted
-    code starts with the even share; a number is the released rule, fixed at 1.0 there, whose counts are not reset
-    (tuned for 256 GPUs: with few vectors per step it restarts nearly every code at every step).
+    code starts with the even share; a share of 0 restarts none. A number is the released rule, fixed at 1.0 there, whose
+    counts are not reset (tuned for 256 GPUs: with few vectors per step it restarts nearly every code at every step).
 
     From the second training step on nothing is read back from the device: whoever does waits until it has caught up.
     """
@@ -89,20 +106,37 @@ class Codebook(nn.Module):
         return CodebookOutput(straight_through, codes.view(x.shape[0], -1), commit_loss, stats)
 
     @torch.no_grad()
-    def update(self, rows: Tensor, codes: Tensor, distances: Tensor) -> CodebookStats:
+    def start(self, x: Tensor, vectors: float) -> None:
+        """Starts the codes by k-means over x [B, D, T]; `vectors` are what a training step will bring.
+
+        An iteration is an update that keeps nothing of before, so that codes without vectors restart here, too.
+        """
+        rows = x.float().transpose(1, 2).reshape(-1, self.dim)
+        rows = rows[:: -(-len(rows) // (KMEANS_VECTORS * self.bins))]
+        self._initialize(rows)
+        for _ in range(KMEANS_ITERATIONS):
+            self.update(rows, *self._nearest(rows), decay=0.0)
+        scale = vectors / self.counts.sum()
+        self.counts *= scale
+        self.sums *= scale
+
+    @torch.no_grad()
+    def update(self, rows: Tensor, codes: Tensor, distances: Tensor, decay: float | None = None) -> CodebookStats:
         """One step of the moving averages over rows [N, D] that fell on codes [N] from `distances` [N]."""
+        decay = self.decay if decay is None else decay
         # Not bincount: on a GPU it reads the largest code back. Whole numbers, so any order of the sum is exact.
         counts = torch.zeros_like(self.counts).index_add_(0, codes, torch.ones_like(distances))
         sums = torch.zeros_like(self.sums).index_add_(0, codes, rows)
         if dist.is_initialized():
             dist.all_reduce(counts)
             dist.all_reduce(sums)
-        self.counts.lerp_(counts, 1 - self.decay)
-        self.sums.lerp_(sums, 1 - self.decay)
+        self.counts.lerp_(counts, 1 - decay)
+        self.sums.lerp_(sums, 1 - decay)
         even_share = counts.sum() / self.bins
         dead = self.counts < (self.restart_share * even_share if self.restart_threshold is None else self.restart_threshold)
         before = self.codes.clone()
-        means = self.sums / self.counts.clamp(min=1e-20)[:, None]
+        # Where a code that is never restarted has faded out it stays: 0 / 0 would move it to the origin.
+        means = torch.where(self.counts[:, None] > 1e-20, self.sums / self.counts.clamp(min=1e-20)[:, None], before)
         # Drawn whether a code is dead or not: to ask would make the device wait.
         self.codes.copy_(torch.where(dead[:, None], self._random_rows(rows), means))
         if self.restart_threshold is None:

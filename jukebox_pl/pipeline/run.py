@@ -25,6 +25,7 @@ OF_THE_RUN = {NEEDS, "when"}
 MAY_CHANGE = {
     "max_steps",
     "every_steps",
+    "seeds",
     "callbacks",
     "media",
     "logger",

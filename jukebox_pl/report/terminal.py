@@ -12,7 +12,7 @@ from rich.table import Table
 from jukebox_pl.catalog import doctor
 from jukebox_pl.catalog.prepare import Progress
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, SPLITS, Catalog
-from jukebox_pl.evaluation.suite import CANNOT_TELL, Evaluation
+from jukebox_pl.evaluation import suite
 from jukebox_pl.utils.progress import terminal_meter
 
 REASONS_SHOWN = 20
@@ -40,16 +40,21 @@ def print_tables(console: Console, tables: Iterable[doctor.Table]) -> None:
         console.print(table)
 
 
-def print_evaluation(console: Console, evaluation: Evaluation) -> None:
+def print_answer_tables(console: Console, tables: Iterable[suite.Table]) -> None:
+    width = min(WIDTH, console.width)
+    for title, columns, rows, note in tables:
+        table = Table(*map(escape, columns), title=escape(title))
+        for row in rows:
+            table.add_row(*map(escape, row))
+        console.print(table, width=width)
+        console.print(escape(note), width=width, style="dim")
+
+
+def print_evaluation(console: Console, evaluation: suite.Evaluation) -> None:
     """The tables of every answer, and a line for each question without one and for songs that were passed over."""
     for name, answer in evaluation.answers.items():
-        for title, columns, rows, note in answer.tables:
-            table = Table(*map(escape, columns), title=escape(title))
-            for row in rows:
-                table.add_row(*map(escape, row))
-            console.print(table, width=min(WIDTH, console.width))
-            console.print(escape(note), width=min(WIDTH, console.width), style="dim")
-        if reason := answer.figures.get(CANNOT_TELL):
+        print_answer_tables(console, answer.tables)
+        if reason := answer.figures.get(suite.CANNOT_TELL):
             console.out(f"{name} cannot tell: {reason}", highlight=False)
     if skipped := evaluation.protocol["skipped"]:
         console.out(f"passed over: {skipped} of {evaluation.protocol['songs']} songs, too short or without a finite sound")

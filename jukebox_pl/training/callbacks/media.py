@@ -61,7 +61,7 @@ class Reconstructions(MediaCallback):
     def make(self, trainer: pl.Trainer, module: Any) -> Media:
         batch: AudioBatch = next(iter(trainer.datamodule.val_dataloader()))  # type: ignore[attr-defined]
         clip = batch.audio[:1].to(module.device)  # [1, 1, T]
-        sounds = {"original": clip} | {f"level_{level}": recon for level, recon in enumerate(module.model(clip).recons)}
+        sounds = {"original": clip} | {f"level_{level}": recon for level, recon in enumerate(module(clip).recons)}
         audio = {name: sound[0].float().cpu().numpy() for name, sound in sounds.items()}
         sample_rate = trainer.datamodule.catalog.sample_rate  # type: ignore[attr-defined]
         compared = plots.compare_spectrograms({name: sound[0] for name, sound in audio.items()}, sample_rate)

@@ -3,6 +3,7 @@ import torch
 
 from jukebox_pl.models.losses import Bandwidth, VQVAELoss, spectral_convergence
 from jukebox_pl.models.vqvae import VQVAE
+from jukebox_pl.nn.codebook import Codebook, Unquantized
 
 
 @pytest.fixture
@@ -105,3 +106,45 @@ def test_sound_keeps_its_size_through_every_level_at_the_start():
     model, audio = VQVAE(bins=64, code_dim=16, width=16, depth=2, multipliers=(1, 1, 1)), torch.randn(2, 1, 8192)
     for level in model.levels:
         assert 0.2 < level.encoder(audio).std() < 5
+
+
+def test_past_the_codebooks_sound_is_decoded_from_what_the_encoder_says_and_they_stay_as_they_are(vqvae):
+    audio, before = torch.randn(2, 1, 4096), vqvae.levels[0].codebook.codes.clone()
+    output, level = vqvae.train()(audio, quantize=False), vqvae.levels[0]
+    assert output.recons[0].equal(level.out(level.decoder(level.encoder(audio))))
+    assert [codes.numel() for codes in output.codes] == [0, 0, 0]
+    assert level.codebook.codes.equal(before)
+
+
+def test_codebooks_that_start_by_kmeans_fit_the_sound(vqvae):
+    torch.manual_seed(0)
+    audio, other = torch.randn(8, 1, 4096), VQVAE(bins=32, code_dim=8, width=8, depth=2, multipliers=(2, 1, 1))
+    other.load_state_dict(
+        {name: tensor for name, tensor in vqvae.state_dict().items() if "codebook" not in name}, strict=False
+    )
+    other.start_codebooks(audio, 2 * 4096)
+    for level, codebook in enumerate(autoencoder.codebook for autoencoder in other.levels):
+        assert codebook.counts.sum().item() == pytest.approx(2 * 4096 / other.hops[level])
+    with torch.no_grad():
+        at_random, by_kmeans = (model(audio).commit_losses for model in (vqvae, other.eval()))
+    assert all(mine < theirs for mine, theirs in zip(by_kmeans, at_random, strict=True))
+
+
+def test_a_bottleneck_that_quantises_nothing_has_no_codes_and_the_same_weights():
+    torch.manual_seed(0)
+    codebooks = VQVAE(code_dim=8, width=8, depth=2, multipliers=(1, 1, 1))
+    torch.manual_seed(0)
+    model = VQVAE(code_dim=8, width=8, depth=2, multipliers=(1, 1, 1), bottleneck=Unquantized())
+    assert model.state_dict().keys() == {name for name in codebooks.state_dict() if "codebook" not in name}
+    audio = torch.randn(2, 1, 4096)
+    for mine, theirs in zip(model(audio).recons, codebooks(audio, quantize=False).recons, strict=True):
+        assert mine.equal(theirs)
+
+
+def test_every_level_has_a_bottleneck_of_its_own():
+    given = Codebook(16, 8)
+    model = VQVAE(bins=16, code_dim=8, width=8, depth=1, multipliers=(1, 1, 1), bottleneck=given)
+    model(torch.randn(2, 1, 4096))
+    first, second = (level.codebook.codes for level in model.levels[:2])
+    assert given.updates == 0
+    assert not first.equal(second)

@@ -141,3 +141,31 @@ def test_a_restored_codebook_does_not_start_anew():
     assert codebook.counts.eq(16).all()
     codes = codebook(x).codes
     assert codes.flatten().equal(torch.cdist(x.transpose(1, 2).flatten(0, 1), before).argmin(1))
+
+
+def test_kmeans_finds_the_clusters_and_counts_as_a_step_to_come_will():
+    codebook, x = Codebook(32, 3), clusters()
+    codebook.start(x, vectors=64)
+    assert codebook.counts.sum().item() == pytest.approx(64)
+    torch.testing.assert_close(codebook.sums, codebook.codes * codebook.counts[:, None])
+    assert codebook(x).commit_loss < 1e-3
+
+
+def test_kmeans_starts_the_same_every_time_and_on_fewer_vectors_than_codes():
+    one, other = (Codebook(32, 3) for _ in range(2))
+    for codebook in (one, other):
+        codebook.start(clusters(1, 5), vectors=5)
+    assert one.codes.equal(other.codes)
+    assert one.codes.isfinite().all()
+
+
+def test_with_a_share_of_zero_no_code_restarts_and_one_that_fades_out_stays_where_it_was():
+    codebook, x = Codebook(32, 3, decay=0.1, restart_share=0.0), clusters()
+    codebook(torch.cat([x, torch.full((4, 3, 64), 100.0)], dim=2))
+    far = codebook.codes.sum(1) > 250
+    assert far.any()
+    for _ in range(60):  # 0.1 ** 60 is 0 in float32
+        stats = codebook(x).stats
+        assert stats.restarted == 0
+    assert codebook.counts[far].eq(0).all()
+    torch.testing.assert_close(codebook.codes[far], torch.full((int(far.sum()), 3), 100.0))

@@ -111,6 +111,25 @@ def test_another_interval_of_validations_may_be_chosen_when_going_on(whole, fit,
     assert weights(tmp_path / "run") == weights(whole)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("start", [1, 2])
+def test_codebooks_start_at_their_step_whether_or_not_the_stage_was_stopped_before(start, whole, fit, words, tmp_path):
+    words = *words, f"size.vqvae.quantize_from={start}"
+    fit(*words, f"run_dir={tmp_path / 'never'}", "max_steps=4")
+    fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=3")  # its last checkpoint is of step 2
+    fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=4")
+    assert weights(tmp_path / "run") == weights(tmp_path / "never") != weights(whole)
+    assert {step for step, row in rows(tmp_path / "never") if "train/level_0/codebook_usage" in row} == {
+        str(step) for step in range(start, 4)
+    }
+
+
+def test_a_stage_that_ends_before_anything_is_quantized_is_refused(fit, words, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=2", "size.vqvae.quantize_from=2")
+    assert "quantize_from=2 of 2 steps: expected a step before the last" in capsys.readouterr().err
+
+
 def test_media_of_a_stage_lie_beside_its_numbers(whole):
     names = {path.name for path in (whole / "vqvae/media").iterdir()}
     assert {"original_step_0000002.wav", "level_0_step_0000004.wav", "reconstructions_step_0000002.png"} <= names
