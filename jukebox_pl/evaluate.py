@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
@@ -41,7 +42,8 @@ def main(config: DictConfig) -> None:
         if value is None:
             raise UserError(f"{name} is missing, as in run_dir=runs/demo data.path=runs/demo/shards")
     counts = {name: number(config, name, least, whole=True) for name, least in (("windows", 1), ("samples", 0), ("seed", 0))}
-    seconds = number(config, "sample_seconds")
+    seconds, drawn = number(config, "sample_seconds"), OmegaConf.to_container(config.params)
+    params = SamplingParams.from_json(cast(dict[str, Any], drawn))
     if (out := Path(config.out or Path(config.run_dir) / "evaluation")).is_file():
         raise UserError(f"out={out} is a file, expected a folder for evaluation.json and index.html: choose another out")
     bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
@@ -51,12 +53,12 @@ def main(config: DictConfig) -> None:
             bundle,
             held_out_songs(catalog, bundle, counts["windows"]),
             catalog_songs(catalog, TRAIN, catalog.songs(TRAIN), bundle),
-            SampleBeginnings(bundle, seconds, meter),
+            SampleBeginnings(bundle, params, seconds, meter),
             counts["seed"],
             held_out=bool(catalog.songs(HELD_OUT)),
             sample_count=counts["samples"],
         )
-        protocol = {"version": metadata.version("jukebox_pl"), **counts, "sample_seconds": seconds}
+        protocol = {"version": metadata.version("jukebox_pl"), **counts, "sample_seconds": seconds, "params": drawn}
         found = evaluate(evidence, questions, meter, protocol)
     write_json(out / "evaluation.json", found.to_json())
     print_evaluation(Console(), found)
@@ -112,6 +114,7 @@ class SampleBeginnings:
     """Samples the beginnings of songs, all of one length: `seconds`, or what the shortest has."""
 
     bundle: checkpoints.Bundle
+    params: SamplingParams
     seconds: float
     meter: Meter
 
@@ -132,7 +135,7 @@ class SampleBeginnings:
         def on_window(now: Progress) -> None:
             meter.update(f"sampling, level {now.level}", now.done, now.total)
 
-        return sampler.sample_batch(list(map(asked, songs)), SamplingParams(), seeds, codes, on_window, levels=levels)
+        return sampler.sample_batch(list(map(asked, songs)), self.params, seeds, codes, on_window, levels=levels)
 
 
 def request(song: Song, seconds: float, labeller: Labeller) -> SongRequest:

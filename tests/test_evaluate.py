@@ -16,7 +16,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.evaluate import SampleBeginnings, held_out_songs, main
 from jukebox_pl.evaluation.prior import PriorQuestion
 from jukebox_pl.evaluation.suite import Evidence, evaluate
-from jukebox_pl.types import Song
+from jukebox_pl.types import SamplingParams, Song
 from jukebox_pl.utils.progress import Meter
 
 
@@ -180,7 +180,7 @@ def test_songs_of_three_samples_are_passed_over_and_counted(ask_small, tmp_path,
 def test_songs_are_sampled_side_by_side_under_their_own_labels_and_length(tmp_path):
     bundle = checkpoints.load_bundle(small_run.save_run(tmp_path / "run"))
     songs = [Song("1", 800, 80, artist="Ben", lyrics="ab"), Song("2", 400, 80, artist="Nobody", genres=("jazz", "polka"))]
-    sample = SampleBeginnings(bundle, seconds=2.0, meter=Meter((seen := []).append, "songs"))
+    sample = SampleBeginnings(bundle, SamplingParams(), seconds=2.0, meter=Meter((seen := []).append, "songs"))
     one, other = sample(songs, seed=3)
     assert [(now.task, now.total, now.unit) for now in seen if now.done == now.total] == [
         ("sampling, level 2", 10, "codes"),
