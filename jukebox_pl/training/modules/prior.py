@@ -16,7 +16,7 @@ from jukebox_pl.types import CodesBatch
 class PriorModule(StageModule):
     """Logs bits per dim (`bpd`) of the codes and, where the prior reads lyrics, of the lyrics.
 
-    In training the codes that the prior reads are others of the batch in a span of each window, up to `corruption` of it long.
+    In training the codes that the prior reads are others of the batch in a span of each window, up to `corruption` long.
     It learns to look at its lyrics, since the codes before tell too well which sound goes on (for the same reason Tacotron
     drops half of what it reads of its past), and to go on from slips, which it will make when it samples.
     """
