@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cached_property
+from typing import Any
 
 import librosa
 import numpy as np
@@ -44,7 +45,7 @@ class DemoRecogniser:
         steps: int = 1500,
         blur: float = 0.5,
         seed: int = 0,
-        syllables: Mapping[str, str] | None = None,
+        syllables: Mapping[str, Any] | None = None,
         step: int | None = None,
     ):
         self.sample_rate, self.songs, self.steps, self.blur, self.seed = sample_rate, songs, steps, blur, seed
@@ -133,6 +134,9 @@ def train_slots(inputs: Tensor, heard: Tensor, steps: int, blur: float, seed: in
 
 class Standardize(nn.Module):
     """To mean 0 and standard deviation 1, as measured."""
+
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, mean: Tensor, spread: Tensor):
         super().__init__()
