@@ -84,7 +84,7 @@ def test_lyrics_are_those_of_words_that_end_in_time_and_of_songs_with_word_times
 
 
 def test_without_a_song_that_is_long_enough_nothing_can_be_told(evidence):
-    with pytest.raises(CannotTell, match="takes a song of 2.01 s"):
+    with pytest.raises(CannotTell, match=r"takes a song of 2\.01 s"):
         Attribution(seconds=2.0)(evidence)
     one = Attribution(songs=1, seconds=0.6)(evidence).figures["true_codes"]
     assert list(one) == ROWS
