@@ -18,7 +18,7 @@ from jukebox_pl.evaluation.codec import figure
 from jukebox_pl.evaluation.embedders import LogMelEmbedder
 from jukebox_pl.evaluation.fidelity import SHORTEST, log_mel_distance
 from jukebox_pl.evaluation.intervals import FEWEST_SONGS, interval, shown
-from jukebox_pl.evaluation.recognition import Recogniser, error_rate
+from jukebox_pl.evaluation.recognition import Recogniser, accustomed_to, error_rate
 from jukebox_pl.evaluation.suite import Answer, CannotTell, Evidence, SongAudio, Table
 from jukebox_pl.evaluation.two_samples import SongSet, kernel_distance
 
@@ -64,7 +64,9 @@ class Attribution:
             figures[OTHER]["kernel"] = None  # these are the same songs
         if self.recogniser:
             for name, sounds in made.items():
-                figures[name]["cer"] = error_rates(songs, sounds, self.recogniser, rate, evidence.seed)
+                figures[name]["cer"] = error_rates(
+                    songs, sounds, accustomed_to(self.recogniser, vqvae, 0), rate, evidence.seed
+                )
         protocol = f"The first {length / rate:.3g} s of {len(songs)} {evidence.kind}. {NOTE}"
         sounds = {"the original": clips[0, 0]} | {
             f"true codes: {name}": sound[0, 0] for name, sound in made.items() if name != OTHER

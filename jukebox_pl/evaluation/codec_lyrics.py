@@ -6,7 +6,7 @@ from typing import Any
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.intervals import interval, shown
-from jukebox_pl.evaluation.recognition import Recogniser, error_rate
+from jukebox_pl.evaluation.recognition import Recogniser, accustomed_to, error_rate
 from jukebox_pl.evaluation.suite import CANNOT_TELL, Evidence, SongAudio, Table
 
 
@@ -17,9 +17,10 @@ def lyrics_kept(evidence: Evidence, recogniser: Recogniser) -> tuple[dict[str, A
     def rates(song: SongAudio) -> list[float]:
         if not song.song.lyrics.strip():
             return []
-        codes = enumerate(vqvae.encode_long(song.audio))
-        sounds = [song.audio, *(vqvae.decode_long(of_level, level) for level, of_level in codes)]
-        return [error_rate(song.song.lyrics, recogniser(sound[0, 0], rate, song.song)).rate for sound in sounds]
+        heard = [(recogniser, song.audio)]
+        for level, codes in enumerate(vqvae.encode_long(song.audio)):
+            heard.append((accustomed_to(recogniser, vqvae, level), vqvae.decode_long(codes, level)))
+        return [error_rate(song.song.lyrics, listen(sound[0, 0], rate, song.song)).rate for listen, sound in heard]
 
     try:
         songs = [found for found in map(rates, evidence.songs) if found]
@@ -33,7 +34,8 @@ def lyrics_kept(evidence: Evidence, recogniser: Recogniser) -> tuple[dict[str, A
     found = {name: interval(values, evidence.seed) for name, values in zip(names, zip(*songs, strict=True), strict=True)}
     rows = tuple((name, shown(*figure, len(songs))) for name, figure in found.items())
     note = (
-        f"{len(songs)} {evidence.kind} with lyrics, whole; {type(recogniser).__name__} listens; 0 is perfect, silence is 1"
+        f"{len(songs)} {evidence.kind} with lyrics, whole; {type(recogniser).__name__} listens, accustomed to the level "
+        "where it can learn; 0 is perfect, silence is 1"
     )
     figures = {name: {"value": value, "interval": bounds} for name, (value, bounds) in found.items()}
     return {"songs": len(songs), "cer": figures}, (Table("codec: lyrics", ("", "characters wrong [95 %]"), rows, note),)
