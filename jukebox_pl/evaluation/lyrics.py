@@ -196,7 +196,7 @@ def attention_figures(heads: LyricHeads, best: Head, seed: int) -> dict[str, Any
     return {
         **to_figures(best, looks[best]),
         "interval": interval(shares, seed)[1] if shares else None,
-        "chance": 3 / heads.labeller.lyric_tokens,
+        "chance": heads.chance,
         "songs": len(heads.songs),
         "windows": heads.windows,
         "heads": [to_figures(head, found) for head, found in looks.items()],
@@ -213,7 +213,7 @@ def attention_table(heads: LyricHeads, kind: str) -> Table:
     columns = ("layer", "head", "within 1 character", "characters away", "seconds away", "rank correlation with time")
     note = (
         f"{len(heads.songs)} {kind}, {heads.windows} windows of each; a head that looks anywhere has "
-        f"{3 / heads.labeller.lyric_tokens:.3f} within 1 character"
+        f"{heads.chance:.3f} within 1 character"
     )
     return Table("attention to the lyrics", columns, tuple(rows[:8]), note)
 
