@@ -68,13 +68,11 @@ class Attribution:
                     songs, sounds, accustomed_to(self.recogniser, vqvae, 0), rate, evidence.seed
                 )
         protocol = f"The first {length / rate:.3g} s of {len(songs)} {evidence.kind}. {NOTE}"
-        sounds = {"the original": clips[0, 0]} | {
-            f"true codes: {name}": sound[0, 0] for name, sound in made.items() if name != OTHER
-        }
+        heard = {f"true codes: {name}": sounds[0, 0] for name, sounds in made.items() if name != OTHER}
         return Answer(
             {"seconds": length / rate, "songs": len(songs), "true_codes": figures},
             (table_of(figures, len(songs), protocol),),
-            sounds=sounds,
+            sounds={"the original": clips[0, 0]} | heard,
         )
 
 
