@@ -31,6 +31,8 @@ class Recogniser(Protocol):
 
     def __call__(self, audio: Tensor, sample_rate: int, song: Song) -> str: ...
 
+    def __hash__(self) -> int: ...
+
 
 @cache  # what has been learned once serves every question
 def accustomed_to(recogniser: Recogniser, vqvae: VQVAE, level: int) -> Recogniser:
