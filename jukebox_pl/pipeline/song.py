@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
 
 from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
 from jukebox_pl.evaluation.codec import report_levels
+from jukebox_pl.evaluation.recognition import Errors, Recogniser, accustomed_to, error_rate
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.stage_folder import Stage, StageFolder, StageResult
 from jukebox_pl.sessions.jobs import sample_song, write_song
 from jukebox_pl.training.loggers.files import read_metrics
-from jukebox_pl.types import SamplingParams, SongRequest
+from jukebox_pl.types import SampledSong, SamplingParams, Song, SongRequest
 
 SECONDS_TO_COMPARE = 6
 COLUMNS = ("stage", "number", "before, or without", "after")
@@ -23,12 +25,18 @@ TRAIN_LOSS, HELD_OUT_LOSS = "train/loss", "val/loss"
 
 
 class SongStage(Stage):
-    """Sings `request` with the run's bundle into the stage's folder."""
+    """Sings `request` with the run's bundle into the stage's folder. The page says what a `recogniser`, a config, hears."""
 
     def __init__(
-        self, path: str, request: Mapping[str, Any], params: Mapping[str, Any], seed: int, formats: Sequence[str] = ()
+        self,
+        path: str,
+        request: Mapping[str, Any],
+        params: Mapping[str, Any],
+        seed: int,
+        formats: Sequence[str] = (),
+        recogniser: Mapping[str, Any] | None = None,
     ):
-        self.path, self.seed, self.formats = path, seed, formats
+        self.path, self.seed, self.formats, self.recogniser = path, seed, formats, recogniser
         self.request = SongRequest(**{**request, "genres": tuple(request["genres"])})
         self.params = SamplingParams(**{k: tuple(v) if isinstance(v, Sequence) else v for k, v in params.items()})
 
@@ -36,9 +44,30 @@ class SongStage(Stage):
         run_dir = folder.parent
         bundle = checkpoints.load_bundle(run_dir)
         song = sample_song(bundle, self.request, self.params, self.seed)
-        vqvae = bundle.vqvae
-        page = write_song(folder, song, vqvae.hops, self.formats, **describe_run(run_dir, self.path, vqvae))
-        return StageResult(str(song.codes[0].sum().item()), {"page": str(page)})
+        vqvae, heard = bundle.vqvae, {}
+        shown = describe_run(run_dir, self.path, vqvae)
+        if self.recogniser and self.request.lyrics:
+            text, errors = listen(instantiate(self.recogniser), vqvae, song)
+            row = "lyrics", "characters heard wrong", f"heard: {text}", f"{errors.rate:.0%}"
+            shown["summary"].append(dict(zip(COLUMNS, row, strict=True)))
+            heard = {"characters heard wrong": errors.rate}
+        page = write_song(folder, song, vqvae.hops, self.formats, **shown)
+        return StageResult(str(song.codes[0].sum().item()), {"page": str(page), **heard})
+
+
+def listen(recogniser: Recogniser, vqvae: VQVAE, song: SampledSong) -> tuple[str, Errors]:
+    """What one who is used to the lowest level hears of a song, and how far that is from its lyrics."""
+    request, audio = song.request, song.audio[0]
+    asked = Song(
+        "sampled",
+        len(audio),
+        song.sample_rate,
+        artist=request.artist if isinstance(request.artist, str) else "",
+        genres=tuple(request.genres),
+        lyrics=request.lyrics,
+    )
+    text = " ".join(accustomed_to(recogniser, vqvae, 0)(audio, song.sample_rate, asked).split())
+    return text, error_rate(request.lyrics, text)
 
 
 def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
