@@ -36,6 +36,7 @@ APP = ["gradio>=6.17,<7"]
 TENSORBOARD = ["tensorboard>=2.18"]
 SEPARATORS = ["demucs>=4.1,<5"]  # its weights are the user's
 ALIGNERS = ["pocketsphinx>=5.1", "transformers>=4.57"]
+EMBEDDERS = ["transformers>=4.57"]
 RAY = ["ray>=2.60"]
 RELEASED = ["unidecode>=1.3"]  # lyrics that are not ASCII, for models released by OpenAI
 
@@ -59,6 +60,7 @@ setup(
         "tensorboard": TENSORBOARD,
         "sep": SEPARATORS,
         "align": ALIGNERS,
+        "embed": EMBEDDERS,
         "ray": RAY,
         "released": RELEASED,
         "oracle": ORACLE,

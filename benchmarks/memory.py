@@ -2,7 +2,7 @@
 
 Command:  python benchmarks/memory.py index [--codes 100000000]
           python benchmarks/memory.py planted RUN SHARDS [--songs 20]
-Cost:     index: half a minute of one CPU core and 1.5 GB; planted, on the demo: 2 minutes
+Cost:     index: about half a minute of one free CPU core and 1.5 GB; planted, on the demo: about 2 minutes
 Result:   index: seconds to build it, its memory, and seconds to look up 60 s at the released model's levels
           planted: for 5, 10, 25 and 50 % of a sample, how many copies each similarity finds, with the right song, and
           how many samples that copy nothing are called copies

@@ -6,9 +6,9 @@ sounds, not to find them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from copy import copy
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 
 import librosa
 import numpy as np
@@ -30,27 +30,24 @@ SECONDS = 6.0  # of a song that is learned from
 Through = Callable[[Tensor], Tensor]
 
 
+@dataclass(frozen=True)
 class DemoRecogniser:
-    """Hears the lyrics of a demo song. Learned when it is first needed, from `songs` new ones of free `syllables`.
+    """Hears the lyrics of demo songs. Learned, once a process, from `songs` new ones of free syllables.
 
-    `step` is that of the songs. `blur`: the standard deviation of the noise on its inputs in training, so that a sound that
-    is not quite clean is still told; the inputs have one of 1.
+    `consonants`, `vowels` and `step` are those of the songs to be heard. `blur`: the standard deviation of the noise on its
+    inputs in training, so that a sound that is not quite clean is still told; the inputs have one of 1. `through`: what the
+    songs that it learns from are heard through.
     """
 
-    def __init__(
-        self,
-        sample_rate: int = 11025,
-        songs: int = 400,
-        steps: int = 1500,
-        blur: float = 0.5,
-        seed: int = 0,
-        syllables: Mapping[str, str] | None = None,
-        step: int | None = None,
-    ):
-        self.sample_rate, self.songs, self.steps, self.blur, self.seed = sample_rate, songs, steps, blur, seed
-        self.step = step
-        self.syllables = Syllables(**syllables) if syllables else EVERY_SYLLABLE
-        self.through: Through = lambda sound: sound
+    sample_rate: int = 11025
+    consonants: str = EVERY_SYLLABLE.consonants
+    vowels: str = EVERY_SYLLABLE.vowels
+    step: int | None = None
+    songs: int = 400
+    steps: int = 1500
+    blur: float = 0.5
+    seed: int = 0
+    through: Through | None = None
 
     def __call__(self, audio: Tensor, sample_rate: int, song: Song) -> str:
         """What is heard in audio [T] of a song, whose artist and first genre are known; a rest is a blank.
@@ -59,7 +56,7 @@ class DemoRecogniser:
         """
         if song.artist not in ARTISTS or not song.genres or song.genres[0] not in GENRES:
             raise ValueError(f"no demo song: {song.artist!r}, {song.genres}; this recogniser knows only those of the demo")
-        sound, network = audio.numpy(), self.network
+        sound, network = audio.numpy(), learned(self)
         if sample_rate != self.sample_rate:
             sound = librosa.resample(sound, orig_sr=sample_rate, target_sr=self.sample_rate)
         with torch.inference_mode():
@@ -68,24 +65,7 @@ class DemoRecogniser:
 
     def accustomed(self, through: Through) -> DemoRecogniser:
         """One that learns from the same songs as they sound `through` something, such as a codec: audio [T] to [T]."""
-        other = copy(self)
-        vars(other).pop("network", None)
-        other.through = through
-        return other
-
-    @cached_property
-    @torch.inference_mode(False)
-    def network(self) -> nn.Module:
-        """Slots [S, inputs] to the scores of silence and every character [S, 1 + characters]."""
-        pairs = [(artist, genre) for artist in ARTISTS for genre in GENRES]
-        inputs, heard = [], []
-        for i in range(self.songs):
-            rng = np.random.default_rng([self.seed, i, 1])
-            song = make_song(*pairs[i % len(pairs)], SECONDS, self.sample_rate, rng, self.syllables, self.step)
-            sound = self.through(torch.from_numpy(song.mix))
-            inputs.append(self.inputs(sound.numpy(), song.artist, song.genre))
-            heard.append(slot_classes(song, len(inputs[-1])))
-        return train_slots(torch.cat(inputs), torch.cat(heard), self.steps, self.blur, self.seed)
+        return replace(self, through=through)
 
     def inputs(self, sound: np.ndarray, artist: str, genre: str) -> Tensor:
         """The log-mel frames of each slot, less their mean over the song, and who sings what: [S, inputs]."""
@@ -98,6 +78,23 @@ class DemoRecogniser:
         frames = np.log(power + 1e-4).T[middles.astype(int).clip(max=power.shape[1] - 1)].reshape(slots, FRAMES * BANDS)
         who = np.array([name == artist for name in ARTISTS] + [name == genre for name in GENRES], dtype=np.float32)
         return torch.from_numpy(np.hstack([frames - frames.mean(), np.tile(who, (slots, 1))]).astype(np.float32))
+
+
+@cache
+@torch.inference_mode(False)
+def learned(listener: DemoRecogniser) -> nn.Module:
+    """Slots [S, inputs] to the scores of silence and every character [S, 1 + characters]."""
+    pairs = [(artist, genre) for artist in ARTISTS for genre in GENRES]
+    syllables = Syllables(listener.consonants, listener.vowels)
+    inputs, heard = [], []
+    for i in range(listener.songs):
+        rng = np.random.default_rng([listener.seed, i, 1])
+        song = make_song(*pairs[i % len(pairs)], SECONDS, listener.sample_rate, rng, syllables, listener.step)
+        sound = torch.from_numpy(song.mix)
+        sound = listener.through(sound) if listener.through else sound
+        inputs.append(listener.inputs(sound.numpy(), song.artist, song.genre))
+        heard.append(slot_classes(song, len(inputs[-1])))
+    return train_slots(torch.cat(inputs), torch.cat(heard), listener.steps, listener.blur, listener.seed)
 
 
 def slot_classes(song: DemoSong, slots: int) -> Tensor:
@@ -133,6 +130,9 @@ def train_slots(inputs: Tensor, heard: Tensor, steps: int, blur: float, seed: in
 
 class Standardize(nn.Module):
     """To mean 0 and standard deviation 1, as measured."""
+
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, mean: Tensor, spread: Tensor):
         super().__init__()

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.codec import figure
-from jukebox_pl.evaluation.codec_lyrics import rate_interval
 from jukebox_pl.evaluation.embedders import LogMelEmbedder
 from jukebox_pl.evaluation.fidelity import SHORTEST, log_mel_distance
 from jukebox_pl.evaluation.intervals import FEWEST_SONGS, interval, shown
-from jukebox_pl.evaluation.recognition import Recogniser, error_rate
+from jukebox_pl.evaluation.recognition import Recogniser, accustomed_to, error_rate
 from jukebox_pl.evaluation.suite import Answer, CannotTell, Evidence, SongAudio, Table
 from jukebox_pl.evaluation.two_samples import SongSet, kernel_distance
 
@@ -64,15 +64,15 @@ class Attribution:
             figures[OTHER]["kernel"] = None  # these are the same songs
         if self.recogniser:
             for name, sounds in made.items():
-                figures[name]["cer"] = error_rates(songs, sounds, self.recogniser, rate, evidence.seed)
+                figures[name]["cer"] = error_rates(
+                    songs, sounds, accustomed_to(self.recogniser, vqvae, 0), rate, evidence.seed
+                )
         protocol = f"The first {length / rate:.3g} s of {len(songs)} {evidence.kind}. {NOTE}"
-        sounds = {"the original": clips[0, 0]} | {
-            f"true codes: {name}": sound[0, 0] for name, sound in made.items() if name != OTHER
-        }
+        heard = {f"true codes: {name}": sounds[0, 0] for name, sounds in made.items() if name != OTHER}
         return Answer(
             {"seconds": length / rate, "songs": len(songs), "true_codes": figures},
             (table_of(figures, len(songs), protocol),),
-            sounds=sounds,
+            sounds={"the original": clips[0, 0]} | heard,
         )
 
 
@@ -107,13 +107,18 @@ def compare(songs: Sequence[SongAudio], sounds: Tensor, sample_rate: int, seed: 
 def error_rates(
     songs: Sequence[SongAudio], sounds: Tensor, recogniser: Recogniser, sample_rate: int, seed: int
 ) -> dict[str, Any] | None:
-    """Of the words that end within sounds [n, 1, N]; None where no song has such words."""
-    seconds, errors = sounds.shape[-1] / sample_rate, []
+    """Of the words that end within sounds [n, 1, N]; None where no song has such words, or is one the recogniser knows."""
+    seconds, rates = sounds.shape[-1] / sample_rate, []
     for (song, _), sound in zip(songs, sounds, strict=True):
         if sung := " ".join(word.text for word in song.words if word.end <= seconds):
-            heard = recogniser(sound[0], sample_rate, replace(song, duration=sounds.shape[-1]))
-            errors.append(error_rate(sung, heard))
-    return figure(rate_interval(errors, seed)) if errors else None
+            try:
+                heard = recogniser(sound[0], sample_rate, replace(song, duration=sounds.shape[-1]))
+            except UserError:
+                raise
+            except ValueError:  # the recogniser does not know such songs
+                continue
+            rates.append(error_rate(sung, heard).rate)
+    return figure(interval(rates, seed)) if rates else None
 
 
 def table_of(figures: Mapping[str, Mapping[str, Any]], songs: int, protocol: str) -> Table:

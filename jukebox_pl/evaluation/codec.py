@@ -149,13 +149,16 @@ def decibels(clips: Tensor, recon: Tensor) -> float:
 
 def compare(clip: Tensor, sound: LevelSound, sample_rate: int, bins: int) -> SongLevel:
     """Of a clip [1, 1, N]."""
-    convergence = (decibels(clip, recon) for recon in (sound.recon, sound.shuffled, torch.zeros_like(clip)))
-    distances = (
-        log_mel_distance(clip, sound.recon, sample_rate),
-        stft_distance(clip, sound.recon),
-        si_sdr(clip, sound.recon),
+    recon = sound.recon
+    return SongLevel(
+        spectral_convergence=decibels(clip, recon),
+        shuffled_codes=decibels(clip, sound.shuffled),
+        silence=decibels(clip, torch.zeros_like(clip)),
+        log_mel=log_mel_distance(clip, recon, sample_rate),
+        stft=stft_distance(clip, recon),
+        si_sdr=si_sdr(clip, recon),
+        counts=np.bincount(sound.codes.flatten().numpy(), minlength=bins),
     )
-    return SongLevel(*convergence, *distances, np.bincount(sound.codes.flatten().numpy(), minlength=bins))
 
 
 def sound_figures(songs: Sequence[SongLevel], seed: int) -> dict[str, Any]:

@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from jukebox_pl.evaluation.intervals import interval_of, shown
-from jukebox_pl.evaluation.recognition import Errors, Recogniser, error_rate
-from jukebox_pl.evaluation.suite import Evidence, SongAudio, Table
+from jukebox_pl.errors import UserError
+from jukebox_pl.evaluation.intervals import interval, shown
+from jukebox_pl.evaluation.recognition import Recogniser, accustomed_to, error_rate
+from jukebox_pl.evaluation.suite import CANNOT_TELL, Evidence, SongAudio, Table
 
 
 def lyrics_kept(evidence: Evidence, recogniser: Recogniser) -> tuple[dict[str, Any], tuple[Table, ...]]:
-    """Character error rates of whole songs as they are and through every level; no table where no song has lyrics."""
+    """Character error rates of whole songs as they are and through every level; no table where they cannot be told."""
     vqvae, rate = evidence.bundle.vqvae, evidence.bundle.sample_rate
 
-    def heard(song: SongAudio) -> list[Errors]:
+    def rates(song: SongAudio) -> list[float]:
         if not song.song.lyrics.strip():
             return []
-        codes = enumerate(vqvae.encode_long(song.audio))
-        sounds = [song.audio, *(vqvae.decode_long(of_level, level) for level, of_level in codes)]
-        return [error_rate(song.song.lyrics, recogniser(sound[0, 0], rate, song.song)) for sound in sounds]
+        heard = [(recogniser, song.audio)]
+        for level, codes in enumerate(vqvae.encode_long(song.audio)):
+            heard.append((accustomed_to(recogniser, vqvae, level), vqvae.decode_long(codes, level)))
+        return [error_rate(song.song.lyrics, listen(sound[0, 0], rate, song.song)).rate for listen, sound in heard]
 
-    if not (songs := [errors for errors in map(heard, evidence.songs) if errors]):
-        return {"songs": 0}, ()
+    try:
+        songs = [found for found in map(rates, evidence.songs) if found]
+    except UserError:
+        raise
+    except ValueError as reason:  # the recogniser does not know such songs
+        return {CANNOT_TELL: str(reason)}, ()
+    if not songs:
+        return {CANNOT_TELL: "no song has lyrics"}, ()
     names = ["true sound", *(f"codes of level {level}" for level in range(len(vqvae.hops)))]
-    found = {
-        name: rate_interval(errors, evidence.seed) for name, errors in zip(names, zip(*songs, strict=True), strict=True)
-    }
-    rows = tuple((name, shown(*rates, len(songs))) for name, rates in found.items())
+    found = {name: interval(values, evidence.seed) for name, values in zip(names, zip(*songs, strict=True), strict=True)}
+    rows = tuple((name, shown(*figure, len(songs))) for name, figure in found.items())
     note = (
-        f"{len(songs)} {evidence.kind} with lyrics, whole; {type(recogniser).__name__} listens; 0 is perfect, silence is 1"
+        f"{len(songs)} {evidence.kind} with lyrics, whole; {type(recogniser).__name__} listens, accustomed to the level "
+        "where it can learn; 0 is perfect, silence is 1"
     )
     figures = {name: {"value": value, "interval": bounds} for name, (value, bounds) in found.items()}
     return {"songs": len(songs), "cer": figures}, (Table("codec: lyrics", ("", "characters wrong [95 %]"), rows, note),)
-
-
-def rate_interval(errors: Sequence[Errors], seed: int) -> tuple[float, list[float]]:
-    """Errors a true character over all songs, each with its Errors, and the 95 % interval over songs."""
-    lengths = np.array([error.length for error in errors])
-    edits = np.array([error.rate for error in errors]) * lengths
-    return interval_of(lambda times: float(times @ edits / (times @ lengths)), [len(errors)], seed)

@@ -17,6 +17,7 @@ from jukebox_pl.text.labels import Labeller, word_spans
 from jukebox_pl.types import Labels, Song
 
 Head = tuple[int, int]  # layer, head
+STEADY = 0.5  # a rank correlation
 
 
 class Looks(NamedTuple):
@@ -65,6 +66,16 @@ class LyricHeads:
         looks = self.looks()
         timed = any(np.isfinite(found.share) for found in looks.values())
         return max(looks, key=lambda head: looks[head].share if timed else looks[head].monotonicity, default=None)
+
+    def follows(self, head: Head) -> bool:
+        """Whether a head does what one that looks anywhere does not: by its share, without word times by its steadiness."""
+        looks = self.looks()[head]
+        return looks.share > 2 * self.chance if np.isfinite(looks.share) else looks.monotonicity > STEADY
+
+    @property
+    def chance(self) -> float:
+        """The share of a head that looks anywhere."""
+        return 3 / self.labeller.lyric_tokens
 
     def _window(self, song: Song, codes: Tensor, offset: int) -> Iterator[tuple[Head, Looks]]:
         """codes [T] of the window that begins at sample `offset`."""

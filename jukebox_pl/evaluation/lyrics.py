@@ -13,7 +13,7 @@ from torch import Tensor
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.intervals import interval, shown
 from jukebox_pl.evaluation.lyric_attention import Head, LyricHeads, to_figures
-from jukebox_pl.evaluation.recognition import Errors, Recogniser, error_rate
+from jukebox_pl.evaluation.recognition import Errors, Recogniser, accustomed_to, error_rate
 from jukebox_pl.evaluation.suite import Answer, CannotTell, Evidence, Picture, SongAudio, Table
 from jukebox_pl.models.lyric_attention import lyric_attention, lyric_layers
 from jukebox_pl.types import Labels, SampledSong, Song
@@ -83,6 +83,7 @@ class Listener:
         self.evidence, self.recogniser = evidence, recogniser
         self.songs: list[Song] = []
         self.errors: dict[str, list[Errors]] = {kind: [] for kind in WHAT}
+        self.unaccustomed: dict[str, list[Errors]] = {kind: [] for kind in WHAT}  # to the codec
         self.chance: list[float] = []  # mean over the lyrics of the others, of each song
         self.reason = "" if recogniser else NO_RECOGNISER
 
@@ -91,19 +92,16 @@ class Listener:
         if self.reason or len(self.songs) >= self.evidence.sample_count:
             return
         vqvae, top = self.evidence.bundle.vqvae, len(codes) - 1
-        sounds = {FLOOR: song.audio[0, 0]}
-        for name, level in (("codec_bottom", 0), ("codec_top", top)):
-            sounds[name] = vqvae.decode_long(codes[level], level)[0, 0]
         try:
-            heard = {kind: self._hear(sound, song.song) for kind, sound in sounds.items()}
+            self._judge(FLOOR, song.audio[0, 0], song.song)
+            for kind, level in (("codec_bottom", 0), ("codec_top", top)):
+                self._judge(kind, vqvae.decode_long(codes[level], level)[0, 0], song.song, level)
         except UserError:
             raise
         except ValueError as error:  # a recogniser that does not know such songs
             self.reason = str(error)
             return
         self.songs.append(song.song)
-        for kind, text in heard.items():
-            self.errors[kind].append(error_rate(song.song.lyrics, text))
 
     def hear_samples(self) -> list[tuple[Song, SampledSong]]:
         """The songs sampled anew, each whole; none where nobody listens."""
@@ -112,10 +110,9 @@ class Listener:
         for number, song in enumerate(self.songs):
             (made,) = evidence.sample([song], evidence.seed + number, seconds=song.duration / song.sample_rate)
             top = max(made.codes)
-            texts.append(self._hear(made.audio[0], song))
+            texts.append(self._judge(SAMPLED, made.audio[0], song, 0))
             preview = vqvae.decode_long(made.codes[top][None], top)[0, 0]
-            self.errors[SAMPLED].append(error_rate(song.lyrics, texts[-1]))
-            self.errors[TOP_ALONE].append(error_rate(song.lyrics, self._hear(preview, song)))
+            self._judge(TOP_ALONE, preview, song, top)
             samples.append((song, made))
         for song, text in zip(self.songs, texts, strict=True):
             others = [error_rate(other.lyrics, text) for other in self.songs if other.lyrics != song.lyrics]
@@ -138,6 +135,7 @@ class Listener:
             "codec": {"bottom": found["codec_bottom"], "top": found["codec_top"]},
             TOP_ALONE: found[TOP_ALONE],
             OTHERS: found[OTHERS],
+            "unaccustomed": {kind: rate_figures(found, self.evidence.seed) for kind, found in self._strangers().items()},
         }
 
     def tables(self) -> list[Table]:
@@ -148,24 +146,47 @@ class Listener:
             if (found := self._rate(kind)) and self.errors[kind]:
                 total = Errors.total(self.errors[kind])
                 shares = (f"{100 * count / total.length:.0f} %" for count in total[:3])
-                rows.append((what, shown(found["cer"], found["interval"], len(self.songs)), *shares))
-        columns = ("heard", "characters wrong [95 %]", "others instead", "added", "left out")
+                strange = rate_figures(self._strangers().get(kind, []), self.evidence.seed)
+                by_stranger = f"{strange['cer']:.2f}" if strange else "-"
+                rows.append((what, shown(found["cer"], found["interval"], len(self.songs)), *shares, by_stranger))
+        columns = ("heard", "characters wrong [95 %]", "others instead", "added", "left out", "wrong to a stranger")
         note = (
             f"{len(self.songs)} {self.evidence.kind}, whole, each sampled once from seed {self.evidence.seed} on; one "
-            "greedy pass of the recogniser, nothing cut off, no choice among candidates"
+            "greedy pass of the recogniser, nothing cut off, no choice among candidates. It has learned what songs sound "
+            "like through the level, where it can learn; to a stranger: where it has not"
         )
         return [Table("lyrics", columns, tuple(rows), note)]
 
     def _rate(self, kind: str) -> dict[str, Any] | None:
-        rates = self.chance if kind == OTHERS else [errors.rate for errors in self.errors[kind]]
-        if not rates:
-            return None
-        mean, bounds = interval(rates, self.evidence.seed)
-        return {"cer": mean, "interval": bounds}
+        if kind != OTHERS:
+            return rate_figures(self.errors[kind], self.evidence.seed)
+        return interval_figures(self.chance, self.evidence.seed)
 
-    def _hear(self, audio: Tensor, song: Song) -> str:
-        assert self.recogniser
-        return self.recogniser(audio.cpu(), self.evidence.bundle.sample_rate, song)
+    def _strangers(self) -> dict[str, list[Errors]]:
+        return {kind: errors for kind, errors in self.unaccustomed.items() if errors}
+
+    def _judge(self, kind: str, audio: Tensor, song: Song, level: int | None = None) -> str:
+        """Counts what is heard wrong in audio [T], which comes through a level of the codec; returns what is heard."""
+        recogniser, bundle = self.recogniser, self.evidence.bundle
+        assert recogniser
+        accustomed = recogniser if level is None else accustomed_to(recogniser, bundle.vqvae, level)
+        text = accustomed(audio.cpu(), bundle.sample_rate, song)
+        self.errors[kind].append(error_rate(song.lyrics, text))
+        if accustomed is not recogniser:
+            heard = recogniser(audio.cpu(), bundle.sample_rate, song)
+            self.unaccustomed[kind].append(error_rate(song.lyrics, heard))
+        return text
+
+
+def rate_figures(errors: Sequence[Errors], seed: int) -> dict[str, Any] | None:
+    return interval_figures([song.rate for song in errors], seed)
+
+
+def interval_figures(rates: Sequence[float], seed: int) -> dict[str, Any] | None:
+    if not rates:
+        return None
+    mean, bounds = interval(rates, seed)
+    return {"cer": mean, "interval": bounds}
 
 
 def attention_figures(heads: LyricHeads, best: Head, seed: int) -> dict[str, Any]:
@@ -175,7 +196,7 @@ def attention_figures(heads: LyricHeads, best: Head, seed: int) -> dict[str, Any
     return {
         **to_figures(best, looks[best]),
         "interval": interval(shares, seed)[1] if shares else None,
-        "chance": 3 / heads.labeller.lyric_tokens,
+        "chance": heads.chance,
         "songs": len(heads.songs),
         "windows": heads.windows,
         "heads": [to_figures(head, found) for head, found in looks.items()],
@@ -192,7 +213,7 @@ def attention_table(heads: LyricHeads, kind: str) -> Table:
     columns = ("layer", "head", "within 1 character", "characters away", "seconds away", "rank correlation with time")
     note = (
         f"{len(heads.songs)} {kind}, {heads.windows} windows of each; a head that looks anywhere has "
-        f"{3 / heads.labeller.lyric_tokens:.3f} within 1 character"
+        f"{heads.chance:.3f} within 1 character"
     )
     return Table("attention to the lyrics", columns, tuple(rows[:8]), note)
 

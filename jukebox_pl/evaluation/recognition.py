@@ -5,16 +5,19 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import torch
+import torch.nn.functional as F
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
 from jukebox_pl import audio as sound
 from jukebox_pl.errors import UserError
+from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.types import Song
 
 PIECE_SECONDS, MARGIN_SECONDS = 30, 3  # CTC over a whole song would take memory by the square of its length
@@ -27,6 +30,25 @@ class Recogniser(Protocol):
     """
 
     def __call__(self, audio: Tensor, sample_rate: int, song: Song) -> str: ...
+
+    def __hash__(self) -> int: ...
+
+
+@cache  # what has been learned once serves every question
+def accustomed_to(recogniser: Recogniser, vqvae: VQVAE, level: int) -> Recogniser:
+    """The recogniser when it has learned how songs sound through a level of a codec; itself, where it cannot learn.
+
+    One that can has a method `accustomed`, which takes a function from audio [T] to [T].
+    """
+
+    @torch.inference_mode()
+    def through(audio: Tensor) -> Tensor:
+        whole = F.pad(audio, (0, -len(audio) % vqvae.hops[-1]))[None, None]
+        (codes,) = vqvae.encode(whole, [level])
+        return vqvae.decode(codes, level)[0, 0, : len(audio)]
+
+    learn = getattr(recogniser, "accustomed", None)
+    return learn(through) if learn else recogniser
 
 
 class Errors(NamedTuple):

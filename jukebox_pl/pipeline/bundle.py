@@ -57,7 +57,7 @@ def noted_lyrics_head(run_dir: Path, models: Mapping[int, str]) -> LyricsHead | 
 
 
 def find_lyrics_head(run_dir: Path, models: Mapping[int, str], shards: Path) -> LyricsHead | None:
-    """The head of the top prior that looks most at what is sung; None where it reads no lyrics or no song has any."""
+    """The head of the top prior that looks most at what is sung; None where none does, or no song has lyrics."""
     top = max(models)
     labeller = checkpoints.load_labeller(run_dir / models[top])
     if labeller is None or not labeller.lyric_tokens or not (shards / "catalog.json").exists():
@@ -73,7 +73,7 @@ def find_lyrics_head(run_dir: Path, models: Mapping[int, str], shards: Path) -> 
         if sample.codes:
             heads.add(sample.song, torch.from_numpy(sample.codes[top].astype("int64")))
     best = heads.best()
-    return LyricsHead(top, *best) if best else None
+    return LyricsHead(top, *best) if best and heads.follows(best) else None
 
 
 def songs_with_lyrics(catalog: Catalog) -> Iterator[ShardSample]:

@@ -79,9 +79,8 @@ def heat_map(values: np.ndarray, seconds: float, rows: str) -> bytes:
     """
     figure = Figure(figsize=(WIDTH, 3.0), **FIGURE)
     axes = figure.add_subplot()
-    image = axes.imshow(
-        values, cmap="viridis", origin="lower", aspect="auto", interpolation="nearest", extent=(0, seconds, 0, len(values))
-    )
+    edges = (0, seconds, -0.5, len(values) - 0.5)  # a row's number stands at its middle
+    image = axes.imshow(values, cmap="viridis", origin="lower", aspect="auto", interpolation="nearest", extent=edges)
     scale = figure.colorbar(image, ax=axes, pad=0.01)
     scale.ax.tick_params(colors=INK, labelsize=8)
     scale.outline.set_visible(False)

@@ -100,6 +100,7 @@ def character_path(attention: np.ndarray, even: np.ndarray, from_start: bool = T
     where the attention says nothing. A path leads `from_start` `to_end`, or is open there.
     """
     codes, characters = attention.shape
+    usual = attention.mean(0) + 1 / characters  # what a column gets anyway: a head may rest on a blank all the time
     places = np.arange(characters + 1)
     most = -(-characters // codes)  # characters a code
     best = np.where(places <= most, 0.0, -np.inf) if from_start else np.zeros(characters + 1)
@@ -112,7 +113,8 @@ def character_path(attention: np.ndarray, even: np.ndarray, from_start: bool = T
                 steps[at][from_before > reached] = step
                 reached = np.maximum(reached, from_before)
             best = reached
-        best = best + np.log(np.append(row, row[-1]) + LEAST) - (places / characters - even[at]) ** 2
+        evidence = np.log((row + LEAST) / usual)
+        best = best + np.append(evidence, evidence[-1]) - (places / characters - even[at]) ** 2
     path = np.empty(codes, np.int64)
     path[-1] = characters if to_end else best.argmax()
     for at in range(codes - 1, 0, -1):

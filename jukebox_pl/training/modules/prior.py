@@ -16,9 +16,9 @@ from jukebox_pl.types import CodesBatch
 class PriorModule(StageModule):
     """Logs bits per dim (`bpd`) of the codes and, where the prior reads lyrics, of the lyrics.
 
-    In training a share of the codes that the prior reads are others of the batch, for each window from none to `corruption`
-    of them. It learns to go on from the slips that it will make when it samples, and to look at its lyrics: the codes before
-    tell too well which sound goes on (for the same reason Tacotron drops half of what it reads of its past).
+    In training the codes that the prior reads are others of the batch in a span of each window, up to `corruption` long.
+    It learns to look at its lyrics, since the codes before tell too well which sound goes on (for the same reason Tacotron
+    drops half of what it reads of its past), and to go on from slips, which it will make when it samples.
     """
 
     model: Prior
@@ -30,7 +30,7 @@ class PriorModule(StageModule):
         super().__init__(model, optim)
         self.lyrics_fraction, self.corruption = lyrics_fraction, corruption or 0.0
         if not 0 <= self.corruption <= 1:
-            raise UserError(f"corruption={corruption}: expected the largest share of codes, from 0 to 1")
+            raise UserError(f"corruption={corruption}: expected the longest part of a window, from 0 to 1")
 
     def training_step(self, batch: CodesBatch, index: int) -> Tensor:
         past = None
@@ -54,9 +54,11 @@ class PriorModule(StageModule):
 
 
 def corrupted(codes: Tensor, most: float, generator: torch.Generator) -> Tensor:
-    """Codes [B, T], in each row a share of 0 to `most` of them replaced by codes from anywhere in the batch."""
-    device = codes.device
-    share = most * torch.rand(len(codes), 1, generator=generator, device=device)
-    replaced = torch.rand(codes.shape, generator=generator, device=device) < share
+    """Codes [B, T], in each row a span of 0 to `most` of its length replaced by codes from anywhere in the batch."""
+    device, (rows, total) = codes.device, codes.shape
+    lengths, starts = torch.rand(2, rows, 1, generator=generator, device=device)
+    lengths = lengths * most * total
+    starts, at = starts * (total - lengths), torch.arange(total, device=device)
+    replaced = (at >= starts) & (at < starts + lengths)
     others = torch.randint(codes.numel(), codes.shape, generator=generator, device=device)
     return codes.flatten()[others].where(replaced, codes)

@@ -58,6 +58,8 @@ def test_the_head_that_looks_at_what_is_sung_is_found(prior):
     heads = heads_of(prior)
     anywhere, there = heads.looks()[LAYER, 0], heads.looks()[LAYER, 1]
     assert heads.best() == (LAYER, 1)
+    assert heads.follows((LAYER, 1))
+    assert not heads.follows((LAYER, 0))
     assert (there.share, there.characters) == (1, 0)
     assert there.seconds <= SLOT / 2
     assert anywhere.share == pytest.approx(3 / TOKENS, abs=0.02)

@@ -6,18 +6,20 @@ import pytest
 from small_run import NAMES, TIMES, UPPER, VQVAE, prior, save_random, with_lyrics
 
 from jukebox_pl import checkpoints
+from jukebox_pl.evaluation.lyric_attention import LyricHeads
 from jukebox_pl.pipeline import bundle
 from jukebox_pl.pipeline.bundle import BundleStage
 
 
 @pytest.fixture
-def run_dir(code_shards, tmp_path):
+def run_dir(code_shards, tmp_path, monkeypatch):
     """Models of a run with lyrics, in the folders of their stages."""
     save_random(tmp_path / "vqvae/model", VQVAE, seed=0)
     for level, place in enumerate([UPPER, UPPER, TIMES]):
         save_random(tmp_path / f"prior_{level}/model", prior(names=NAMES, place=place), seed=level)
     save_random(tmp_path / "lyrics_prior/model", with_lyrics(prior(names=NAMES, place=TIMES)), seed=3)
     shutil.copytree(code_shards, tmp_path / "codes/shards")
+    monkeypatch.setattr(LyricHeads, "follows", lambda heads, head: True)  # nothing is trained here
     return tmp_path
 
 
@@ -42,4 +44,9 @@ def test_another_prior_has_another_head_or_none(run_dir, code_shards):
 
 def test_without_its_codes_a_run_still_has_a_bundle(run_dir, code_shards):
     shutil.rmtree(run_dir / "codes")
+    assert bundle_of(run_dir, "lyrics_prior", code_shards).lyrics_head is None
+
+
+def test_a_head_that_follows_nothing_is_not_noted(run_dir, code_shards, monkeypatch):
+    monkeypatch.setattr(LyricHeads, "follows", lambda heads, head: False)
     assert bundle_of(run_dir, "lyrics_prior", code_shards).lyrics_head is None

@@ -126,6 +126,13 @@ def test_a_code_that_looks_elsewhere_does_not_move_the_path():
     np.testing.assert_array_equal(character_path(attention, EVEN), there)
 
 
+def test_a_head_that_rests_on_one_column_is_read_by_the_rest_of_its_attention():
+    attention = 0.3 * diagonal(SUNG, len(TEXT))
+    attention[:, 4] += 0.7
+    path, there = character_path(attention, EVEN), character_path(diagonal(SUNG, len(TEXT)), EVEN)
+    np.testing.assert_array_equal(path, there)
+
+
 @pytest.mark.parametrize(("codes", "characters"), [(1, 5), (3, 7), (7, 7), (40, 7), (5, 1)])
 def test_a_head_that_says_nothing_leaves_the_even_spread(codes, characters):
     even = (np.arange(codes) + 0.5) / codes

@@ -47,14 +47,16 @@ def test_without_a_guide_nothing_is_watched(code_shards):
     assert not any(part._forward_hooks for part in module.model.modules())
 
 
-def test_a_corrupted_past_keeps_a_share_and_the_seed_decides():
+def test_a_span_of_the_past_is_corrupted_and_the_seed_decides():
     truth = torch.arange(40000).reshape(100, 400)
     past = corrupted(truth, 0.5, torch.Generator().manual_seed(3))
     assert past.equal(corrupted(truth, 0.5, torch.Generator().manual_seed(3)))
     shares = (past != truth).float().mean(1)
     assert shares.mean() == pytest.approx(0.25, abs=0.04)
     assert shares.min() < 0.05
-    assert 0.4 < shares.max() < 0.58
+    assert 0.45 < shares.max() <= 0.5
+    edges = (past != truth).int().diff(dim=1).abs().sum(1)  # a code may be replaced by itself, hardly ever
+    assert edges.float().mean() < 2.1
     assert set(past.flatten().tolist()) <= set(truth.flatten().tolist())
 
 
