@@ -212,6 +212,17 @@ def test_a_joint_prior_reads_the_lyrics_in_front_of_the_codes(catalog):
         assert (prior.ctx, prior.prefix) == (settings["data"]["ctx"], settings["data"]["lyric_tokens"])
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_variant_is_the_vqvae_of_the_size_but_for_what_is_changed(size, catalog):
+    stages = stages_of("ablations", size)
+    full = stages["full"]["model"]
+    assert stages["bins_256"]["model"] == full | {"bins": 256}
+    assert stages["no_restarts"]["model"] == full | {"restart_share": 0.0}
+    joint = {"_target_": "jukebox_pl.models.joint_vqvae.JointVQVAE"}
+    assert stages["joint"]["model"] == {name: value for name, value in (full | joint).items() if name != "multipliers"}
+    assert stages["no_spectral"]["model"] == full
+
+
 @pytest.mark.parametrize("path", HEADED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_recipe_says_its_command_cost_and_result_first(path):
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")]
