@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import librosa
 import numpy as np
@@ -43,7 +43,7 @@ class DemoRecogniser:
     consonants: str = EVERY_SYLLABLE.consonants
     vowels: str = EVERY_SYLLABLE.vowels
     step: int | None = None
-    songs: int = 400
+    songs: int = 200
     steps: int = 1500
     blur: float = 0.5
     seed: int = 0
@@ -80,16 +80,23 @@ class DemoRecogniser:
         return torch.from_numpy(np.hstack([frames - frames.mean(), np.tile(who, (slots, 1))]).astype(np.float32))
 
 
+@lru_cache(maxsize=1)  # one that gets accustomed to many levels learns from the same songs
+def songs_to_learn(listener: DemoRecogniser) -> list[DemoSong]:
+    pairs = [(artist, genre) for artist in ARTISTS for genre in GENRES]
+    syllables = Syllables(listener.consonants, listener.vowels)
+    rngs = (np.random.default_rng([listener.seed, i, 1]) for i in range(listener.songs))
+    return [
+        make_song(*pairs[i % len(pairs)], SECONDS, listener.sample_rate, rng, syllables, listener.step)
+        for i, rng in enumerate(rngs)
+    ]
+
+
 @cache
 @torch.inference_mode(False)
 def learned(listener: DemoRecogniser) -> nn.Module:
     """Slots [S, inputs] to the scores of silence and every character [S, 1 + characters]."""
-    pairs = [(artist, genre) for artist in ARTISTS for genre in GENRES]
-    syllables = Syllables(listener.consonants, listener.vowels)
     inputs, heard = [], []
-    for i in range(listener.songs):
-        rng = np.random.default_rng([listener.seed, i, 1])
-        song = make_song(*pairs[i % len(pairs)], SECONDS, listener.sample_rate, rng, syllables, listener.step)
+    for song in songs_to_learn(replace(listener, through=None)):
         sound = torch.from_numpy(song.mix)
         sound = listener.through(sound) if listener.through else sound
         inputs.append(listener.inputs(sound.numpy(), song.artist, song.genre))
