@@ -41,6 +41,7 @@ MINUSCULE = [
     *(f"size.{level}.{part}.width=16" for level in ("upsampler_1", "upsampler_0") for part in ("transformer", "upper")),
     "size.lyrics_prior.encoder.width=16",
 ]
+HARD_OF_HEARING = ["stages.song.recogniser.songs=2", "stages.song.recogniser.steps=2"]  # recipe=demo
 
 # Stands where espeak-ng would: every letter with a prime behind it, a word a line; one voice it does not know.
 ESPEAK = """#!/bin/sh
@@ -106,7 +107,7 @@ def finished(fit: Callable[..., None], tmp_path_factory: pytest.TempPathFactory)
     """A run of recipe=demo with every stage done. Not to be changed: tests that do copy it first."""
     run_dir = tmp_path_factory.mktemp("finished") / "run"
     songs = "data.source.songs=6", "data.source.seconds=4", "stages.song.request.seconds=1", "+stages.catalog.workers=0"
-    fit("recipe=demo", f"run_dir={run_dir}", "max_steps=4", *songs)
+    fit("recipe=demo", f"run_dir={run_dir}", "max_steps=4", *songs, *HARD_OF_HEARING)
     return run_dir
 
 
