@@ -21,6 +21,7 @@ from jukebox_pl.pipeline import encode
 
 TRAINED = ("vqvae", "top_prior", "lyrics_prior", "upsampler_1", "upsampler_0")
 DEMO = ("data=demo", "data.source.songs=6", "data.source.seconds=4")
+LYRICS_OF_THE_DEMO = ("size=demo", "stages.lyrics_prior.data.label_dropout=0.05")
 
 
 def losses(stage: Path) -> dict[int, str]:
@@ -96,8 +97,7 @@ def test_a_catalog_without_lyrics_gives_a_bundle_without_a_lyrics_prior(demo_sha
 @pytest.mark.parametrize("stage", ["vqvae", "top_prior", "lyrics_prior"])
 def test_a_stage_that_was_stopped_goes_on_as_if_it_never_was(finished, fit, tmp_path, stage):
     run_dir = without(finished, tmp_path / "run", stage)
-    of_demo = ["size=demo", "stages.lyrics_prior.data.label_dropout=0.05"] if stage == "lyrics_prior" else []
-    words = f"recipe={stage}", f"run_dir={run_dir}", *DEMO, *of_demo
+    words = f"recipe={stage}", f"run_dir={run_dir}", *DEMO, *(LYRICS_OF_THE_DEMO if stage == "lyrics_prior" else ())
     fit(*words, "max_steps=3")  # its last checkpoint is of step 2
     fit(*words, "max_steps=4")
     assert losses(run_dir / stage) == losses(finished / stage)
@@ -140,6 +140,7 @@ def test_encoding_goes_on_with_the_shards_that_are_there(demo_shards, fit, tmp_p
 @pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(finished, start_fit, tmp_path):
     words = "recipe=hierarchy", f"run_dir={tmp_path / 'run'}", f"data.path={finished / 'shards'}", "max_steps=4"
+    words += LYRICS_OF_THE_DEMO
     for stage in ("vqvae", "lyrics_prior"):
         process = start_fit(*words)
         wait_for(tmp_path / "run" / stage / "checkpoints/last.ckpt", process)
