@@ -227,7 +227,8 @@ class SamplingParams:
         return max(self.parallel_windows) if isinstance(self.parallel_windows, tuple) else self.parallel_windows
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """`guidance` only where there is some, as records, and the names of songs made from them, have always been."""
+        return {name: value for name, value in asdict(self).items() if name != "guidance" or value != 1.0}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> SamplingParams:

@@ -147,7 +147,7 @@ def test_songs_without_lyrics_and_a_bundle_that_reads_none(ask_small, tmp_path):
     found, _ = ask_small(write_catalog(tmp_path / "shards", [LONG] * 5, held_out=4), "what=prior")
     assert list(found["prior"]["levels"]["2"]["conditioning"]) == ["artist", "genre", "timing"]
     assert found["prior"]["levels"]["0"]["conditioning"]["upper"]["songs"] == 3
-    assert found["protocol"] | {"songs": 4, "held_out": True, "skipped": 0, "windows": 16} == found["protocol"]
+    assert found["protocol"] | {"songs": 4, "held_out": True, "skipped": 0, "windows": 48} == found["protocol"]
 
 
 def test_a_bundle_of_one_level(ask_small, tmp_path):
