@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from datamodules.demo.bands import CHARACTERS_PER_BEAT, GENRES, slot_samples
 from datamodules.demo.songs import DemoSong, Syllables, make_song
 from datamodules.demo.voices import ARTISTS, CHARACTER_SOUNDS
+from jukebox_pl.audio import resample
 from jukebox_pl.types import Song
 
 BANDS, FRAMES = 40, 12  # of a slot's log-mel spectrogram
@@ -56,9 +57,7 @@ class DemoRecogniser:
         """
         if song.artist not in ARTISTS or not song.genres or song.genres[0] not in GENRES:
             raise ValueError(f"no demo song: {song.artist!r}, {song.genres}; this recogniser knows only those of the demo")
-        sound, network = audio.numpy(), learned(self)
-        if sample_rate != self.sample_rate:
-            sound = librosa.resample(sound, orig_sr=sample_rate, target_sr=self.sample_rate)
+        sound, network = resample(audio[None].numpy(), sample_rate, self.sample_rate)[0], learned(self)
         with torch.inference_mode():
             heard = network(self.inputs(sound, song.artist, song.genres[0])).argmax(-1)
         return "".join(" " if sound == SILENT else CHARACTERS[sound - 1] for sound in heard.tolist())

@@ -11,6 +11,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from jukebox_pl.evaluation.codebook_use import entropy_bits, share_used
 from jukebox_pl.evaluation.codec import SpectralConvergence
 from jukebox_pl.evaluation.intervals import COVERAGE, shown
 from jukebox_pl.evaluation.suite import Table
@@ -44,21 +45,18 @@ class Row(NamedTuple):
 def measure_levels(model: VQVAE | JointVQVAE, clips: Iterable[Tensor]) -> list[LevelFigures]:
     """From held-out clips, batches [B, 1, N] of them."""
     convergence = [SpectralConvergence() for _ in model.hops]
-    counts = torch.zeros(len(model.hops), model.bins)
+    counts = np.zeros((len(model.hops), model.bins))
     for audio in clips:
         output = model(audio)
         for level, (recon, codes) in enumerate(zip(output.recons, output.codes, strict=True)):
             convergence[level].update(audio, recon)
-            counts[level] += codes.flatten().bincount(minlength=model.bins)
+            counts[level] += np.bincount(codes.flatten().numpy(), minlength=model.bins)
     return [LevelFigures(metric.compute().item(), *use(counts)) for metric, counts in zip(convergence, counts, strict=True)]
 
 
-def use(counts: Tensor) -> tuple[float, float] | tuple[None, None]:
+def use(counts: np.ndarray) -> tuple[float, float] | tuple[None, None]:
     """Entropy in bits of counts [bins], and the share of them that is not zero."""
-    if not counts.any():
-        return None, None
-    share = counts / counts.sum()
-    return -torch.special.xlogy(share, share).sum().div(np.log(2)).item(), counts.gt(0).float().mean().item()
+    return (entropy_bits(counts), share_used(counts)) if counts.any() else (None, None)
 
 
 def over_seeds(values: Sequence[float]) -> tuple[float, list[float]]:

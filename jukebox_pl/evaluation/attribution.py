@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.evaluation.codec import figure
 from jukebox_pl.evaluation.embedders import LogMelEmbedder
 from jukebox_pl.evaluation.fidelity import SHORTEST, log_mel_distance
-from jukebox_pl.evaluation.intervals import FEWEST_SONGS, interval, shown
+from jukebox_pl.evaluation.intervals import FEWEST_SONGS, figure, interval, shown
 from jukebox_pl.evaluation.recognition import Recogniser, accustomed_to, error_rate
 from jukebox_pl.evaluation.suite import Answer, CannotTell, Evidence, SongAudio, Table
 from jukebox_pl.evaluation.two_samples import SongSet, kernel_distance

@@ -16,7 +16,7 @@ from torchmetrics import Metric
 from jukebox_pl.evaluation.codebook_use import effective_dimension, entropy_bits, perplexity, share_used
 from jukebox_pl.evaluation.codec_lyrics import lyrics_kept
 from jukebox_pl.evaluation.fidelity import SHORTEST, log_mel_distance, si_sdr, stft_distance
-from jukebox_pl.evaluation.intervals import interval, interval_of, shown
+from jukebox_pl.evaluation.intervals import figure, interval, interval_of, shown
 from jukebox_pl.evaluation.recognition import Recogniser
 from jukebox_pl.evaluation.suite import Answer, CannotTell, Evidence, SongAudio, Table
 from jukebox_pl.models.losses import spectral_convergence
@@ -183,10 +183,6 @@ def code_figures(songs: Sequence[SongLevel], vectors: np.ndarray, codes_per_seco
     found["used"]["interval"] = [min(bound, 1.0) for bound in found["used"]["interval"]]
     nominal = codes_per_second * math.log2(len(vectors))
     return {"bins": len(vectors), "codes": int(counts.sum()), **found, "nominal_bits_per_second": nominal}
-
-
-def figure(found: tuple[float, list[float]]) -> dict[str, Any]:
-    return dict(zip(("value", "interval"), found, strict=True))
 
 
 def tables(figures: Mapping[int, Mapping[str, Any]], songs: int, protocol: str) -> tuple[Table, ...]:

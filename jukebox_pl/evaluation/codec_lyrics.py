@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.evaluation.intervals import interval, shown
+from jukebox_pl.evaluation.intervals import figure, interval, shown
 from jukebox_pl.evaluation.recognition import Recogniser, accustomed_to, error_rate
 from jukebox_pl.evaluation.suite import CANNOT_TELL, Evidence, SongAudio, Table
 
@@ -32,10 +32,10 @@ def lyrics_kept(evidence: Evidence, recogniser: Recogniser) -> tuple[dict[str, A
         return {CANNOT_TELL: "no song has lyrics"}, ()
     names = ["true sound", *(f"codes of level {level}" for level in range(len(vqvae.hops)))]
     found = {name: interval(values, evidence.seed) for name, values in zip(names, zip(*songs, strict=True), strict=True)}
-    rows = tuple((name, shown(*figure, len(songs))) for name, figure in found.items())
+    rows = tuple((name, shown(*mean, len(songs))) for name, mean in found.items())
     note = (
         f"{len(songs)} {evidence.kind} with lyrics, whole; {type(recogniser).__name__} listens, accustomed to the level "
         "where it can learn; 0 is perfect, silence is 1"
     )
-    figures = {name: {"value": value, "interval": bounds} for name, (value, bounds) in found.items()}
+    figures = {name: figure(mean) for name, mean in found.items()}
     return {"songs": len(songs), "cer": figures}, (Table("codec: lyrics", ("", "characters wrong [95 %]"), rows, note),)

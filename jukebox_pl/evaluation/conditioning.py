@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from jukebox_pl.evaluation.intervals import FEWEST_SONGS, interval
@@ -17,7 +16,7 @@ from jukebox_pl.models.conditioners import LabelConditioner, TimingConditioner, 
 from jukebox_pl.models.losses import bits
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.text.characters import PADDING
-from jukebox_pl.text.labels import EMPTY_SLOT, Labeller
+from jukebox_pl.text.labels import Labeller, without
 
 USED, UNUSED, UNKNOWN = "used", "unused", "unknown"
 NEGLIGIBLE_BITS = 0.005  # a code; a conditioning that cannot cost more is not used
@@ -99,12 +98,11 @@ def swaps(prior: Prior, labeller: Labeller, window: Window, other: Window) -> It
     if "artist" in names:
         if (artists := len(labeller.artists) - 1) > 1:
             yield Swap("artist", window._replace(labels=labels._replace(artist=next_name(labels.artist, artists))))
-            yield Swap("artist", window._replace(labels=labels._replace(artist=labels.artist * 0)), missing=True)
+            yield Swap("artist", window._replace(labels=without(labels, "artist")), missing=True)
         if (genres := len(labeller.genres) - 1) > 1 and (labels.genres > 0).any():
             wrong = next_name(labels.genres, genres).where(labels.genres > 0, labels.genres)
             yield Swap("genre", window._replace(labels=labels._replace(genres=wrong)))
-            none = torch.full_like(labels.genres, EMPTY_SLOT)
-            yield Swap("genre", window._replace(labels=labels._replace(genres=none)), missing=True)
+            yield Swap("genre", window._replace(labels=without(labels, "genres")), missing=True)
     last_start = labels.total - labels.duration
     if "timing" in names and (last_start > 0).all():
         elsewhere = (labels.offset + last_start // 2) % (last_start + 1)
@@ -112,7 +110,7 @@ def swaps(prior: Prior, labeller: Labeller, window: Window, other: Window) -> It
     lyrics, others = labels.lyrics, other.labels.lyrics
     if "lyrics" in names and (lyrics != PADDING).any() and (others != PADDING).any():
         yield Swap("lyrics", window._replace(labels=labels._replace(lyrics=others)))
-        yield Swap("lyrics", window._replace(labels=labels._replace(lyrics=lyrics * 0 + PADDING)), missing=True)
+        yield Swap("lyrics", window._replace(labels=without(labels, "lyrics")), missing=True)
     if "upper" in names and other.upper is not None:
         yield Swap("upper", window._replace(upper=other.upper))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from jukebox_pl.evaluation.embedders import CodecEmbedder, Embedder, FolderEmbedder, LogMelEmbedder
-from jukebox_pl.evaluation.intervals import FEWEST_SONGS, shown
+from jukebox_pl.evaluation.intervals import FEWEST_SONGS, figure, shown
 from jukebox_pl.evaluation.suite import Answer, CannotTell, Evidence, SongAudio, Table
 from jukebox_pl.evaluation.two_samples import SongSet, frechet_distance, kernel_distance
 
@@ -83,11 +83,10 @@ def embedded_songs(evidence: Evidence, embedders: list[Embedder], training_songs
 
 def distances(songs: SongSet, real: SongSet, seed: int) -> dict[str, Any]:
     """Of some songs to real ones. The Frechet distance is that of the first few of each, so that all have as many."""
-    value, bounds = kernel_distance(songs, real, seed)
     frechet = frechet_distance(songs.frames[:FEWEST_SONGS], real.frames)
     frames = sum(map(len, songs.frames))
     return {
-        "kernel": {"value": value, "interval": bounds},
+        "kernel": figure(kernel_distance(songs, real, seed)),
         "frechet": frechet,
         "songs": len(songs.ids),
         "embeddings": frames,

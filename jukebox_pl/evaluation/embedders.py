@@ -6,10 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-import soxr
 import torch
 from torch import Tensor
 
+from jukebox_pl import audio as sound
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.fidelity import log_mel
 from jukebox_pl.models.vqvae import VQVAE
@@ -69,7 +69,7 @@ class FolderEmbedder:
     @torch.inference_mode()
     def __call__(self, audio: Tensor, sample_rate: int) -> Tensor:
         rate = self.extractor.sampling_rate
-        mono = soxr.resample(audio.flatten().numpy(), sample_rate, rate)
+        mono = sound.resample(audio.flatten(0, 1).numpy(), sample_rate, rate)[0]
         inputs: Any = self.extractor(mono, sampling_rate=rate, return_tensors="pt")
         hidden = getattr(self.model(**inputs), "last_hidden_state", None)
         if hidden is None or hidden.dim() != 3:

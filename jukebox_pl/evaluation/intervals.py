@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,11 @@ def interval_of(
     drawn = [statistic(*(rng.multinomial(size, np.full(size, 1 / size)) for size in sizes)) for _ in range(resamples)]
     value, margin = statistic(*(np.ones(size) for size in sizes)), 1.96 * np.nanstd(drawn)
     return float(value), [float(value - margin), float(value + margin)]
+
+
+def figure(found: tuple[float, list[float]]) -> dict[str, Any]:
+    """A mean and its interval as they stand in evaluation.json."""
+    return dict(zip(("value", "interval"), found, strict=True))
 
 
 def shown(value: float, bounds: Sequence[float], songs: int, digits: int = 3, sign: str = "") -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import mul
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class JointVQVAE(nn.Module):
         super().__init__()
         self.bins = bins
         steps = list(zip(downs, strides, strict=True))
-        self.hops = tuple(math.prod(stride**down for down, stride in steps[: level + 1]) for level in range(len(steps)))
+        self.hops = tuple(accumulate((stride**down for down, stride in steps), mul))
         self.encoders = module_list(
             DownBlock(code_dim if level else 1, code_dim, width, depth, *step, dilation_growth)
             for level, step in enumerate(steps)

@@ -126,3 +126,14 @@ def prior_loss(codes: Tensor, lyrics: Tensor | None, ctx: int, lyric_tokens: int
     if lyrics is None:
         return codes
     return (codes * ctx + lyrics_fraction * lyrics * lyric_tokens) / (ctx + lyric_tokens)
+
+
+def attention_loss(weights: Tensor, sung: Tensor) -> Tensor:
+    """Mean -log of the weights [B, T, L] on the state of the lyric token that is sung, [B, T], where one is.
+
+    The encoder is causal: state i has seen the tokens before i, so the first that knows token p is p + 1. The last token of
+    a window is known to none.
+    """
+    known = (sung >= 0) & (sung + 1 < weights.shape[-1])
+    there = weights.gather(-1, (sung + 1).where(known, 0).unsqueeze(-1)).squeeze(-1)
+    return -(there.clamp(min=1e-6).log() * known).sum() / known.sum().clamp(min=1)

@@ -60,8 +60,8 @@ class SeedsStage(TrainStage):
 class AblationsStage(Stage):
     """The variants in `tables`: by title, rows in the order in which the paper found them, the best first."""
 
-    def __init__(self, tables: Mapping[str, Sequence[Mapping[str, Any]]], note: str = ""):
-        self.tables, self.note = {title: [Row(**row) for row in rows] for title, rows in tables.items()}, note
+    def __init__(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]):
+        self.tables = {title: [Row(**row) for row in rows] for title, rows in tables.items()}
 
     def complete(self, result: StageResult) -> bool:
         return False  # cheap, and a variant may have been trained on since

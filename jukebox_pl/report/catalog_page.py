@@ -12,8 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jukebox_pl.catalog.doctor import Report, advice, tables
 from jukebox_pl.report.plots import FIGURE, WIDTH, dress, to_png
-from jukebox_pl.report.song_page import data_uri, environment
-from jukebox_pl.utils.files import write_atomic
+from jukebox_pl.report.song_page import data_uri, write_page
 
 PAGE = "doctor.html"
 MOST_ROWS = 200
@@ -34,21 +33,16 @@ def write_doctor_page(folder: str | Path, report: Report) -> Path:
     """Writes `doctor.html` in `folder`, whole or not at all, and returns its path."""
     made = {table.title: table for table in tables(report, MOST_ROWS)}
     first, labels = ("catalog", "findings"), tuple(report.labels)
-    page = (
-        environment()
-        .get_template("doctor.html")
-        .render(
-            heading=f"A checkup of {len(report.songs)} songs",
-            advice=advice(report),
-            first=[made[title] for title in first if title in made],
-            numbers=data_uri(histograms(list(measures(report)))) if report.songs else "",
-            labels=[made[title] for title in labels if title in made],
-            others=[table for title, table in made.items() if title not in first + labels],
-        )
+    return write_page(
+        Path(folder) / PAGE,
+        "doctor.html",
+        heading=f"A checkup of {len(report.songs)} songs",
+        advice=advice(report),
+        first=[made[title] for title in first if title in made],
+        numbers=data_uri(histograms(list(measures(report)))) if report.songs else "",
+        labels=[made[title] for title in labels if title in made],
+        others=[table for title, table in made.items() if title not in first + labels],
     )
-    path = Path(folder) / PAGE
-    write_atomic(path, page.encode())
-    return path
 
 
 def measures(report: Report) -> Iterator[Measure]:

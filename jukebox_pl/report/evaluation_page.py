@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from jukebox_pl.evaluation.suite import CANNOT_TELL, Answer, Evaluation, Table
-from jukebox_pl.report.song_page import PAGE, data_uri, environment
-from jukebox_pl.utils.files import write_atomic
+from jukebox_pl.report.song_page import PAGE, data_uri, write_page
 
 
 class Heard(NamedTuple):
@@ -33,18 +32,13 @@ def write_evaluation_page(folder: str | Path, evaluation: Evaluation) -> Path:
     """Writes `index.html` in `folder`, whole or not at all, and returns its path."""
     protocol = evaluation.protocol
     rate = protocol["sample_rate"]
-    page = (
-        environment()
-        .get_template("evaluation.html")
-        .render(
-            heading=f"An evaluation on {protocol['songs']} {'held-out' if protocol['held_out'] else 'training'} songs",
-            protocol=in_lines(protocol),
-            sections=[section(name, answer, rate) for name, answer in evaluation.answers.items()],
-        )
+    return write_page(
+        Path(folder) / PAGE,
+        "evaluation.html",
+        heading=f"An evaluation on {protocol['songs']} {'held-out' if protocol['held_out'] else 'training'} songs",
+        protocol=in_lines(protocol),
+        sections=[section(name, answer, rate) for name, answer in evaluation.answers.items()],
     )
-    path = Path(folder) / PAGE
-    write_atomic(path, page.encode())
-    return path
 
 
 def section(name: str, answer: Answer, sample_rate: int) -> Section:

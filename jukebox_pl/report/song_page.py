@@ -47,26 +47,21 @@ def write_song_page(
     for name, (heard, its_rate) in references.items():
         compared[name] = audio.to_channels(audio.resample(heard, its_rate, rate), 1)[0]
     lines = [line.strip() for line in song.request.lyrics.splitlines() if line.strip()]
-    page = (
-        environment()
-        .get_template("song.html")
-        .render(
-            song=song,
-            heading=lines[0] if lines else "A song without words",  # as songs are often called by their first line
-            request=request_table(song),
-            player=data_uri((sound, rate)),
-            spectrogram=data_uri(plots.spectrogram(audio.to_channels(sound, 1)[0], rate)),
-            codes=data_uri(plots.codes_image(codes, hops, rate)) if codes else "",
-            curves=data_uri(plots.loss_curves(curves)) if curves else "",
-            references={name: data_uri(recording) for name, recording in references.items()},
-            comparison=data_uri(plots.compare_spectrograms(compared, rate)) if compared else "",
-            summary=summary or [],
-            command=command,
-        )
+    return write_page(
+        Path(folder) / PAGE,
+        "song.html",
+        song=song,
+        heading=lines[0] if lines else "A song without words",  # as songs are often called by their first line
+        request=request_table(song),
+        player=data_uri((sound, rate)),
+        spectrogram=data_uri(plots.spectrogram(audio.to_channels(sound, 1)[0], rate)),
+        codes=data_uri(plots.codes_image(codes, hops, rate)) if codes else "",
+        curves=data_uri(plots.loss_curves(curves)) if curves else "",
+        references={name: data_uri(recording) for name, recording in references.items()},
+        comparison=data_uri(plots.compare_spectrograms(compared, rate)) if compared else "",
+        summary=summary or [],
+        command=command,
     )
-    path = Path(folder) / PAGE
-    write_atomic(path, page.encode())
-    return path
 
 
 def request_table(song: SampledSong) -> dict[str, Any]:
@@ -84,6 +79,12 @@ def request_table(song: SampledSong) -> dict[str, Any]:
         "hop fraction": params.hop_fraction,
         "seed": song.seed,
     }
+
+
+def write_page(path: Path, template: str, **parts: Any) -> Path:
+    """Renders a template and writes it, whole or not at all; returns its path."""
+    write_atomic(path, environment().get_template(template).render(**parts).encode())
+    return path
 
 
 def environment() -> Environment:

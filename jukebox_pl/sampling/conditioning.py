@@ -15,8 +15,7 @@ from torch import Tensor
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.text.characters import PADDING
-from jukebox_pl.text.labels import EMPTY_SLOT, Labeller
+from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import Blend, Labels, Section, Song, SongRequest, is_number
 
 
@@ -95,15 +94,6 @@ def shares(blend: Blend, what: str) -> dict[str, float]:
         raise UserError(f"a blend of {what}s needs at least one name, as in {{'NAME': 1.0}}")
     total = sum(blend.values())
     return {name: weight / total for name, weight in blend.items()}
-
-
-def without_labels(labels: Labels) -> Labels:
-    """One window as label dropout has trained it: nobody sings nothing, at the same place."""
-    return labels._replace(
-        artist=torch.zeros_like(labels.artist),
-        genres=torch.full_like(labels.genres, EMPTY_SLOT),
-        lyrics=torch.full_like(labels.lyrics, PADDING),
-    )
 
 
 def condition(

@@ -14,11 +14,11 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.sampling.conditioning import ConditioningSchedule, condition, without_labels
+from jukebox_pl.sampling.conditioning import ConditioningSchedule, condition
 from jukebox_pl.sampling.decoding import Decoder, Engine
 from jukebox_pl.sampling.logits import uniforms
 from jukebox_pl.sampling.windows import Span, missing_spans, parallel_parts
-from jukebox_pl.text.labels import Labeller
+from jukebox_pl.text.labels import Labeller, without
 from jukebox_pl.types import LevelParams
 
 MISSING = -1  # stands where a code is still to be drawn
@@ -192,7 +192,7 @@ class LevelState(Level):
             labels.append(segment.labels(self.sampler.labeller, offset, prior.ctx * hop))
             weights.append(segment.weights)
         if self.params.guidance != 1:
-            labels += [[without_labels(blend[0])] for blend in labels]
+            labels += [[without(blend[0], "artist", "genres", "lyrics")] for blend in labels]
             weights += [(1.0,)] * len(rows)
             upper = None if upper is None else upper.repeat(2, 1)
         return condition(prior, labels, weights, upper, self.noise.device)

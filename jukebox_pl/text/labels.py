@@ -15,6 +15,7 @@ from jukebox_pl.text.phonemes import Phonemes
 from jukebox_pl.types import Labels, Song, Word
 
 UNKNOWN = "unknown"
+UNKNOWN_ID = 0
 EMPTY_SLOT = -1
 
 
@@ -208,6 +209,13 @@ class Labeller:
             sung = min((seconds - word.start) / max(word.end - word.start, 1e-6), 1.0)
             at = start + round(sung * (end - start))
         return at
+
+
+def without(labels: Labels, *names: str) -> Labels:
+    """Labels without some of `artist`, `genres` and `lyrics`, as label dropout leaves them out."""
+    missing = {"artist": UNKNOWN_ID, "genres": EMPTY_SLOT, "lyrics": PADDING}
+    fields = {name: getattr(labels, name) for name in names}
+    return labels._replace(**{name: field.new_full(field.shape, missing[name]) for name, field in fields.items()})
 
 
 def word_spans(text: str, words: Sequence[Word], characters: Characters) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
+from jukebox_pl.models.losses import attention_loss
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.surgery import graft_lyrics
 from jukebox_pl.nn.attention import CrossAttention
@@ -76,17 +77,6 @@ class LyricsPriorModule(PriorModule):
         if guide and self.training and torch.is_grad_enabled() and guide.at(self.global_step):
             assert isinstance(attention, CrossAttention)
             self._weights.append(attention.weights(*inputs[:2])[:, guide.head])
-
-
-def attention_loss(weights: Tensor, sung: Tensor) -> Tensor:
-    """Mean -log of the weights [B, T, L] on the state of the lyric token that is sung, [B, T], where one is.
-
-    The encoder is causal: state i has seen the tokens before i, so the first that knows token p is p + 1. The last token of
-    a window is known to none.
-    """
-    known = (sung >= 0) & (sung + 1 < weights.shape[-1])
-    there = weights.gather(-1, (sung + 1).where(known, 0).unsqueeze(-1)).squeeze(-1)
-    return -(there.clamp(min=1e-6).log() * known).sum() / known.sum().clamp(min=1)
 
 
 def graft(folder: str, model: Prior) -> None:

@@ -6,7 +6,8 @@ from unit.training.modules.test_modules import FAST, PRIOR, codes, fit, lyrics_c
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
-from jukebox_pl.training.modules.lyrics_prior import GuidedAttention, LyricsPriorModule, attention_loss
+from jukebox_pl.models.losses import attention_loss
+from jukebox_pl.training.modules.lyrics_prior import GuidedAttention, LyricsPriorModule
 from jukebox_pl.training.modules.prior import PriorModule, corrupted
 
 
