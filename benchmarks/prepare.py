@@ -24,8 +24,9 @@ import yaml
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.alignment import TRUSTED, build
+from jukebox_pl.catalog.decoding import decode
 from jukebox_pl.catalog.doctor import examine
-from jukebox_pl.catalog.reading import decode, read_text
+from jukebox_pl.catalog.lyrics import read_text
 from jukebox_pl.catalog.shards import ShardSample, store, write_shard
 from jukebox_pl.catalog.sources import Source, discover
 from jukebox_pl.cli.command import recipes_folder

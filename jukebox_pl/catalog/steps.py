@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.alignment import WordFinder
-from jukebox_pl.catalog.reading import FFMPEG_DEMUXERS, Prepared, load_song
+from jukebox_pl.catalog.decoding import FFMPEG_DEMUXERS
+from jukebox_pl.catalog.reading import Prepared, load_song
 from jukebox_pl.catalog.settings import OF_A_SONG, OF_THE_WORDS, PrepareSettings
 from jukebox_pl.catalog.shards import store
 from jukebox_pl.catalog.sources import Source

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from jukebox_pl import audio
-from jukebox_pl.catalog.reading import decode
+from jukebox_pl.catalog.decoding import decode
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.sessions.models import Models

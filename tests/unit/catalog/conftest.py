@@ -10,6 +10,7 @@ import pytest
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.settings import PrepareSettings
+from jukebox_pl.catalog.sources import Source
 
 RATE = 8_000
 MakeSong = Callable[..., Path]
@@ -35,5 +36,18 @@ def settings(tmp_path) -> Settings:
     def make(catalog: str = "songs", out: str = "out", **changes) -> PrepareSettings:
         defaults = {"sample_rate": RATE, "workers": 0, "songs_per_shard": 2, "held_out": 0.3}
         return PrepareSettings(tmp_path / catalog, tmp_path / out, **(defaults | changes))
+
+    return make
+
+
+@pytest.fixture
+def source(tmp_path, make_song):
+    """source({"a.txt": "la"}, lyrics="a.txt"): one song, and these files in its folder."""
+    make_song("a.flac")
+
+    def make(files: dict[str, str], **fields: str) -> Source:
+        for name, text in files.items():
+            (tmp_path / "songs" / name).write_text(text, encoding="utf-8")
+        return Source("id", tmp_path / "songs", "a.flac", **fields)
 
     return make
