@@ -24,6 +24,8 @@ Names = Annotated[tuple[Name, ...], Meta(max_length=1000)]
 Lyrics = Annotated[str, Meta(max_length=10_000_000)]
 Samples = Annotated[int, Meta(ge=0, le=2**40)]
 Rate = Annotated[int, Meta(ge=1, le=10_000_000)]
+Hop = Annotated[int, Meta(ge=1, le=2**24)]
+Bins = Annotated[int, Meta(ge=1, le=2**16)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 
@@ -133,7 +135,9 @@ class CodesBatch(NamedTuple):
         return int(self.labels.duration.sum())
 
 
-Blend = Mapping[str, float]  # names and their weights, above zero; what counts is each one's share of the sum
+Blend = Annotated[
+    Mapping[str, float], Meta(max_length=1000)
+]  # names and their weights, above zero; what counts is each one's share of the sum
 
 
 @dataclass(frozen=True)
@@ -143,10 +147,10 @@ class Section:
     New lyrics are spread over the time up to the next new lyrics, or the end of the song.
     """
 
-    start_seconds: float
-    artist: str | Blend | None = None
-    genres: tuple[str, ...] | Blend | None = None
-    lyrics: str | None = None
+    start_seconds: Seconds
+    artist: Name | Blend | None = None
+    genres: Names | Blend | None = None
+    lyrics: Lyrics | None = None
 
 
 @dataclass(frozen=True)
@@ -156,22 +160,16 @@ class SongRequest:
     A mapping of weights blends artists or genres: {"Ada": 0.7, "Ben": 0.3}. A tuple of genres is a song that has them all.
     """
 
-    artist: str | Blend = ""
-    genres: tuple[str, ...] | Blend = ()
-    lyrics: str = ""
-    seconds: float = 10.0
-    total_seconds: float | None = None
-    offset_seconds: float = 0.0
-    schedule: tuple[Section, ...] = ()
+    artist: Name | Blend = ""
+    genres: Names | Blend = ()
+    lyrics: Lyrics = ""
+    seconds: Seconds = 10.0
+    total_seconds: Seconds | None = None
+    offset_seconds: Seconds = 0.0
+    schedule: Annotated[tuple[Section, ...], Meta(max_length=10_000)] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> SongRequest:
-        """Raises TypeError on unknown or missing fields, of the sections too."""
-        schedule = tuple(Section(**without_lists(section)) for section in record.get("schedule", ()))
-        return cls(**(without_lists(record) | {"schedule": schedule}))
 
 
 class LevelParams(NamedTuple):
