@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.utils.differences import differences
+from jukebox_pl.utils.differences import differences, printable
 from jukebox_pl.utils.earlier_versions import RECORDS, renamed
 from jukebox_pl.utils.files import read_record, write_json
 from jukebox_pl.utils.records import to_record
@@ -74,7 +74,9 @@ class StageFolder:
         if not (self.path / CONFIG).exists():
             config = {name: value for name, value in config.items() if name in stored}
         if changes := list(differences(stored, config)):
-            shown = "; ".join(changes[:DIFFERENCES_SHOWN]) + " ..." * (len(changes) > DIFFERENCES_SHOWN)
+            shown = "; ".join(printable(change) for change in changes[:DIFFERENCES_SHOWN]) + " ..." * (
+                len(changes) > DIFFERENCES_SHOWN
+            )
             raise UserError(f"{self.path} was made with other settings: {shown}. {way_out}")
 
     def result(self) -> StageResult | None:
@@ -114,6 +116,7 @@ class StageFolder:
             return None
         try:
             record = read_record(paths[0], dict[str, Any], "a stage")
+            to_record(record.get(NEEDS, {}), dict[str, str], NEEDS)
         except UserError as error:
             raise self._corrupt(paths[0].name, error) from None
         return renamed(record)

@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from textwrap import shorten
 from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
@@ -31,7 +30,7 @@ from jukebox_pl.sessions.models import Computing, Models
 from jukebox_pl.types import SamplingParams, SongRequest
 from jukebox_pl.utils import codes as codes_file
 from jukebox_pl.utils.codes import Codes
-from jukebox_pl.utils.differences import differences
+from jukebox_pl.utils.differences import differences, printable
 from jukebox_pl.utils.files import read_bytes, read_json, read_record, write_atomic, write_json
 from jukebox_pl.utils.records import to_record
 
@@ -256,9 +255,3 @@ class Session:
         except (OSError, ValueError) as error:
             raise self.corrupt(name, f"{file}: {error}") from None
         return codes
-
-
-def printable(text: str, width: int = 300) -> str:
-    """One line of a text from a file, without what could move a terminal's cursor."""
-    line = shorten(text, width, placeholder="...")
-    return "".join(character if character.isprintable() else "?" for character in line)
