@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from jukebox_pl.catalog.sources import Source, inside
+from jukebox_pl.catalog.sources import Source
 from jukebox_pl.catalog.word_times.lrc import read_lrc
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Word
@@ -28,24 +28,25 @@ def read_text(source: Source) -> tuple[str, tuple[Word, ...], tuple[str, ...]]:
     warnings: list[str] = []
     is_lrc = Path(source.lyrics).suffix.lower() == ".lrc"
     try:
+        lyrics = source.text
         if source.lyrics:
-            lyrics = read_file(source.root, source.lyrics, (lambda text: read_lrc(text).lyrics) if is_lrc else str)
+            lyrics = read_file(source, source.lyrics, (lambda text: read_lrc(text).lyrics) if is_lrc else str)
     except (UserError, OSError) as error:
         warnings.append(f"lyrics left out: {error}")
     try:
         if name := source.words or (source.lyrics if is_lrc else ""):
-            words = read_words(source.root, name, lyrics)
+            words = read_words(source, name, lyrics)
     except (UserError, OSError) as error:
         warnings.append(f"word times left out: {error}")
     return lyrics, words, tuple(warnings)
 
 
-def read_words(root: Path, name: str, lyrics: str) -> tuple[Word, ...]:
+def read_words(source: Source, name: str, lyrics: str) -> tuple[Word, ...]:
     """One Word per word of the lyrics, as split at white space, with the times of the file `name` in seconds."""
     parse = TIMES.get(Path(name).suffix.lower())
     if parse is None:
         raise UserError(f"{name} is none of {', '.join(TIMES)}")
-    texts, times = lyrics.split(), read_file(root, name, parse)
+    texts, times = lyrics.split(), read_file(source, name, parse)
     if len(texts) != len(times):
         raise UserError(f"{name} has times for {len(times)} words, the lyrics have {len(texts)}")
     if not all(0 <= start <= end < math.inf for start, end in times):  # false for NaN, too
@@ -53,10 +54,10 @@ def read_words(root: Path, name: str, lyrics: str) -> tuple[Word, ...]:
     return tuple(Word(text, start, end) for text, (start, end) in zip(texts, times, strict=True))
 
 
-def read_file(root: Path, name: str, parse: Callable[[str], Parsed]) -> Parsed:
+def read_file(source: Source, name: str, parse: Callable[[str], Parsed]) -> Parsed:
     """What `parse` makes of the text of a file of the catalog. Raises UserError, naming the file."""
     try:
-        text = inside(root, name).read_text(encoding="utf-8-sig")
+        text = source.file(name).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not UTF-8: save it as UTF-8") from error
     except UserError as error:

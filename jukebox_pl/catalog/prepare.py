@@ -13,8 +13,8 @@ from jukebox_pl.catalog.doctor import ExaminedSong, Report, Standards, diagnose
 from jukebox_pl.catalog.engines import Engine, LocalEngine
 from jukebox_pl.catalog.packing import held_out_ids, pack, shorten
 from jukebox_pl.catalog.settings import OF_THE_CATALOG, PrepareSettings
-from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, TRAIN, Catalog, Skipped, store
-from jukebox_pl.catalog.sources import discover
+from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, TRAIN, Catalog, store
+from jukebox_pl.catalog.sources import Found, discover
 from jukebox_pl.catalog.steps import (
     ALIGN,
     DECODE,
@@ -48,7 +48,7 @@ def prepare(
     anything is aligned or packed. Raises UserError when there is nothing to prepare, when `out` was made otherwise, or
     when it cannot be written.
     """
-    jobs, refused = list_jobs(settings)
+    jobs, found = list_jobs(settings)
     characters = settings.spelling()
     # What decides the shards: the settings, and every song with its fingerprint.
     made_from = {"settings": settings.only(OF_THE_CATALOG), "songs": {job.source.path: job.fingerprint for job in jobs}}
@@ -59,10 +59,10 @@ def prepare(
         engine = engine or LocalEngine(settings.workers, settings.step_seconds)
         run_step(DECODE, jobs, engine, on_progress)
         if on_report:
-            on_report(write_report(jobs, settings, refused))
+            on_report(write_report(jobs, settings, found))
         run_step(ALIGN, jobs, engine, on_progress)
-        catalog = pack(jobs, refused, characters, settings, on_progress)
-        catalog = replace(catalog, prepared=made_from)
+        catalog = pack(jobs, found.skipped, characters, settings, on_progress)
+        catalog = replace(catalog, prepared=made_from, passed_over=found.passed_over, notes=found.notes)
         catalog.save()
     shutil.rmtree(settings.out / WORK_FOLDER, ignore_errors=True)
     return catalog
@@ -72,13 +72,13 @@ def examine_all(
     settings: PrepareSettings, on_progress: OnProgress = lambda progress: None, engine: Engine | None = None
 ) -> Report:
     """The doctor alone: nothing is prepared. What was seen of songs is kept in `out`; later only others are looked at."""
-    jobs, refused = list_jobs(settings)
+    jobs, found = list_jobs(settings)
     run_step(EXAMINE, jobs, engine or LocalEngine(settings.workers, settings.step_seconds), on_progress)
-    return write_report(jobs, settings, refused)
+    return write_report(jobs, settings, found)
 
 
-def list_jobs(settings: PrepareSettings) -> tuple[list[Job], list[Skipped]]:
-    """All songs, and the entries that cannot be one.
+def list_jobs(settings: PrepareSettings) -> tuple[list[Job], Found]:
+    """All songs, and what else is in the catalog.
 
     Raises UserError when there is no song, and when `out` holds something else or lies among the songs, whose number would
     then grow. Also when separator or aligner cannot be built, before hours go into decoding.
@@ -93,8 +93,8 @@ def list_jobs(settings: PrepareSettings) -> tuple[list[Job], list[Skipped]]:
         raise UserError(f"out={out} holds other files: choose a new or empty folder")
     if settings.aligner:
         WordFinder.of(settings)
-    sources, refused = discover(settings.catalog)
-    return [Job(source, settings, fingerprint(source)) for source in sources], refused
+    found = discover(settings.catalog, settings.trusted_roots or ())
+    return [Job(source, settings, fingerprint(source)) for source in found.sources], found
 
 
 def run_step(step: Step, jobs: list[Job], engine: Engine, on_progress: OnProgress) -> None:
@@ -108,10 +108,10 @@ def run_step(step: Step, jobs: list[Job], engine: Engine, on_progress: OnProgres
         on_progress(Progress(step.name, done, len(jobs), job.source.path))
 
 
-def write_report(jobs: list[Job], settings: PrepareSettings, refused: list[Skipped]) -> Report:
+def write_report(jobs: list[Job], settings: PrepareSettings, found: Found) -> Report:
     """What the doctor says of the songs that are decoded or examined, also in `doctor.json`."""
     held_out = held_out_ids({job.source.id: job.source.has_lyrics for job in jobs}, settings.held_out)
-    skipped = list(refused)
+    skipped = list(found.skipped)
 
     def examined() -> Iterator[ExaminedSong]:
         """The usable songs, one by one; the others go to `skipped`."""
@@ -124,6 +124,7 @@ def write_report(jobs: list[Job], settings: PrepareSettings, refused: list[Skipp
                 skipped.append({"path": job.source.path, "reason": reason})
 
     report = diagnose(examined(), Standards(settings.sample_rate, settings.channels), skipped)
+    report = replace(report, passed_over=tuple(found.passed_over), notes=tuple(found.notes))
     store(settings.out / DOCTOR_FILE, json.dumps(report.to_json()).encode())
     return report
 

@@ -22,13 +22,13 @@ OF_THE_CATALOG = (*OF_A_SONG, *OF_THE_WORDS, "phonemes", "held_out", "songs_per_
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """`catalog` is a folder or a .csv/.jsonl file, `out` the folder of the shards. Raises UserError on values out of range.
+    """`catalog` is a folder or a table of songs, `out` the folder of the shards. Raises UserError on values out of range.
 
     `held_out` is the share of songs kept from training; `max_seconds` None keeps songs of any length. Artists and genres
     of fewer than `min_songs` songs, and those beyond the `max_names` most frequent, become `unknown`. `phonemes` is the
     language in which lyrics are spelt as they sound, None spells them as they are written. `separator` and
     `aligner` are configs with a `_target_` (see `alignment`), None finds no word times; `trusted` names packages whose
-    classes they may be. `workers` 0 stays in the calling process; a step of a song is given up after `step_seconds`.
+    classes they may be. Links, and names in a table, may lead out of the catalog's folder into `trusted_roots`. `workers` 0 stays in the calling process; a step of a song is given up after `step_seconds`.
     """
 
     catalog: Path
@@ -45,6 +45,7 @@ class PrepareSettings:
     separator: dict[str, Any] | None = None
     aligner: dict[str, Any] | None = None
     trusted: list[str] | None = None
+    trusted_roots: list[str] | None = None
     workers: int = 2
     step_seconds: float = STEP_SECONDS
 

@@ -82,6 +82,14 @@ class Skipped(TypedDict):
     reason: str
 
 
+class PassedOver(TypedDict):
+    """Files of a folder that are neither songs nor lie beside one, by kind, and the first of them by name."""
+
+    kind: str
+    files: int
+    such_as: list[str]
+
+
 class ShardSample(NamedTuple):
     """One song of a shard: the bytes of its FLAC file, or its codes [T_l] per level, bottom first, as uint16."""
 
@@ -111,7 +119,8 @@ def store(path: Path, data: bytes) -> None:
 class Catalog:
     """The contents of `folder`. `max_duration` is in samples per channel; `codes` is None where shards hold audio.
 
-    `prepared` tells the settings and the source files it was made from, for `prepare` to compare.
+    `prepared` tells the settings and the source files it was made from, for `prepare` to compare; `notes` are what is to
+    be said of the source as a whole.
     """
 
     folder: Place
@@ -124,6 +133,8 @@ class Catalog:
     max_duration: int
     codes: CodesInfo | None = None
     skipped: list[Skipped] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     prepared: dict[str, Any] = field(default_factory=dict)
 
     @classmethod

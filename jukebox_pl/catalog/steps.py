@@ -150,7 +150,7 @@ ALIGN = Step(
     "aligned",
     align,
     # Also where there is nothing to align.
-    lambda job: not (job.settings.aligner and job.source.lyrics) or job.aligned_file.is_file(),
+    lambda job: not (job.settings.aligner and job.source.may_have_lyrics) or job.aligned_file.is_file(),
     lambda job: record_crash(job, job.aligned_file),
 )
 
@@ -184,7 +184,9 @@ def to_reason(error: Exception) -> str:
 
 def fingerprint(source: Source) -> str:
     """Changes with all that decides a prepared song but the settings: labels, files (by size and time), the decoder."""
-    labels = {field.name: getattr(source, field.name) for field in fields(source) if field.name != "root"}
+    labels = {field.name: getattr(source, field.name) for field in fields(source) if field.name not in ("root", "trusted")}
+    if not source.text:  # 0.1.0 knew no such songs, and its catalogs are compared
+        del labels["text"]
     files: list[tuple[int, int] | None] = []
     for name in filter(None, (source.path, source.lyrics, source.words)):
         try:

@@ -129,6 +129,9 @@ def song_tables(report: Report) -> Iterator[Table]:
         songs.append((song.path, song.verdict, clock(stats.seconds), f"{stats.loudness_decibels:.1f} dB", found))
     yield Table("songs", ("song", "verdict", "length", "loudness", "findings"), songs)
     yield Table("skipped", ("song", "why"), [(song["path"], song["reason"]) for song in report.skipped])
+    files: list[Row] = [(each["kind"], str(each["files"]), ", ".join(each["such_as"])) for each in report.passed_over]
+    yield Table("passed over", ("kind", "files", "such as"), files)
+    yield Table("notes", ("of the catalog",), [(note,) for note in report.notes])
 
 
 def visible(name: str) -> str:
