@@ -29,9 +29,10 @@ CORE = [
     "pillow>=10",
     "jinja2>=3.1",
     "markupsafe>=2.1",
+    "msgspec>=0.19",
 ]
 CHECKS = ["ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
-TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8"]
+TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8", "hypothesis>=6.100"]
 
 ORACLE = ["transformers==4.57.6"]  # the last release with Hugging Face's port, to compare with in the tests
 APP = ["gradio>=6.17,<7"]

@@ -28,6 +28,7 @@ from jukebox_pl.text.labels import characters_from
 from jukebox_pl.types import Song
 from jukebox_pl.utils.codes import from_npz, to_npz
 from jukebox_pl.utils.files import write_atomic
+from jukebox_pl.utils.records import from_json, to_record
 
 os.environ["WDS_SECURE"] = "1"  # webdataset reads it on import: no pickles, no `pipe:` commands
 
@@ -317,10 +318,10 @@ class _Tail:
 
 
 def _to_sample(id: str, parts: dict[str, bytes]) -> ShardSample:
-    record = json.loads(parts["json"])
-    if (schema := record.pop("schema")) != SCHEMA:
+    record = from_json(parts["json"], f"{id}.json")
+    if (schema := record.pop("schema", None) if isinstance(record, dict) else None) != SCHEMA:
         raise ValueError(f"schema {schema} found, this version reads {SCHEMA}")
-    song = Song.from_json(record)
+    song = to_record(record, Song, f"{id}.json")
     if song.id != id or parts.keys() == {"json"}:
         raise ValueError(f"{sorted(parts)} of song {song.id!r} found, expected its json and its flac or codes.npz")
     if "codes.npz" not in parts:

@@ -77,7 +77,7 @@ def report_song(examined: ExaminedSong, standards: Standards) -> SongReport:
         characters=len(song.lyrics),
         words=len(song.lyrics.split()),
         timed_words=len(song.words),
-        audio_stats=examined.audio_stats._replace(fingerprint=""),  # 22 bytes a second, kept once
+        audio_stats=replace(examined.audio_stats, fingerprint=""),  # 22 bytes a second, kept once
         findings=tuple(findings(examined, standards)),
     )
 

@@ -47,7 +47,7 @@ class SongReport:
     def to_json(self) -> dict[str, Any]:
         """Without the fingerprint, which tells a reader nothing."""
         record = {"verdict": self.verdict} | vars(self)
-        stats = record.pop("audio_stats")._asdict()
+        stats = asdict(record.pop("audio_stats"))
         del stats["fingerprint"], record["findings"]
         return record | {"checkup": stats, "findings": _records(self.findings)}
 
