@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import mutagen
-import numpy as np
 
-from jukebox_pl.catalog.decoding import load_sound, missing_sound
+from jukebox_pl.catalog.decoding import load_sound
 from jukebox_pl.catalog.doctor.examine import AudioStats
 from jukebox_pl.catalog.lyrics import read_text
 from jukebox_pl.catalog.settings import PrepareSettings
@@ -48,20 +47,20 @@ class Prepared(NamedTuple):
         )
 
 
-def load_song(source: Source, settings: PrepareSettings) -> tuple[Prepared, np.ndarray]:
-    """The song and its sound [C, T] at `song.sample_rate`; unusable lyrics or word times are left out with a warning.
+def load_song(source: Source, settings: PrepareSettings, out: Path | None = None) -> Prepared:
+    """The song; unusable lyrics or word times are left out with a warning. Its sound is written to `out`, if that is given.
 
-    Raises UserError when the sound cannot be used.
+    Raises UserError when the sound cannot be used, and OSError naming `out` where that cannot be written.
     """
     path = inside(source.root, source.path)
-    sound, stats = load_sound(path, settings)
+    sound = load_sound(path, settings, out)
     lyrics, words, warnings = read_text(source)
-    tags, stream_info = read_header(path, source.tagged)
+    tags, _ = read_header(path, source.tagged)
     labels = {"title": source.title, "artist": source.artist, "genre": source.genre} | tags
     genres = (name.strip() for name in re.split("[;/]", labels["genre"]))  # `,` is part of a name
     song = Song(
         id=source.id,
-        duration=sound.shape[1],
+        duration=sound.samples,
         sample_rate=settings.sample_rate,
         title=labels["title"] or Path(source.path).stem,
         artist=labels["artist"],
@@ -72,8 +71,7 @@ def load_song(source: Source, settings: PrepareSettings) -> tuple[Prepared, np.n
         license=source.license,
         source=source.source,
     )
-    warnings = (*missing_sound(path, stream_info, stats.seconds), *warnings)
-    return Prepared(song, warnings=warnings, audio_stats=stats), sound
+    return Prepared(song, warnings=(*sound.warnings, *warnings), audio_stats=sound.audio_stats)
 
 
 def read_header(path: Path, tagged: bool) -> tuple[dict[str, str], mutagen.StreamInfo | None]:
