@@ -12,6 +12,7 @@ CORE = [
     "webdataset>=1.0.2,<2",
     "torchdata>=0.11,<0.12",
     "librosa>=0.11,<2",
+    "av>=16",
     "soundfile>=0.13",
     "soxr>=1.0",
     "numpy>=2",

@@ -11,13 +11,18 @@ from jukebox_pl.audio.files import (
     to_channels,
     write,
 )
+from jukebox_pl.audio.kinds import kind_of
+from jukebox_pl.audio.streams import decode, open_sound
 
 __all__ = [
     "FORMATS",
     "SAMPLE_RATE",
     "append",
+    "decode",
     "downmix",
     "encode",
+    "kind_of",
+    "open_sound",
     "read",
     "resample",
     "to_channels",

@@ -44,7 +44,7 @@ SIGNATURES: tuple[tuple[str, dict[int, bytes]], ...] = (
     ("ape", {0: b"MAC "}),
     ("tta", {0: b"TTA1"}),
     ("tak", {0: b"tBaK"}),
-    ("musepack", {0: b"MPCK"}),
+    ("musepack8", {0: b"MPCK"}),
     ("musepack", {0: b"MP+"}),
     ("dsf", {0: b"DSD "}),
     ("dff", {0: b"FRM8", 12: b"DSD "}),

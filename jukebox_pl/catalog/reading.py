@@ -9,9 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-import numpy as np
-
-from jukebox_pl.catalog.decoding import load_sound, missing_sound
+from jukebox_pl.catalog.decoding import load_sound
 from jukebox_pl.catalog.doctor.examine import AudioStats
 from jukebox_pl.catalog.folders import stem
 from jukebox_pl.catalog.lyrics import read_text
@@ -56,20 +54,20 @@ class PreparedRecord(TypedDict):
     checkup: AudioStats | None
 
 
-def load_song(source: Source, settings: PrepareSettings) -> tuple[Prepared, np.ndarray]:
-    """The song and its sound [C, T] at `song.sample_rate`; unusable lyrics or word times are left out with a warning.
+def load_song(source: Source, settings: PrepareSettings, out: Path | None = None) -> Prepared:
+    """The song; unusable lyrics or word times are left out with a warning. Its sound is written to `out`, if that is given.
 
-    Raises UserError when the sound cannot be used.
+    Raises UserError when the sound cannot be used, and OSError naming `out` where that cannot be written.
     """
     path = source.file(source.path)
-    sound, stats = load_sound(path, settings)
+    sound = load_sound(path, settings, out)
     lyrics, words, warnings = read_text(source)
-    tags, stream_info = read_header(path, source.tagged)
+    tags, _ = read_header(path, source.tagged)
     labels, changes = clean_labels({"title": source.title, "artist": source.artist, "genre": source.genre} | tags)
     genres = (name.strip() for name in re.split("[;/|]", labels["genre"]))  # `,` is part of a name
     song = Song(
         id=source.id,
-        duration=sound.shape[1],
+        duration=sound.samples,
         sample_rate=settings.sample_rate,
         title=labels["title"] or clean(stem(os.path.basename(source.path))),
         artist=labels["artist"],
@@ -80,6 +78,4 @@ def load_song(source: Source, settings: PrepareSettings) -> tuple[Prepared, np.n
         license=source.license,
         source=source.source,
     )
-    warnings = (*missing_sound(path, stream_info, stats.seconds), *changes, *warnings)
-    return Prepared(song, warnings=warnings, audio_stats=stats), sound
-
+    return Prepared(song, warnings=(*sound.warnings, *changes, *warnings), audio_stats=sound.audio_stats)

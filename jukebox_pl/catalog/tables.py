@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.files import MARKS, decode
@@ -119,7 +119,7 @@ def rows_of_csv(table: Path, lines: Iterable[str], notes: list[str]) -> Iterator
         chosen = choose_columns(tuple(reader.fieldnames or ()))
         too_long = 0
         for row in reader:
-            too_long += any(row.pop(None, ()))  # type: ignore[call-overload]
+            too_long += any(row.pop(None, ()))
             yield {ours: (row[column] or "").strip() for ours, column in chosen.items()}
     except csv.Error as error:
         raise ValueError(f"line {reader.reader.line_num}: {error}") from error

@@ -39,7 +39,8 @@ def command_of(config: DictConfig, named: Collection[str], name: str | None) -> 
     """What is asked; `named` are the settings on the command line, `name` the song's if one is given."""
     prompt = None
     if config.prompt is not None:
-        prompt = Prompt(Path(config.prompt), None if config.prompt_seconds is None else number(config, "prompt_seconds"))
+        seconds = None if config.prompt_seconds is None else number(config, "prompt_seconds")
+        prompt = Prompt(Path(config.prompt), seconds, number(config, "prompt_from", least=0.0))
     rank, world = place_among_processes()
     return SampleCommand(
         overrides_of(config, config if config.mode == "new" else named, prompt),
@@ -61,6 +62,7 @@ def overrides_of(config: DictConfig, named: Collection[str], prompt: Prompt | No
     arguments: dict[str, Any] = {name: number(config, name, 0.0 if name == "from" else 1e-3) for name in moments}
     if prompt:
         arguments |= {"prompt": prompt.fingerprint(), "prompt_seconds": prompt.seconds}
+        arguments |= {"prompt_from": prompt.from_seconds} if prompt.from_seconds else {}  # nodes of version 0.1.0 have none
     request, params, computing = (
         {field: value for field, value in fields.items() if SETTINGS.get(field, field) in named}
         for fields in (request_fields(config), *params_and_computing(config))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,24 +16,34 @@ from jukebox_pl.utils.records import Record, from_json, to_record
 MOST_BYTES = 64 * 2**20
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Writes beside, syncs, renames: a reader sees the old file or the whole new one, never a part.
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path beside to write to, which is synced and renamed at the end: a reader sees the old file or the whole new one.
 
-    Raises OSError naming `path`, with nothing left beside it.
+    Raises OSError naming `path`. Where anything is raised nothing is left beside.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
+        yield beside
+        with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         error.filename = str(path)
         raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Writes beside, syncs, renames: a reader sees the old file or the whole new one, never a part.
+
+    Raises OSError naming `path`, with nothing left beside it.
+    """
+    with replacing(path) as beside, open(beside, "wb") as file:
+        file.write(data)
 
 
 def write_json(path: Path, record: Any) -> None:

@@ -33,7 +33,7 @@ BAD_WORDS = {
 @pytest.mark.parametrize(("name", "text", "message"), BAD_WORDS.values(), ids=BAD_WORDS.keys())
 def test_bad_words_are_left_out_and_the_lyrics_kept(source, settings, name, text, message):
     made = source({"a.txt": "la la la", name: text}, lyrics="a.txt", words=name)
-    (song, _, (warning,), _), _ = load_song(made, settings())
+    song, _, (warning,), _ = load_song(made, settings())
     assert (song.lyrics, song.words) == ("la la la", ())
     assert message in warning
 
@@ -57,7 +57,7 @@ def test_bad_lyrics_are_left_out(source, tmp_path, settings, name, message):
     (tmp_path / "a.txt").write_text("secret")
     made = source({}, lyrics=name)
     (tmp_path / "songs/latin.txt").write_bytes("là".encode("latin-1"))
-    (song, _, (warning,), _), _ = load_song(made, settings())
+    song, _, (warning,), _ = load_song(made, settings())
     assert song.lyrics == ""
     assert warning.startswith(f"lyrics left out: {name}")
     assert message in warning
@@ -65,4 +65,4 @@ def test_bad_lyrics_are_left_out(source, tmp_path, settings, name, message):
 
 def test_missing_words_are_left_out(source, settings):
     made = source({"a.txt": "la"}, lyrics="a.txt", words="gone.csv")
-    assert load_song(made, settings())[0].warnings == ("word times left out: gone.csv: no such file",)
+    assert load_song(made, settings()).warnings == ("word times left out: gone.csv: no such file",)

@@ -300,8 +300,8 @@ def test_a_disk_that_is_full_in_the_middle_of_a_shard_leaves_no_half_of_it(make_
 
 
 def test_a_song_that_changes_while_it_is_read_is_skipped(make_song, settings, monkeypatch):
-    def load_and_touch(source, settings):
-        loaded = load(source, settings)
+    def load_and_touch(source, settings, out):
+        loaded = load(source, settings, out)
         if source.path == "b.flac":
             make_song("b.flac", seconds=3.0)
         return loaded

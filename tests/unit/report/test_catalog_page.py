@@ -1,6 +1,7 @@
 import base64
 import html
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ STATS = AudioStats(180.0, 44100, 2, 0.9, 0.0, 0.01, 0.1, 1.0, 0.0, -15.0, 18000.
 def song(number=0, **facts):
     known = {"artist": "A", "genres": ("G",), "lyrics": f"word {number} " * 30, "language": "en", "license": "CC0"}
     return ExaminedSong(
-        Song(str(number), 1, 44100, **(known | facts)), f"{number}.mp3", STATS._replace(seconds=60.0 + number)
+        Song(str(number), 1, 44100, **(known | facts)), f"{number}.mp3", replace(STATS, seconds=60.0 + number)
     )
 
 

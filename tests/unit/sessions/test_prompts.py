@@ -8,10 +8,17 @@ import soundfile
 import torch
 from small_run import BINS, HOPS, RATE, SECONDS, same, sample
 
+from jukebox_pl.audio import streams
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.models import Computing
 from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.utils.codes import to_npz
+
+
+@pytest.fixture(autouse=True)
+def slow_recordings(monkeypatch):
+    """The models of these tests have 80 samples a second, at which no recording comes."""
+    monkeypatch.setattr(streams, "LOWEST_RATE", 1)
 
 
 def write(path, seconds=1.0, rate=RATE, channels=1, loudness=0.5, **how):
