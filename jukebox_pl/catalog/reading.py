@@ -55,7 +55,7 @@ def load_song(source: Source, settings: PrepareSettings) -> tuple[Prepared, np.n
     """
     path = inside(source.root, source.path)
     sound, stats = load_sound(path, settings)
-    lyrics, words, warnings = read_text(source)
+    lyrics, words, warnings = read_text(source, settings.sections)
     tags, stream_info = read_header(path, source.tagged)
     labels = {"title": source.title, "artist": source.artist, "genre": source.genre} | tags
     genres = (name.strip() for name in re.split("[;/]", labels["genre"]))  # `,` is part of a name
