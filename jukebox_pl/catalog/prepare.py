@@ -27,12 +27,14 @@ from jukebox_pl.catalog.steps import (
     fingerprint,
 )
 from jukebox_pl.errors import UserError
+from jukebox_pl.text.sections import STRIP
 
 __all__ = ["OnProgress", "OnReport", "Progress", "examine_all", "prepare"]
 
 DOCTOR_FILE = "doctor.json"
 
 OnReport = Callable[[Report], object]
+UNSAID = {"sections": STRIP}  # settings that catalogs of version 0.1.0 do not tell of, and so do not differ in
 
 
 def prepare(
@@ -135,7 +137,7 @@ def require_same(catalog: Catalog, now: dict[str, Any]) -> None:
     changes = [
         f"{name} {was['settings'].get(name)} -> {value}"
         for name, value in now["settings"].items()
-        if was["settings"].get(name) != value
+        if was["settings"].get(name, UNSAID.get(name)) != value
     ]
     songs_now, songs_then = now["songs"], was["songs"]
     kinds = {

@@ -61,7 +61,7 @@ def load_song(source: Source, settings: PrepareSettings, out: Path | None = None
     """
     path = source.file(source.path)
     sound = load_sound(path, settings, out)
-    lyrics, words, warnings = read_text(source)
+    lyrics, words, warnings = read_text(source, settings.sections)
     tags, _ = read_header(path, source.tagged)
     labels, changes = clean_labels({"title": source.title, "artist": source.artist, "genre": source.genre} | tags)
     genres = (name.strip() for name in re.split("[;/|]", labels["genre"]))  # `,` is part of a name

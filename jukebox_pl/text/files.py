@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jukebox_pl.errors import UserError
 
+NO_SUCH_FILE = "no such file"
 MOST_BYTES = 10_000_000
 MOST_GUESSED = 10_000  # of a text, to tell its encoding
 MARKS = {  # the longer one first: UTF-32 begins as UTF-16 does
@@ -45,7 +46,7 @@ def read_text_file(path: Path, most_bytes: int = MOST_BYTES) -> tuple[str, str |
     Raises UserError when it is no regular file, too large or not text, OSError when it cannot be read.
     """
     if not path.is_file():  # a pipe would be waited for
-        raise UserError("is not a file" if path.exists() else "no such file")
+        raise UserError("is not a file" if path.exists() else NO_SUCH_FILE)
     if (size := path.stat().st_size) > most_bytes:
         raise UserError(f"has {size / 1e6:.1f} MB, a text has at most {most_bytes / 1e6:g} MB")
     text, encoding = decode(path.read_bytes())
