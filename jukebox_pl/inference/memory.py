@@ -15,7 +15,6 @@ from jukebox_pl.models.conditioners import UpperCodesConditioner
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import MARGINS_A_PIECE, VQVAE
 from jukebox_pl.nn.attention import SelfAttention
-from jukebox_pl.utils.files import read_json
 
 FLOAT, GIGA = 4, 1e9
 DECODE_PIECE = 2**13  # what decode_long takes at once
@@ -58,16 +57,17 @@ def estimate_memory(
     `narrow_bytes` a weight for copies that an engine holds beside those loaded (1 for int8). Nothing is loaded.
     """
     folder = Path(bundle)
-    record = read_json(folder / checkpoints.BUNDLE, "a finished run or a converted bundle")
-    wanted = set(map(int, record["priors"])) if levels is None else set(levels)
-    priors = {int(level): network(folder / path) for level, path in record["priors"].items() if int(level) in wanted}
+    record = checkpoints.read_bundle(folder)
+    places = {int(level): checkpoints.inside(folder, path) for level, path in record.priors.items()}
+    wanted = set(places) if levels is None else set(levels)
+    priors = {level: network(place) for level, place in places.items() if level in wanted}
     estimates = {level: prior_memory(prior, batch, dtype, narrow_bytes) for level, prior in priors.items()}
-    return MemoryEstimate(estimates, vqvae_memory(network(folder / record["vqvae"])))
+    return MemoryEstimate(estimates, vqvae_memory(network(checkpoints.inside(folder, record.vqvae))))
 
 
 def network(folder: Path) -> Any:
     """The network of a model's folder, without memory for its weights."""
-    return checkpoints.on_meta(read_json(folder / checkpoints.CONFIG, "a trained model")["model"])
+    return checkpoints.on_meta(checkpoints.read_config(folder).model)
 
 
 def prior_memory(prior: Prior, batch: int, dtype: torch.dtype, narrow_bytes: int) -> ModelMemory:
