@@ -76,4 +76,3 @@ def load_song(source: Source, settings: PrepareSettings) -> tuple[Prepared, np.n
     )
     warnings = (*missing_sound(path, stream_info, stats.seconds), *changes, *warnings)
     return Prepared(song, warnings=warnings, audio_stats=stats), sound
-

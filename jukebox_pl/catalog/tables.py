@@ -52,7 +52,9 @@ def table_rows(table: Path, notes: list[str]) -> Iterator[Row]:
             first = next(file, "").removeprefix("\ufeff")
             for row in TABLES[table.suffix.lower()](table, chain([first], file), notes):
                 count += 1
-                shared = {column: sys.intern(unlist(row.get(column, ""))) for column in REPEATED}  # in memory once for all songs
+                shared = {
+                    column: sys.intern(unlist(row.get(column, ""))) for column in REPEATED
+                }  # in memory once for all songs
                 yield {column: row.get(column, "") for column in COLUMNS} | shared
     except UserError:
         raise

@@ -87,5 +87,7 @@ def clean_labels(labels: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, 
 
 def clean(name: str) -> str:
     """NFC, one line, no blanks outside, no characters that nobody sees: what looks the same is the same name."""
-    visible = (" " if unicodedata.category(c) == "Cc" else c for c in unicodedata.normalize("NFC", name) if c not in "\u200b\ufeff")
+    visible = (
+        " " if unicodedata.category(c) == "Cc" else c for c in unicodedata.normalize("NFC", name) if c not in "\u200b\ufeff"
+    )
     return " ".join("".join(visible).split())

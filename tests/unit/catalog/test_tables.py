@@ -102,7 +102,12 @@ def test_windows_writes_paths_in_its_own_way(found, tmp_path):
     assert [skip["reason"] for skip in listed.skipped] == ["no such file"]
 
 
-LYRICS = {"one line, several words": "la la la na na", "one word": "Hallelujah", "lines": "la la\nna.txt", "dots": "Oh... yes"}
+LYRICS = {
+    "one line, several words": "la la la na na",
+    "one word": "Hallelujah",
+    "lines": "la la\nna.txt",
+    "dots": "Oh... yes",
+}
 
 
 @pytest.mark.parametrize("lyrics", LYRICS.values(), ids=LYRICS.keys())
@@ -125,7 +130,9 @@ def test_absolute_paths_and_links_into_trusted_folders(found, tmp_path, make_son
     rows = f"path,lyrics\n{there},{there.with_suffix('.txt')}\n../songs/a.flac,\n"
     there.with_suffix(".txt").write_text("la")
     (refused,) = found("t.csv", rows).skipped
-    assert refused["reason"].startswith("leaves the catalog's folder: move the file into it, or name its folder in trusted_roots")
+    assert refused["reason"].startswith(
+        "leaves the catalog's folder: move the file into it, or name its folder in trusted_roots"
+    )
     listed = found("t.csv", rows + "link.flac,\n", trusted_roots=[tmp_path / "store"])
     assert sorted(source.path for source in listed.sources) == ["../store/deep/c.flac", "a.flac"]
     assert [skip["reason"] for skip in listed.skipped] == ["listed twice, the same file as ../store/deep/c.flac"]
