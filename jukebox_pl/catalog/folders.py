@@ -138,7 +138,7 @@ def fold(name: str) -> str:
 
 def stem(name: str) -> str:
     """Without its ending: `02. Song` has none."""
-    return re.sub(r"(?<=.)\.\w{1,8}$", "", name)
+    return re.sub(r"(?s)(?<=.)\.\w{1,8}\Z", "", name)
 
 
 def cue_sheets(root: Path, folder: Folder) -> Iterator[tuple[str, str, int]]:

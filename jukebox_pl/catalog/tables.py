@@ -52,7 +52,9 @@ def table_rows(table: Path, notes: list[str]) -> Iterator[Row]:
             first = next(file, "").removeprefix("\ufeff")
             for row in TABLES[table.suffix.lower()](table, chain([first], file), notes):
                 count += 1
-                shared = {column: sys.intern(row.get(column, "")) for column in REPEATED}  # in memory once for all songs
+                shared = {
+                    column: sys.intern(unlist(row.get(column, ""))) for column in REPEATED
+                }  # in memory once for all songs
                 yield {column: row.get(column, "") for column in COLUMNS} | shared
     except UserError:
         raise
@@ -117,14 +119,16 @@ def rows_of_csv(table: Path, lines: Iterable[str], notes: list[str]) -> Iterator
     try:
         check_columns(table, list(reader.fieldnames or ()), notes)
         chosen = choose_columns(tuple(reader.fieldnames or ()))
-        too_long = 0
+        too_long = []
         for row in reader:
-            too_long += any(row.pop(None, ()))
+            if any(row.pop(None, ())):
+                too_long.append(reader.reader.line_num)
             yield {ours: (row[column] or "").strip() for ours, column in chosen.items()}
     except csv.Error as error:
         raise ValueError(f"line {reader.reader.line_num}: {error}") from error
     if too_long:
-        notes.append(f"{table.name} has {too_long} rows with more cells than columns: put cells that hold {cut!r} in quotes")
+        where = f"lines with more cells than columns ({len(too_long)}, the first is line {too_long[0]})"
+        notes.append(f"{table.name} has {where}: put cells that hold {cut!r} in quotes")
 
 
 def rows_of_jsonl(table: Path, lines: Iterable[str], notes: list[str]) -> Iterator[Row]:
@@ -163,6 +167,13 @@ def to_cell(value: Any) -> str:
     if isinstance(value, dict):
         value = value.get("path")
     return ";".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value).strip()
+
+
+def unlist(cell: str) -> str:
+    """`["Rock", "Pop"]`, as programs write lists, is `Rock;Pop`."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return cell
+    return ";".join(name.strip(" '\"") for name in cell[1:-1].split(","))
 
 
 TABLES: dict[str, Callable[[Path, Iterable[str], list[str]], Iterator[Row]]] = {
