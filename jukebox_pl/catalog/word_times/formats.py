@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -50,4 +51,11 @@ def read_timed(text: str, name: str, is_times: bool = False) -> TimedLyrics:
     found = next((each for each in of_ending or FORMATS if of_ending or re.search(each.begins, text[:5000])), None)
     if found is None and is_times:
         raise UserError("no word with a time was found in it")
-    return found.read(text) if found else TimedLyrics(text)
+    if found is None:
+        return TimedLyrics(text)
+    try:
+        return found.read(text)
+    except UserError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, csv.Error) as error:
+        raise UserError(f"cannot be read as {found.name}: it is cut off or of another kind") from error

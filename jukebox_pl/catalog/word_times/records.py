@@ -91,7 +91,7 @@ def to_word(record: Any) -> Word | None:
     elif isinstance(record, list) and len(record) == 3:
         _, start, end = record
     else:
-        raise UserError(f"expected [word, start, end], found {str(record)[:40]}")
+        raise UserError(f"expected [word, start, end], found {json.dumps(record, ensure_ascii=False)[:40]}")
     if start is None or end is None or "" in (start, end):
         return None
     try:
@@ -110,8 +110,7 @@ def read_csv(text: str) -> TimedLyrics:
     Raises UserError when it has no such columns.
     """
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\\")]  # \: Audacity's frequencies
-    separator = max("\t;,|", key=lambda sign: (min((line.count(sign) for line in lines[:5]), default=0) > 0, lines[:1] and
-                                               lines[0].count(sign)))  # fmt: skip
+    separator = max("\t;,|", key=(lines or [""])[0].count)
     rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=separator)]
     if not rows:
         raise UserError("is empty")

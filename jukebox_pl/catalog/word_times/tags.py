@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import mutagen
+from mutagen.apev2 import APEv2
 
 from jukebox_pl.catalog.word_times.formats import read_timed
 from jukebox_pl.catalog.word_times.timed import Line, TimedLyrics, spread
@@ -30,8 +31,8 @@ def lyrics_of_tags(path: Path) -> TimedLyrics:
     """Those with times first; empty where the tags hold none, or cannot be read."""
     try:
         file = mutagen.File(path)
-        tags: Any = file.tags if file is not None else None
-        found = list(timed_lyrics(tags)) if tags is not None else []
+        tags: Any = file.tags if file is not None and file.tags else APEv2(path)  # which MP3s may have alone
+        found = list(timed_lyrics(tags))
     except (mutagen.MutagenError, UserError, ValueError, TypeError, KeyError, AttributeError):
         found = []
     return max(found, key=lambda each: (bool(each.words), len(each.lyrics) > 0), default=TimedLyrics(""))
