@@ -8,8 +8,10 @@ from jukebox_pl.audio.files import (
     encode,
     read,
     resample,
+    resampled,
     to_channels,
     write,
+    writing_flac,
 )
 from jukebox_pl.audio.kinds import kind_of
 from jukebox_pl.audio.streams import decode, open_sound
@@ -25,6 +27,8 @@ __all__ = [
     "open_sound",
     "read",
     "resample",
+    "resampled",
     "to_channels",
     "write",
+    "writing_flac",
 ]

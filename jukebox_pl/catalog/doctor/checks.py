@@ -113,7 +113,7 @@ def check_sound(stats: AudioStats, standards: Standards) -> Iterator[Finding]:
 def check_channels(stats: AudioStats, standards: Standards) -> Iterator[Finding]:
     if standards.channels == 1 and stats.mono_decibels < standards.mono_decibels:
         yield Finding("cancelling channels", f"its channels cancel: mixed to one they lose {-stats.mono_decibels:.0f} dB")
-    if stats.quietest_channel_decibels < standards.quietest_channel_decibels:
+    if stats.channels == 2 and stats.quietest_channel_decibels < standards.quietest_channel_decibels:  # an LFE may be silent
         yield Finding("one-sided", f"one channel is {-stats.quietest_channel_decibels:.0f} dB below the other")
     if standards.channels == 2 and stats.mono_decibels > standards.same_decibels:
         yield Finding("mono", "mono, where stereo is asked for")

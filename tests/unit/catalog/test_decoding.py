@@ -275,6 +275,32 @@ def test_a_file_that_is_the_beginning_of_another_is_told(make_song, load, extens
     assert ("of the 6." in cut.warnings[0]) == (extension != "ogg")
 
 
+@needs_ffmpeg
+@pytest.mark.parametrize("codec", ["libvorbis", "libopus", "flac"])
+def test_ogg_without_its_end_is_read_and_told(make_song, load, codec):
+    """As recorders leave it that were stopped: without the mark of the last page, and without a part of it."""
+    wav = make_song("a.wav", seconds=6.0, rate=48_000)
+    whole = bytearray(ffmpeg("-i", wav, "-c:a", codec, "-f", "ogg", "pipe:1"))
+    last = whole.rfind(b"OggS")
+    whole[last + 5] &= ~4
+    whole[last + 22 : last + 26] = bytes(4)
+    whole[last + 22 : last + 26] = struct.pack("<I", ogg_checksum(whole[last:]))
+    for content, least in ((whole, 5.9), (whole[: len(whole) * 2 // 3], 2.5)):
+        wav.with_suffix(".opus").write_bytes(content)
+        sound, loaded = load(wav.with_suffix(".opus"))
+        assert least < sound.shape[1] / RATE < 6.1
+        assert [warning.partition(":")[0] for warning in loaded.warnings] == ["cut short"]
+
+
+def ogg_checksum(page: bytes) -> int:
+    checksum = 0
+    for byte in page:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1 ^ (0x04C11DB7 if checksum & 0x80000000 else 0)) & 0xFFFFFFFF
+    return checksum
+
+
 @pytest.mark.parametrize("bytes_lost", [1, 20_000])
 def test_damage_within_a_song_is_told_and_the_rest_is_read(make_song, load, bytes_lost):
     path = make_song("a.flac", seconds=8.0, rate=44_100)
