@@ -20,7 +20,7 @@ from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.types import SamplingParams, Section
 
 SETTINGS = {"genres": "genre"}  # where a setting has another name than the field of a request
-SECTION = {"at", "artist", "genre", "lyrics"}
+SECTION = {"at", "artist", "genre", "genres", "lyrics"}
 
 
 def place_of(config: DictConfig) -> tuple[Path, str | None]:
@@ -107,7 +107,7 @@ def place_among_processes() -> tuple[int, int]:
 def artist_and_genres(settings: Mapping[Any, Any]) -> dict[str, Any]:
     """Those fields of a request or a section that its `settings` have; a mapping of weights blends names."""
     fields: dict[str, Any] = {}
-    for field, setting in (("artist", "artist"), ("genres", "genre")):
+    for field, setting in (("artist", "artist"), ("genres", "genre"), ("genres", "genres")):
         if setting in settings:
             value = settings[setting]
             if isinstance(value, Mapping):
