@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import InitVar, asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from msgspec import Meta
@@ -134,35 +134,55 @@ class CodesBatch(NamedTuple):
 
 
 Blend = Mapping[str, float]  # names and their weights, above zero; what counts is each one's share of the sum
+Genres = tuple[str, ...] | Blend
+
+
+def genres_of(genres: Any, genre: Any) -> Any:
+    """The genres of a request under either of their names, one name as a tuple of it. Raises UserError for both names."""
+    if genre is not None and genres:
+        raise UserError(f"genres={genres!r} and genre={genre!r} are one setting: give one of the two")
+    given = genres if genre is None else genre
+    if isinstance(given, str):
+        return (given,) if given else ()
+    return tuple(given) if isinstance(given, list) else given
 
 
 @dataclass(frozen=True)
 class Section:
     """What changes at `start_seconds` of a request and holds from there on; None stays as it was.
 
-    New lyrics are spread over the time up to the next new lyrics, or the end of the song.
+    New lyrics are spread over the time up to the next new lyrics, or the end of the song. `genre` is as in a SongRequest.
     """
 
     start_seconds: float
     artist: str | Blend | None = None
-    genres: tuple[str, ...] | Blend | None = None
+    genres: Genres | None = None
     lyrics: str | None = None
+    genre: InitVar[str | Genres | None] = None
+
+    def __post_init__(self, genre: str | Genres | None) -> None:
+        object.__setattr__(self, "genres", genres_of(self.genres, genre))
 
 
 @dataclass(frozen=True)
 class SongRequest:
     """What to sing. `offset_seconds` is where in the imagined song of `total_seconds` the sampling starts.
 
-    A mapping of weights blends artists or genres: {"Ada": 0.7, "Ben": 0.3}. A tuple of genres is a song that has them all.
+    A mapping of weights blends artists or genres: {"Ada": 0.7, "Ben": 0.3}. A tuple of genres is a song that has them all,
+    a name alone is one genre. The argument `genre` is another word for `genres`; raises UserError when both are given.
     """
 
     artist: str | Blend = ""
-    genres: tuple[str, ...] | Blend = ()
+    genres: Genres = ()
     lyrics: str = ""
     seconds: float = 10.0
     total_seconds: float | None = None
     offset_seconds: float = 0.0
     schedule: tuple[Section, ...] = ()
+    genre: InitVar[str | Genres | None] = None
+
+    def __post_init__(self, genre: str | Genres | None) -> None:
+        object.__setattr__(self, "genres", genres_of(self.genres, genre))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -25,11 +25,11 @@ from jukebox_pl.text.sections import SECTIONS, STRIP, sung_text
 from jukebox_pl.types import SamplingParams, Section
 
 SETTINGS = {"genres": "genre"}  # where a setting has another name than the field of a request
-SECTION = {"at", "artist", "genre", "lyrics"}
 # What is a path and not lyrics, whether there is such a file or not.
 PATH_OF_LYRICS = re.compile(
     r"[^\n]{0,250}\.(?:txt|text|lyrics|lrc|srt|vtt|textgrid|eaf|json|csv|tsv|rtf|docx?|odt|pdf|md|html?)", re.I
 )
+SECTION = {"at", "artist", "genre", "genres", "lyrics"}
 
 
 def place_of(config: DictConfig) -> tuple[Path, str | None]:
@@ -118,7 +118,7 @@ def place_among_processes() -> tuple[int, int]:
 def artist_and_genres(settings: Mapping[Any, Any]) -> dict[str, Any]:
     """Those fields of a request or a section that its `settings` have; a mapping of weights blends names."""
     fields: dict[str, Any] = {}
-    for field, setting in (("artist", "artist"), ("genres", "genre")):
+    for field, setting in (("artist", "artist"), ("genres", "genre"), ("genres", "genres")):
         if setting in settings:
             value = settings[setting]
             if isinstance(value, Mapping):

@@ -153,13 +153,13 @@ def test_several_artists_of_one_file_are_told_in_its_warnings(song, settings):
     for frame in id3(artist=["Ann", "Bo"], genre="(17)Rock"):
         tags.add(frame)
     tags.save(path)
-    prepared, _ = load_song(Source("id", path.parent, path.name, artist="Folder", tagged=True), settings())
+    prepared = load_song(Source("id", path.parent, path.name, artist="Folder", tagged=True), settings())
     assert (prepared.song.artist, prepared.song.genres) == ("Ann", ("Rock",))
     assert "artist 'Ann' is the first of several, the others are left out: Bo" in prepared.warnings
 
 
 def test_one_artist_in_two_unicode_forms_is_one_name(make_song, settings):
     songs = [make_song(f"{unicodedata.normalize(form, 'Björk')}/{form}.flac") for form in ("NFC", "NFD")]
-    loaded = [load_song(Source("id", path.parent, path.name, artist=path.parent.name), settings())[0] for path in songs]
+    loaded = [load_song(Source("id", path.parent, path.name, artist=path.parent.name), settings()) for path in songs]
     assert {prepared.song.artist for prepared in loaded} == {"Björk"}
     assert audio.read(songs[0])[1] == 8000
