@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 STRIP, KEEP, TOKENS = SECTIONS = ("strip", "keep", "tokens")
+LONGEST_LINE = 1000  # what is longer is no tag, and slow to be searched for one
 SECTION_MARK = "§"  # a section tag as one character of the vocabulary
 
 # Zero width, soft hyphen, direction marks, variants of emoji; joiners only where no Arabic or Indic letter needs them.
@@ -35,7 +36,7 @@ BARE = re.compile(
 )
 TRAILING = re.compile(rf"(?<=[^\W\d])[\s,]+(?:[x×]\s?\d+|\d+\s?[x×])\s*$|\s*/\s*{TIMES}\s*$", re.IGNORECASE)
 VOCALISE = re.compile(
-    r"(?:(?:[ou]+h*|a+h+|la|na|da|doo|hey|yeah|m+|hm+|wo+a*h*|ooh|sha|ba|ha|ey|ay)[\s,!.…-]*)+", re.IGNORECASE
+    r"(?:(?:[ou]++h*+|a++h++|la|na|da|doo|hey|yeah|hm++|m++|wo++a*+h*+|sha|ba|ha|ey|ay)[\s,!.…-]*+)++", re.IGNORECASE
 )
 
 # Lines that no singer wrote; what is matched goes.
@@ -76,6 +77,9 @@ def sung_text(text: str, sections: str = STRIP) -> SungText:
     lines = text.splitlines()
     first = next((at for at, line in enumerate(lines) if line.strip()), 0)  # the song's title may stand there
     for at, line in enumerate(lines):
+        if len(line) > LONGEST_LINE:
+            sung.append(line)
+            continue
         kept = HEAD.sub("", line, count=1) if at == first and re.search("[Ll]yrics|[Cc]ontributor", line) else line
         kept = TAIL.sub("", kept)
         if DEBRIS.fullmatch(kept):

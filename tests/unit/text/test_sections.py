@@ -68,3 +68,11 @@ def test_what_is_sung_is_sung_whole():
     for line in items(f"{TAGS}|{SUNG}|{DEBRIS}"):
         once = sung_text(f"la\n{line} \nmi").text
         assert sung_text(once).text == once
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["[", "(x", "oh", "chorus ", "verse x2", "a\n[b", "by ", " "])
+def test_no_text_takes_long(piece):
+    """As nested repeats of a pattern would, on what nearly matches."""
+    for text in (f"[{piece * 120}!]x", f"({piece * 100}!", piece * 20_000 + "!"):
+        assert len(sung_text(text).text) <= len(text)
