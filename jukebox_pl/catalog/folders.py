@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jukebox_pl.audio.kinds import kind_of
 from jukebox_pl.catalog.cue import read_cue
-from jukebox_pl.catalog.shards import PassedOver
+from jukebox_pl.catalog.records import PassedOver
 from jukebox_pl.catalog.tables import TABLES, Row, table_rows
 from jukebox_pl.errors import UserError
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jukebox_pl.catalog.packing import shorten, to_entry
+from jukebox_pl.catalog.records import Skipped
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import (
     CATALOG_FILE,

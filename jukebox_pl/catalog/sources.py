@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jukebox_pl.catalog.folders import PassedOverFiles, folder_rows
-from jukebox_pl.catalog.shards import PassedOver, Skipped
+from jukebox_pl.catalog.records import PassedOver, Skipped
 from jukebox_pl.catalog.tables import TABLES, Row, table_rows
 from jukebox_pl.errors import UserError
 

@@ -28,8 +28,9 @@ def from_json(data: bytes | str, name: str) -> Any:
         with _without_collections():
             text = data if isinstance(data, str) else data.decode("utf-8", "surrogatepass")
             return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
-    except RecursionError:
-        raise UserError(f"{name} is not JSON (nested too deeply); delete it and write it again") from None
+    except (RecursionError, MemoryError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "too large for this machine's memory"
+        raise UserError(f"{name} is not JSON ({reason}); delete it and write it again") from None
     except ValueError as error:
         raise UserError(f"{name} is not JSON ({error}); delete it and write it again") from None
 

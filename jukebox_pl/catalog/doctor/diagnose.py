@@ -12,7 +12,7 @@ from jukebox_pl.catalog.doctor.checks import SAME_LYRICS, SAME_RECORDING, Examin
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, find_duplicates, group
 from jukebox_pl.catalog.doctor.report import LABELS, LEARNED, Letter, Report, Share, SongReport, Spellings
 from jukebox_pl.catalog.doctor.standards import Standards
-from jukebox_pl.catalog.shards import Skipped
+from jukebox_pl.catalog.records import Skipped
 from jukebox_pl.text.characters import RELEASED, normalize
 from jukebox_pl.text.labels import UNKNOWN, fold
 

@@ -10,7 +10,7 @@ from jukebox_pl.catalog.doctor.checks import Finding
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, group
 from jukebox_pl.catalog.doctor.examine import AudioStats
 from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Standards, judge
-from jukebox_pl.catalog.shards import PassedOver, Skipped
+from jukebox_pl.catalog.records import PassedOver, Skipped
 
 KEPT, WARNED = "kept", "kept with warning"
 LABELS = ("artist", "genre", "language", "license")

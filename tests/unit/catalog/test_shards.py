@@ -198,7 +198,9 @@ def catalog(folder) -> Catalog:
         "train": {"shards": [{"file": "train/000000.tar", "songs": 1}], "songs": [entry | {"warnings": []}]},
         "held_out": {"shards": [], "songs": []},
     }
-    return Catalog(folder, 8000, 1, splits, ["X"], ["pop"], "à", 5, codes={"bins": 32, "hops": [8], "fingerprint": "f"})
+    return Catalog(
+        8000, 1, splits, ["X"], ["pop"], "à", 5, codes={"bins": 32, "hops": [8], "fingerprint": "f"}, folder=folder
+    )
 
 
 def test_a_catalog_saved_is_a_catalog_loaded(tmp_path):
