@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EEXIST)
+REFUSED += (errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class UserError(ValueError):
