@@ -22,7 +22,6 @@ from jukebox_pl.catalog.shards import (
     SPLITS,
     Catalog,
     ShardSample,
-    Skipped,
     SongEntry,
     Split,
     read_shard,

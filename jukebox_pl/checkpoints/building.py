@@ -66,13 +66,15 @@ def network_class(target: str, trusted: Sequence[str] = TRUSTED) -> type[nn.Modu
 
 
 class WithoutFilling(TorchFunctionMode):
-    """Leaves tensors as they are where a network would fill them: on the meta device each filling takes a millisecond, and
-    the first one loads torch's compiler."""
+    """Leaves tensors as they are where a network would fill or scale them: on the meta device each of that takes a
+    millisecond, and the first one loads torch's compiler, which takes seconds."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", None) == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", None) == "mul" and isinstance(args[1], int | float):
+            return args[0]
+        return (torch.empty if func is torch.randn else func)(*args, **(kwargs or {}))
 
 
 def on_meta(config: Any, trusted: Sequence[str] = TRUSTED) -> Any:

@@ -23,6 +23,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.utils.earlier_versions import ARGUMENTS
 
 MISTAKE, INTERRUPTED = 2, 130
+LONGEST_LINE = 1200
 PRINT = "--print"
 OF_A_FOLDER = {"recogniser": "transformers"}  # groups that take a folder, and the choice whose `path` it then is
 TEXTS = ("lyrics",)  # whatever Hydra would read in them: [Verse] is no list
@@ -63,6 +64,8 @@ def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = 
     except Exception as error:
         if (mistake := mistake_in(error)) is None:
             raise
+        if len(mistake) > LONGEST_LINE:  # it quotes what was given, which may have any length
+            mistake = f"{mistake[: LONGEST_LINE // 2]} ... {mistake[-LONGEST_LINE // 2 :]}"
         sys.stderr.write(f"error: {mistake}\n")
         raise SystemExit(MISTAKE) from None
 
@@ -131,7 +134,7 @@ def literal(word: str) -> str:
     else:
         try:
             is_text = OverridesParser.create().parse_override(word).is_sweep_override()
-        except HydraException:
+        except (HydraException, ValueError):  # the latter for numbers of thousands of digits
             is_text = bool(given)
     if not is_text:
         return word

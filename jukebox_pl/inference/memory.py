@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from jukebox_pl.nn.attention import SelfAttention
 FLOAT, GIGA = 4, 1e9
 DECODE_PIECE = 2**13  # what decode_long takes at once
 OVERHEAD = 1.1  # what allocators and libraries take besides
+BYTES_A_SAMPLE, BYTES_A_CODE = 4 * FLOAT, 40  # sound as decoded, joined, written; codes, their noise, what is missing
 MEMINFO = Path("/proc/meminfo")
 
 
@@ -108,6 +109,17 @@ def require_room(estimate: MemoryEstimate, device: str, together: bool = False) 
         f"this song needs about {needed / GIGA:.1f} GB on {device}, {free / GIGA:.1f} GB are free (the weights of level "
         f"{largest} alone take {weights_gb:.1f} GB): try dtype=bfloat16, fewer candidates or parallel windows"
     )
+
+
+def require_room_for_songs(songs: int, seconds: float, sample_rate: int, hops: Sequence[int]) -> None:
+    """Raises UserError when the machine has less memory free than the sound and the codes of so many songs take."""
+    needed = round(songs * seconds * sample_rate * (BYTES_A_SAMPLE + sum(BYTES_A_CODE / hop for hop in hops)))
+    free = free_bytes("cpu")
+    if free is not None and needed > free:
+        raise UserError(
+            f"sound and codes of seconds={seconds:g}, {songs} times, need about {needed / GIGA:.1f} GB, "
+            f"{free / GIGA:.1f} GB are free: ask for fewer seconds or candidates"
+        )
 
 
 def free_bytes(device: str) -> int | None:

@@ -189,6 +189,29 @@ class Sampler:
             erased[level][..., first * times : last * times] = MISSING
         return erased
 
+    def check(
+        self,
+        requests: Sequence[SongRequest],
+        seeds: Sequence[int],
+        codes: Mapping[int, Tensor] | None = None,
+        levels: Collection[int] | None = None,
+    ) -> tuple[set[int], dict[int, Tensor], list[ConditioningSchedule]]:
+        """The levels to sample, the codes that are kept, and what each song is conditioned on.
+
+        Nothing is sampled or reserved. Raises UserError for what does not fit the models, as `sample_batch` does.
+        """
+        every = range(self.top + 1)
+        sampled = checks.require_levels(every if levels is None else levels, every)
+        seconds = checks.require_times(requests, self.hops[self.top] / self.sample_rate)
+        checks.require_seeds(seeds, len(requests))
+        given = {level: rows for level, rows in (codes or {}).items() if level >= min(sampled)}
+        checks.require_codes(given, len(requests), len(self.hops), self.vqvae.bins)
+        checks.require_room(given, self.hops, self._top_codes(seconds) * self.hops[self.top], self.sample_rate)
+        schedules = [ConditioningSchedule.of(request, self.sample_rate) for request in requests]
+        for schedule in schedules:
+            checks.require_names(schedule, self.labellers[self.top])
+        return sampled, given, schedules
+
     def level_sampler(self, level: int) -> LevelSampler:
         """What samples one level. Raises UserError when there is no prior for it."""
         if level not in self.priors:
@@ -231,18 +254,10 @@ class Sampler:
         on_step: OnStep | None,
     ) -> dict[int, Level]:
         """Every level from the top down to the lowest that is sampled, ready to be filled, once all is checked."""
-        every, least = range(self.top + 1), self.hops[self.top] / self.sample_rate
-        sampled = checks.require_levels(every if levels is None else levels, every)
-        seconds = checks.require_times(requests, least)
+        sampled, given, schedules = self.check(requests, seeds, codes, levels)
+        least, seconds = self.hops[self.top] / self.sample_rate, requests[0].seconds
         until = seconds if until_seconds is None else checks.require_number("until_seconds", until_seconds, least, seconds)
         total, stop = self._top_codes(seconds), self._top_codes(until)
-        checks.require_seeds(seeds, len(requests))
-        given = {level: rows for level, rows in (codes or {}).items() if level >= min(sampled)}
-        checks.require_codes(given, len(requests), len(self.hops), self.vqvae.bins)
-        checks.require_room(given, self.hops, total * self.hops[self.top], self.sample_rate)
-        schedules = [ConditioningSchedule.of(request, self.sample_rate) for request in requests]
-        for schedule in schedules:
-            checks.require_names(schedule, self.labellers[self.top])
         made: dict[int, Level] = {}
         for level in range(self.top, min(sampled) - 1, -1):
             rows = torch.full((len(requests), total), MISSING, device=self.device)

@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,9 +32,11 @@ from jukebox_pl.types import SamplingParams, Section, SongRequest
 from jukebox_pl.utils import codes as codes_file
 from jukebox_pl.utils.codes import Codes
 from jukebox_pl.utils.differences import differences
-from jukebox_pl.utils.files import read_json, write_atomic, write_json
+from jukebox_pl.utils.files import make_folder, read_json, read_regular, write_atomic, write_json
 
 SCHEMA = 1
+MOST_BYTES = 2**30  # of a node's files: a day of codes is a third of it
+LONGEST_NAME = 240  # bytes: file systems take 255, and files are written beside themselves first
 SESSION, NODE, CODES, PROMPT = "session.json", "node.json", "codes.npz", "prompt.npz"
 MALFORMED = (OSError, AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
 
@@ -135,7 +138,9 @@ class Session:
     def place(self, name: str) -> Path:
         """The folder of a node, whether it is there or not. Raises UserError for a name that leads elsewhere."""
         path = self.folder / name
-        plain = name == path.name and not name.startswith(".") and "\0" not in name
+        plain = (
+            name == path.name and not name.startswith(".") and "\0" not in name and len(os.fsencode(name)) <= LONGEST_NAME
+        )
         if not plain or path.resolve().parent != self.folder.resolve():
             raise UserError(f"{name!r} cannot be a node of {self.folder}: expected the name of a folder in it")
         return path
@@ -153,7 +158,7 @@ class Session:
             known = f"nearest are {', '.join(near)}" if near else "it has none yet"
             raise UserError(f"{self.folder} has no node {name!r}: {known}")
         try:
-            return Node.from_json(json.loads((self.place(name) / NODE).read_bytes()))
+            return Node.from_json(json.loads(read_regular(self.place(name) / NODE, MOST_BYTES)))
         except MALFORMED as error:
             raise self.corrupt(name, f"{NODE}: {type(error).__name__} {error}") from None
 
@@ -181,18 +186,18 @@ class Session:
         names = itertools.chain([node.name], (f"{node.name}_{number}" for number in itertools.count(2)))
         return next(name for name in names if name not in taken), node
 
-    def begin(self, name: str, node: Node, given: Codes) -> Codes:
-        """Writes a node that is not there yet; returns the codes [T] by level that it goes on from.
+    def start(self, name: str, node: Node, given: Codes) -> Codes:
+        """The codes [T] by level that a node goes on from: those `given`, or of the prompt that it has begun with."""
+        return self.prompt(name, node) if node.parent is None and name in self else given
 
-        `given`: those of the parent; where there is none, of a prompt, which is stored with the node.
-        """
-        if name not in self:
-            if given and node.parent is None:
-                write_atomic(self.place(name) / PROMPT, codes_file.to_npz(given))
-            write_json(self.place(name) / NODE, node.to_json())
-        elif node.parent is None:
-            return self.prompt(name, node)  # what it began with, whatever has become of the file
-        return given
+    def begin(self, name: str, node: Node, given: Codes) -> None:
+        """Writes a node that is not there yet, and where it has no parent the codes [T] by level `given` by its prompt."""
+        if name in self:
+            return
+        place = make_folder(self.place(name), "out")
+        if given and node.parent is None:
+            write_atomic(place / PROMPT, codes_file.to_npz(given))
+        write_json(place / NODE, node.to_json())
 
     def codes(self, name: str, node: Node | None = None) -> Codes:
         """The codes [T] of every level as far as there are any, checked against the node."""
@@ -250,7 +255,7 @@ class Session:
         if not path.exists():
             return {}
         try:
-            codes = codes_file.from_npz(path.read_bytes())
+            codes = codes_file.from_npz(read_regular(path, MOST_BYTES))
             for level, array in codes.items():
                 if len(array) > (most := node.lengths.get(level, 0)):
                     raise ValueError(f"{len(array)} codes at level {level}, expected at most {most or 'none'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,27 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         file.write(data)
 
 
+def make_folder(path: str | Path, setting: str) -> Path:
+    """Raises UserError, naming the `setting` that gives it, where there can be none."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # a null character is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{setting}={path} cannot be made: {reason}; choose another folder") from None
+    return Path(path)
+
+
+def require_writable(path: str | Path, setting: str) -> None:
+    """Raises UserError, naming the `setting` that gives it, where no folder can be made or written to; leaves nothing."""
+    try:
+        there = next(place for place in (Path(path), *Path(path).absolute().parents) if place.exists())
+        with tempfile.TemporaryDirectory(dir=there):
+            pass
+    except (OSError, ValueError) as error:  # a null character is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{setting}={path} cannot be made: {reason}; choose another folder") from None
+
+
 def write_json(path: Path, record: Any) -> None:
     write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False).encode())
 
@@ -65,6 +87,14 @@ def open_regular(path: Path) -> BinaryIO:
         file.close()
         raise UserError(f"{path} is no regular file; put the file itself there")
     return file
+
+
+def read_regular(path: str | Path, most: int) -> bytes:
+    """The bytes of a file. Raises UserError for what is none (a pipe, a device), cannot be read, or has more than `most`."""
+    try:
+        return read_bytes(Path(path), most)
+    except (OSError, ValueError) as error:  # a null character is a ValueError
+        raise UserError(f"{path} cannot be read: {error.strerror if isinstance(error, OSError) else error}") from None
 
 
 def read_json(path: Path, what: str, most_bytes: int = MOST_BYTES) -> Any:

@@ -97,6 +97,7 @@ def outcome(action: Callable[[], str], seconds: int = SECONDS, most: int = BYTES
     reader, writer = os.pipe()
     if not (child := os.fork()):
         os.close(reader)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(seconds)
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + most,) * 2)
