@@ -198,7 +198,7 @@ def read_lyrics(text_or_path: str, sections: str = STRIP) -> str:
             found = read_timed(text, path.name)
             text = found.lyrics
             for note in [*([warning] if warning else []), *found.notes]:
-                print(f"{path} {note}", file=sys.stderr)
+                print(f"warning: {path} {note}", file=sys.stderr)
     except (UserError, OSError, ValueError) as error:  # a whole song is too long for a name, or has a null character
         if not named and not isinstance(error, UserError):
             return sung_text(text, sections).text
