@@ -28,7 +28,8 @@ class PrepareSettings:
     of fewer than `min_songs` songs, and those beyond the `max_names` most frequent, become `unknown`. `phonemes` is the
     language in which lyrics are spelt as they sound, None spells them as they are written. `separator` and
     `aligner` are configs with a `_target_` (see `alignment`), None finds no word times; `trusted` names packages whose
-    classes they may be. Links, and names in a table, may lead out of the catalog's folder into `trusted_roots`. `workers` 0 stays in the calling process; a step of a song is given up after `step_seconds`.
+    classes they may be. Links, and names in a table, may lead out of the catalog's folder into `trusted_roots`. `workers` 0
+    stays in the calling process; a step of a song is given up after `step_seconds`.
     """
 
     catalog: Path

@@ -153,6 +153,6 @@ def test_a_deep_json_is_told(tmp_path):
 
 
 def test_trusted_roots_that_are_not_there_are_told(found, tmp_path):
-    with pytest.raises(ValueError, match="trusted_roots=.*gone: expected folders that are there"):
+    with pytest.raises(ValueError, match=r"trusted_roots=.*gone: expected folders that are there"):
         found("t.csv", "path\na.flac\n", trusted_roots=[tmp_path / "gone"])
     assert PrepareSettings(tmp_path, tmp_path / "out").trusted_roots is None
