@@ -5,22 +5,8 @@ from __future__ import annotations
 import errno
 import unicodedata
 
-REFUSED = frozenset(
-    getattr(errno, name)
-    for name in [
-        "EACCES",
-        "EPERM",
-        "EROFS",
-        "ENOSPC",
-        "EDQUOT",
-        "EFBIG",
-        "ENOTDIR",
-        "EEXIST",
-        "EISDIR",
-        "ENAMETOOLONG",
-        "ELOOP",
-    ]
-)
+REFUSED: tuple[int, ...] = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REFUSED += (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class UserError(ValueError):

@@ -10,6 +10,8 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -152,6 +154,36 @@ def test_killed_at_random_moments_is_never_killed(make_song, settings):
         process.kill()
         process.join()
         assert contents(prepare(again).folder) == contents(whole.folder)
+
+
+@pytest.mark.slow
+def test_many_songs_killed_with_their_workers_at_work_are_the_same(make_song, settings, tmp_path):
+    """The process that hands them out is killed at three moments; its workers are left to find out by themselves."""
+    words = [f"catalog={tmp_path / 'songs'}", "sample_rate=8000", "workers=2", "songs_per_shard=50"]
+
+    def run(out: str, seconds: float | None = None) -> float:
+        begun = time.monotonic()
+        command = [sys.executable, "-m", "jukebox_pl.prepare", *words, f"out={tmp_path / out}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        return time.monotonic() - begun
+
+    for number in range(300):
+        song = make_song(f"{number % 7}/{number}.flac", seconds=1.0)
+        song.with_suffix(".txt" if number % 2 else ".jpg").write_text(f"la {number}")
+    length = run("whole")
+    for _ in range(3):
+        run("killed", 0.3 * length)
+    run("killed")
+    whole, killed = (contents(tmp_path / out) for out in ("whole", "killed"))
+    for made in (whole, killed):
+        assert made.pop("doctor.html")
+    assert len(whole) == 9  # six shards to train on, one held out, catalog.json, doctor.json
+    assert whole == killed
 
 
 class Stop(Exception):
