@@ -23,7 +23,9 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.utils.earlier_versions import ARGUMENTS
 
 MISTAKE, INTERRUPTED = 2, 130
+LONGEST_LINE = 1200
 PRINT = "--print"
+OF_A_FOLDER = {"recogniser": "transformers"}  # groups that take a folder, and the choice whose `path` it then is
 TEXTS = ("lyrics",)  # whatever Hydra would read in them: [Verse] is no list
 IN_A_RESOLVER = "UserError raised while resolving interpolation: "
 NOISE = ("To append", "full_key", "object_type", "Set the env", "reference_", "Config search path", "provider=")
@@ -62,6 +64,8 @@ def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = 
     except Exception as error:
         if (mistake := mistake_in(error)) is None:
             raise
+        if len(mistake) > LONGEST_LINE:  # it quotes what was given, which may have any length
+            mistake = f"{mistake[: LONGEST_LINE // 2]} ... {mistake[-LONGEST_LINE // 2 :]}"
         sys.stderr.write(f"error: {mistake}\n")
         raise SystemExit(MISTAKE) from None
 
@@ -88,6 +92,7 @@ def compose_config(name: str, words: list[str]) -> DictConfig:
     switch.
     """
     recipes = recipes_folder()
+    words = [part for word in words for part in spelt_out(word)]
     choices = [word for word in words if word.startswith("hydra.") or (recipes / word.partition("=")[0]).is_dir()]
     with initialize_config_dir(str(recipes), version_base="1.3"):
         try:
@@ -102,6 +107,14 @@ def compose_config(name: str, words: list[str]) -> DictConfig:
         if kind and value is not None and not isinstance(value, kind.types) and "${" not in str(value):
             raise UserError(f"{setting}={value}: expected {kind.words}, such as {usual[setting]}")
     return config
+
+
+def spelt_out(word: str) -> list[str]:
+    """`recogniser=FOLDER` as the choice and its path, where there is such a folder."""
+    name, _, value = word.partition("=")
+    if name in OF_A_FOLDER and value and Path(value).is_dir():
+        return [f"{name}={OF_A_FOLDER[name]}", f"{name}.path={value}"]
+    return [word]
 
 
 def current_name(word: str, known: Container[str]) -> str:
@@ -121,7 +134,7 @@ def literal(word: str) -> str:
     else:
         try:
             is_text = OverridesParser.create().parse_override(word).is_sweep_override()
-        except HydraException:
+        except (HydraException, ValueError):  # the latter for numbers of thousands of digits
             is_text = bool(given)
     if not is_text:
         return word

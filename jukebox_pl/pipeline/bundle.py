@@ -17,7 +17,6 @@ from jukebox_pl.evaluation.lyric_attention import LyricHeads
 from jukebox_pl.models.lyric_attention import lyric_layers
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
-from jukebox_pl.utils.files import read_json
 
 SONGS, WINDOWS = 8, 2  # to find the lyrics head by, and of each: a few seconds
 
@@ -51,9 +50,9 @@ def noted_lyrics_head(run_dir: Path, models: Mapping[int, str]) -> LyricsHead | 
     """The head that bundle.json names, where the top prior is still the one it was found in."""
     if not (run_dir / checkpoints.BUNDLE).exists():
         return None
-    record, top = read_json(run_dir / checkpoints.BUNDLE, "a bundle"), models[max(models)]
-    same = record.get("fingerprints", {}).get(top) == checkpoints.fingerprint(run_dir / top)
-    return LyricsHead(**record["lyrics_head"]) if same and record.get("lyrics_head") else None
+    record, top = checkpoints.read_bundle(run_dir), models[max(models)]
+    same = record.fingerprints.get(top) == checkpoints.fingerprint(run_dir / top)
+    return checkpoints.noted_head(record) if same else None
 
 
 def find_lyrics_head(run_dir: Path, models: Mapping[int, str], shards: Path) -> LyricsHead | None:

@@ -83,6 +83,7 @@ def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
             sounds[f"level {level}"] = vqvae.decode(codes, level)[0].numpy()
     return {
         "curves": dict(learning_curves(run_dir)),
+        "held_out": bool(catalog.songs(HELD_OUT)),
         "references": {name: (sound, catalog.sample_rate) for name, sound in sounds.items()},
         "summary": [dict(zip(COLUMNS, row, strict=True)) for row in summary_rows(run_dir, vqvae, clip)],
         "command": f'python -m jukebox_pl.sample run_dir={run_dir} artist="…" genre="…" lyrics="…" seconds=10 seed=1',

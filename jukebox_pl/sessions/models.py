@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -14,10 +14,10 @@ from msgspec import Meta
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.inference import memory
+from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling.decoding import WEIGHTS, Engine
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.types import Bins, Hop, Rate
-from jukebox_pl.utils.files import read_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -87,12 +87,13 @@ class ModelPool:
     def models(self) -> Models:
         """From the records of the bundle, not its weights. Raises UserError where there is none."""
         run_dir = self.run_dir
-        bundle = read_json(run_dir / checkpoints.BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
-        places = {"vqvae": bundle["vqvae"], **{f"prior {level}": path for level, path in bundle["priors"].items()}}
+        bundle = checkpoints.read_bundle(run_dir)
+        places = {"vqvae": bundle.vqvae, **{f"prior {level}": path for level, path in bundle.priors.items()}}
         names = {what: checkpoints.fingerprint(checkpoints.inside(run_dir, path)) for what, path in places.items()}
-        config = read_json(checkpoints.inside(run_dir, bundle["vqvae"]) / checkpoints.CONFIG, "a trained model")
-        vqvae = checkpoints.build(config["model"])  # small; on the meta device torch first loads its compiler
-        return Models(names, bundle["sample_rate"], vqvae.hops, vqvae.bins)
+        vqvae = checkpoints.outline_of(checkpoints.inside(run_dir, bundle.vqvae))
+        if not isinstance(vqvae, VQVAE):
+            raise UserError(f"{run_dir / checkpoints.BUNDLE}: its vqvae is a {type(vqvae).__name__}, expected a VQVAE")
+        return Models(names, bundle.sample_rate, vqvae.hops, vqvae.bins)
 
     def load(self, computing: Computing, rows: int = 1) -> LoadedModels:
         """Raises UserError, in seconds, where there is too little memory to load them and sample `rows` windows at once."""
@@ -100,9 +101,11 @@ class ModelPool:
             self._loaded.clear()  # before others take its room
             narrow, dtype, as_codes = WEIGHTS[computing.weights], DTYPES[computing.dtype], computing.lyrics_as_codes
             narrow_bytes = narrow.itemsize if narrow else 0
+            bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=False)
             plan = memory.estimate_memory(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes)
             memory.require_room(plan, self.device, self.together)
-            bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=self.together)
+            if self.together:
+                bundle = replace(bundle, priors=dict(bundle.priors))
             engine, networks = Engine(self.compile, computing.weights), (bundle.vqvae, bundle.priors, bundle.labellers)
             sampler = Sampler(
                 *networks, bundle.sample_rate, self.device, engine, keep=self.together, lyrics_head=bundle.lyrics_head

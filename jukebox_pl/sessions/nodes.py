@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,11 +32,12 @@ from jukebox_pl.types import SamplingParams, SongRequest
 from jukebox_pl.utils import codes as codes_file
 from jukebox_pl.utils.codes import Codes
 from jukebox_pl.utils.differences import differences, printable
-from jukebox_pl.utils.files import read_bytes, read_json, read_record, write_atomic, write_json
+from jukebox_pl.utils.files import make_folder, read_bytes, read_json, read_record, write_atomic, write_json
 from jukebox_pl.utils.records import to_record
 
 SCHEMA = 1
-MOST_BYTES = 2**30  # of the codes of a song
+MOST_BYTES = 2**30  # of a node's codes: a day of them is a third of it
+LONGEST_NAME = 240  # bytes: file systems take 255, and files are written beside themselves first
 SESSION, NODE, CODES, PROMPT = "session.json", "node.json", "codes.npz", "prompt.npz"
 
 
@@ -104,18 +106,16 @@ class Node:
     def to_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **self.config(), "hashes": {str(level): name for level, name in self.hashes.items()}}
 
-    def __post_init__(self) -> None:
-        """Raises ValueError where its parts do not fit each other."""
-        if not self.levels or self.top_codes < 1:
-            raise ValueError(f"seconds={self.request.seconds} and lowest={self.lowest} leave no code to sample")
-
 
 def to_node(record: Any) -> Node:
     """Raises UserError unless the record is what `to_json` gives."""
     schema = record.get("schema") if isinstance(record, dict) else None
     if schema != SCHEMA:
         raise UserError(f"{NODE}: schema {schema!r:.40} found, {SCHEMA} expected")
-    return to_record({name: value for name, value in record.items() if name != "schema"}, Node, NODE)
+    node = to_record({name: value for name, value in record.items() if name != "schema"}, Node, NODE)
+    if not node.levels or node.top_codes < 1:
+        raise UserError(f"{NODE}: seconds={node.request.seconds} and lowest={node.lowest} leave no code to sample")
+    return node
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ class Session:
     def place(self, name: str) -> Path:
         """The folder of a node, whether it is there or not. Raises UserError for a name that leads elsewhere."""
         path = self.folder / name
-        plain = name == path.name and not name.startswith(".") and "\0" not in name
+        plain = (
+            name == path.name and not name.startswith(".") and "\0" not in name and len(os.fsencode(name)) <= LONGEST_NAME
+        )
         if not plain or path.resolve().parent != self.folder.resolve():
             raise UserError(f"{name!r} cannot be a node of {self.folder}: expected the name of a folder in it")
         return path
@@ -176,20 +178,23 @@ class Session:
         names = itertools.chain([node.name], (f"{node.name}_{number}" for number in itertools.count(2)))
         return next(name for name in names if name not in taken), node
 
-    def begin(self, name: str, node: Node, given: Codes) -> Codes:
-        """Writes a node that is not there yet; returns the codes [T] by level that it goes on from.
+    def start(self, name: str, node: Node, given: Codes) -> Codes:
+        """The codes [T] by level that a node goes on from: those `given`, or of the prompt that it has begun with."""
+        return self.prompt(name, node) if node.parent is None and name in self else given
 
-        `given`: those of the parent; where there is none, of a prompt, which is stored with the node.
+    def begin(self, name: str, node: Node, given: Codes) -> None:
+        """Writes a node that is not there yet, and where it has no parent the codes [T] by level `given` by its prompt.
+
+        Raises UserError, and writes nothing, where the node could not be read again.
         """
-        if name not in self:
-            record = node.to_json()
-            to_node(record)  # what could not be read again is not written
-            if given and node.parent is None:
-                write_atomic(self.place(name) / PROMPT, codes_file.to_npz(given))
-            write_json(self.place(name) / NODE, record)
-        elif node.parent is None:
-            return self.prompt(name, node)  # what it began with, whatever has become of the file
-        return given
+        if name in self:
+            return
+        record = node.to_json()
+        to_node(record)
+        place = make_folder(self.place(name), "out")
+        if given and node.parent is None:
+            write_atomic(place / PROMPT, codes_file.to_npz(given))
+        write_json(place / NODE, record)
 
     def codes(self, name: str, node: Node | None = None) -> Codes:
         """The codes [T] of every level as far as there are any, checked against the node."""

@@ -67,7 +67,7 @@ class Operation:
 class New(Operation):
     """A song from nothing, or from a prompt on."""
 
-    takes = ("prompt", "prompt_seconds")
+    takes = ("prompt", "prompt_seconds", "prompt_from")
 
 
 class Extend(Operation):

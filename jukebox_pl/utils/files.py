@@ -6,6 +6,9 @@ import json
 import math
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,24 +18,55 @@ from jukebox_pl.utils.records import Record, from_json, to_record
 MOST_BYTES = 64 * 2**20
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Writes beside, syncs, renames: a reader sees the old file or the whole new one, never a part.
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path beside to write to, which is synced and renamed at the end: a reader sees the old file or the whole new one.
 
-    Raises OSError naming `path`, with nothing left beside it.
+    Raises OSError naming `path`. Where anything is raised nothing is left beside.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
+        yield beside
+        with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         error.filename = str(path)
         raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Writes beside, syncs, renames: a reader sees the old file or the whole new one, never a part.
+
+    Raises OSError naming `path`, with nothing left beside it.
+    """
+    with replacing(path) as beside, open(beside, "wb") as file:
+        file.write(data)
+
+
+def make_folder(path: str | Path, setting: str) -> Path:
+    """Raises UserError, naming the `setting` that gives it, where there can be none."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # a null character is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{setting}={path} cannot be made: {reason}; choose another folder") from None
+    return Path(path)
+
+
+def require_writable(path: str | Path, setting: str) -> None:
+    """Raises UserError, naming the `setting` that gives it, where no folder can be made or written to; leaves nothing."""
+    try:
+        there = next(place for place in (Path(path), *Path(path).absolute().parents) if place.exists())
+        with tempfile.TemporaryDirectory(dir=there):
+            pass
+    except (OSError, ValueError) as error:  # a null character is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{setting}={path} cannot be made: {reason}; choose another folder") from None
 
 
 def write_json(path: Path, record: Any) -> None:
@@ -67,6 +101,14 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise UserError(f"{path} is no regular file; put the file itself there")
     return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: str | Path, most: int) -> bytes:
+    """The bytes of a file. Raises UserError for what is none (a pipe, a device), cannot be read, or has more than `most`."""
+    try:
+        return read_bytes(Path(path), most)
+    except (OSError, ValueError) as error:  # a null character is a ValueError
+        raise UserError(f"{path} cannot be read: {error.strerror if isinstance(error, OSError) else error}") from None
 
 
 def read_json(path: Path, what: str, most_bytes: int = MOST_BYTES) -> Any:

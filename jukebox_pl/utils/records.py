@@ -7,19 +7,22 @@ file, field, what was found and what fits.
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from jukebox_pl.errors import UserError
 
 SHOWN = 60  # characters of what was found
 Record = TypeVar("Record")
+Find = Callable[[Any], str | None]
 
 
 def from_json(data: bytes | str, name: str) -> Any:
@@ -40,9 +43,9 @@ def to_record(plain: Any, kind: type[Record], name: str) -> Record:
     try:
         with _without_collections():
             record = msgspec.convert(plain, kind, str_keys=True)
-            kept = msgspec.to_builtins(record, str_keys=True)
-        if unknown := None if plain == kept else _unknown(plain, kept, ""):
-            raise UserError(f"{name} does not fit: {unknown} is unknown; a newer version may have written it")
+            find_unknown = _unknown_in(kind)  # type: ignore[arg-type]
+        if find_unknown and (unknown := find_unknown(plain)):
+            raise UserError(f"{name} does not fit: {unknown.lstrip('.')} is unknown; a newer version may have written it")
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at ")
         found = _at(plain, place := place.strip("`$."))
@@ -64,17 +67,34 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _unknown(given: Any, kept: Any, place: str) -> str | None:
-    """Where in `given` there is a key that its record has no field for."""
-    if isinstance(given, dict) and isinstance(kept, dict):
-        if extra := given.keys() - kept.keys():
-            return f"{place}{min(extra)}"
-        parts = ((f"{place}{key}.", value, kept[key]) for key, value in given.items())
-    elif isinstance(given, list) and isinstance(kept, list | tuple):
-        parts = ((f"{place.rstrip('.')}[{i}].", *pair) for i, pair in enumerate(zip(given, kept, strict=False)))
-    else:
-        return None
-    return next(filter(None, (_unknown(value, other, there) for there, value, other in parts)), None)
+@functools.cache
+def _unknown_in(kind: Any) -> Find | None:
+    """Finds the place of a key that a record of this kind has no field for: msgspec passes over it where it is no Struct."""
+    return _unknown_of(inspect.type_info(kind), {})
+
+
+def _unknown_of(info: inspect.Type, known: dict[Any, dict[str, Find | None]]) -> Find | None:
+    """None where there can be no such key. `known`: the fields of the classes met so far, which may hold themselves."""
+    if isinstance(info, inspect.StructType | inspect.DataclassType | inspect.TypedDictType):
+        if info.cls not in known:
+            known[info.cls] = fields = {}
+            fields.update({field.encode_name: _unknown_of(field.type, known) for field in info.fields})
+        return functools.partial(_unknown_key, known[info.cls])
+    if isinstance(info, inspect.DictType) and (find := _unknown_of(info.value_type, known)):
+        return lambda plain: next((f".{key}{place}" for key, value in plain.items() if (place := find(value))), None)
+    if isinstance(info, inspect.ListType | inspect.VarTupleType) and (find := _unknown_of(info.item_type, known)):
+        return lambda plain: next((f"[{i}]{place}" for i, value in enumerate(plain) if (place := find(value))), None)
+    if isinstance(info, inspect.UnionType):
+        for find in filter(None, (_unknown_of(each, known) for each in info.types)):
+            return lambda plain: find(plain) if isinstance(plain, dict | list) else None
+    return None
+
+
+def _unknown_key(fields: dict[str, Find | None], plain: dict[str, Any]) -> str | None:
+    if not plain.keys() <= fields.keys():
+        return f".{min(plain.keys() - fields.keys())}"
+    places = ((name, find(plain[name])) for name, find in fields.items() if find and name in plain)
+    return next((f".{name}{place}" for name, place in places if place), None)
 
 
 def _at(plain: Any, place: str) -> str:

@@ -143,7 +143,7 @@ def bomb():
     np.savez_compressed(buffer, level_0=np.zeros(2**27, np.uint16))
     return buffer.getvalue()
 """
-# Every case in a process of its own, of two gigabytes more than what is in it by then, and twenty seconds.
+# Every case in a process of its own, of two gigabytes more than what is in it by then, and of twenty seconds.
 EACH = """
 import json, resource, signal
 made, (used, *_) = json.loads(sys.argv[2]), map(int, Path("/proc/self/statm").read_text().split())
@@ -157,7 +157,8 @@ for number, (name, edit) in enumerate(made.items()):
     if not os.fork():
         limit = used * resource.getpagesize() + 2**31
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        signal.alarm(20)
+        resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+        signal.alarm(120)  # where it waits
         said = "nothing"
         try:
             read(folder)

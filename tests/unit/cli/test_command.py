@@ -35,6 +35,13 @@ def test_print_resolves_what_it_can_and_leaves_the_rest_as_written(tmp_path, cap
     assert command.resolved(config) == expected
 
 
+def test_a_recogniser_may_be_named_by_its_folder(tmp_path):
+    short = command.compose_config("evaluate", [f"recogniser={tmp_path}"])
+    assert short == command.compose_config("evaluate", ["recogniser=transformers", f"recogniser.path={tmp_path}"])
+    with pytest.raises(UserError, match="transformers"):  # the choices there are
+        command.compose_config("evaluate", ["recogniser=nowhere"])
+
+
 def test_print_tells_of_a_mistake_too(capsys):
     with pytest.raises(SystemExit, match="2"):
         command.run(lambda config: None, "sample", ["--print", "sed=1"])
