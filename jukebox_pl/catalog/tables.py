@@ -121,7 +121,7 @@ def rows_of_csv(table: Path, lines: Iterable[str], notes: list[str]) -> Iterator
         chosen = choose_columns(tuple(reader.fieldnames or ()))
         too_long = []
         for row in reader:
-            if any(row.pop(None, ())):  # type: ignore[call-overload]
+            if any(row.pop(None, ())):
                 too_long.append(reader.reader.line_num)
             yield {ours: (row[column] or "").strip() for ours, column in chosen.items()}
     except csv.Error as error:
