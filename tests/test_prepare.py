@@ -106,7 +106,7 @@ def test_a_choice_and_its_settings_reach_the_aligner():
 MISTAKES = {
     "nothing": ([], "catalog=... is missing"),
     "no folder": (["catalog=nowhere"], "catalog=nowhere does not exist"),
-    "empty": (["catalog=."], "no songs in .: looked for .aac"),
+    "empty": (["catalog=."], "no songs in . and its folders: looked for files that hold sound"),
     "a word": (["catalog=.", "sample_rate=fast"], "sample_rate=fast: expected a whole number"),
     "a typo": (["catalog=.", "held_aut=0.1"], "held_out"),
     "no such aligner": (["catalog=.", "aligner=activty"], "did you mean activity"),

@@ -8,13 +8,12 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from jukebox_pl.types import Id, Rate, Samples
+from jukebox_pl.types import Bins, Hop, Id, Rate, Samples
 
 TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
 
 Text = Annotated[str, Meta(max_length=100_000)]
 Count = Annotated[int, Meta(ge=0, le=2**40)]
-Hop = Annotated[int, Meta(ge=1, le=2**24)]
 
 
 class SongEntry(TypedDict):
@@ -48,7 +47,7 @@ class Split(TypedDict):
 class CodesInfo(TypedDict):
     """What the codes of a code catalog are: `bins` per codebook, `hops` in samples per code, whose they are."""
 
-    bins: Annotated[int, Meta(ge=1, le=2**16)]
+    bins: Bins
     hops: Annotated[list[Hop], Meta(min_length=1, max_length=10)]
     fingerprint: Text
 

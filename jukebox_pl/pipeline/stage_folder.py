@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.utils.differences import differences
+from jukebox_pl.utils.differences import differences, printable
 from jukebox_pl.utils.earlier_versions import RECORDS, renamed
-from jukebox_pl.utils.files import write_json
+from jukebox_pl.utils.files import read_record, write_json
+from jukebox_pl.utils.records import to_record
 
 CONFIG, RESULT, NEEDS = "config.json", "result.json", "needs"
 SECONDS_BETWEEN_LOOKS = 1.0
 DIFFERENCES_SHOWN = 8
+Steps = Annotated[int, Meta(ge=0, le=2**60)]
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,10 @@ class StageResult:
     A trained stage took `steps` and is complete for whoever asks for up to `max_steps`, which it may not have needed.
     """
 
-    fingerprint: str
-    summary: dict[str, Any] = field(default_factory=dict)
-    steps: int = 0
-    max_steps: int = 0
+    fingerprint: Annotated[str, Meta(max_length=1000)]
+    summary: Annotated[dict[str, Any], Meta(max_length=1000)] = field(default_factory=dict)
+    steps: Steps = 0
+    max_steps: Steps = 0
 
     def is_complete_for(self, max_steps: int) -> bool:
         return max(self.steps, self.max_steps) >= max_steps  # version 0.1.0 noted only the steps
@@ -71,15 +74,18 @@ class StageFolder:
         if not (self.path / CONFIG).exists():
             config = {name: value for name, value in config.items() if name in stored}
         if changes := list(differences(stored, config)):
-            shown = "; ".join(changes[:DIFFERENCES_SHOWN]) + " ..." * (len(changes) > DIFFERENCES_SHOWN)
+            shown = "; ".join(printable(change) for change in changes[:DIFFERENCES_SHOWN]) + " ..." * (
+                len(changes) > DIFFERENCES_SHOWN
+            )
             raise UserError(f"{self.path} was made with other settings: {shown}. {way_out}")
 
     def result(self) -> StageResult | None:
         """What the stage left when it was completed."""
-        record = self._read(RESULT)
+        if (record := self._read(RESULT)) is None:
+            return None
         try:
-            return None if record is None else StageResult(**record)
-        except TypeError as error:
+            return to_record(record, StageResult, RESULT)
+        except UserError as error:
             raise self._corrupt(RESULT, error) from None
 
     def require_result(self, needed_by: str) -> StageResult:
@@ -109,11 +115,10 @@ class StageFolder:
         if not paths:
             return None
         try:
-            record = json.loads(paths[0].read_bytes())
-        except ValueError as error:
+            record = read_record(paths[0], dict[str, Any], "a stage")
+            to_record(record.get(NEEDS, {}), dict[str, str], NEEDS)
+        except UserError as error:
             raise self._corrupt(paths[0].name, error) from None
-        if not isinstance(record, dict):
-            raise self._corrupt(paths[0].name, f"{type(record).__name__} found")
         return renamed(record)
 
     def _corrupt(self, name: str, error: object) -> UserError:

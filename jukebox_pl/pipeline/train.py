@@ -22,7 +22,7 @@ from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.training.callbacks.weights import EMA, last_path
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, require_whole
 from jukebox_pl.training.loggers.files import MediaLogger
-from jukebox_pl.utils.files import read_json, write_json
+from jukebox_pl.utils.files import read_record, write_json
 
 MODEL, BEFORE = "model", "before.json"
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -113,7 +113,7 @@ class TrainStage(Stage):
     ) -> float:
         """The monitored number at step 0, measured once however often the stage is resumed."""
         if begun:
-            return read_json(folder / BEFORE, "the number measured before training")
+            return read_record(folder / BEFORE, float, "the number measured before training")
         value = self._measure(trainer, module, data)
         if trainer.is_global_zero:
             write_json(folder / BEFORE, value)

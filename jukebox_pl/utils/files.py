@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 import tempfile
@@ -69,7 +70,20 @@ def require_writable(path: str | Path, setting: str) -> None:
 
 
 def write_json(path: Path, record: Any) -> None:
-    write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False).encode())
+    """A number that is none, as of a training that went astray, is written as null: JSON has no word for it."""
+    try:
+        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_without_nan(record), indent=1, ensure_ascii=False)
+    write_atomic(path, text.encode(errors="backslashreplace"))  # half a surrogate pair becomes its escape
+
+
+def _without_nan(record: Any) -> Any:
+    if isinstance(record, dict):
+        return {key: _without_nan(value) for key, value in record.items()}
+    if isinstance(record, list | tuple):
+        return [_without_nan(value) for value in record]
+    return None if isinstance(record, float) and not math.isfinite(record) else record
 
 
 def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
@@ -82,11 +96,11 @@ def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
 
 def open_regular(path: Path) -> BinaryIO:
     """Opens a file to read. Raises UserError for a folder, a device or a FIFO, which might never end, or never begin."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # a FIFO would wait for its writer
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would wait for its writer
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise UserError(f"{path} is no regular file; put the file itself there")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def read_regular(path: str | Path, most: int) -> bytes:
