@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EEXIST)
+OF_THE_DISK = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REFUSED = (*OF_THE_DISK, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class UserError(ValueError):

@@ -31,6 +31,7 @@ from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SampledSong, SamplingParams, Song, SongRequest
 from jukebox_pl.utils.files import write_json
+from jukebox_pl.utils.locks import locked
 from jukebox_pl.utils.progress import Meter, terminal_meter
 
 
@@ -48,7 +49,7 @@ def main(config: DictConfig) -> None:
         raise UserError(f"out={out} is a file, expected a folder for evaluation.json and index.html: choose another out")
     bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
     questions = {name: instantiate(config.questions[name]) for name in names}
-    with terminal_meter("songs") as meter:
+    with locked(out, "out"), terminal_meter("songs") as meter:
         evidence = Evidence(
             bundle,
             held_out_songs(catalog, bundle, counts["windows"]),

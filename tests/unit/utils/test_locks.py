@@ -58,9 +58,9 @@ def test_a_killed_process_leaves_the_folder_free_even_where_its_children_live(tm
 
 @pytest.mark.parametrize("name", ["/proc/x/y", "/dev/null/run", "x" * 300, "a\0b"])
 def test_what_cannot_be_a_folder_is_one_line(tmp_path, name):
-    with pytest.raises(UserError, match=r"^out=.* cannot be written \(.*\): choose another folder$") as told:
-        with locked(tmp_path / name, "out"):
-            pass
+    line = r"^out=.* cannot be written \(.*\): choose another folder$"
+    with pytest.raises(UserError, match=line) as told, locked(tmp_path / name, "out"):
+        pass
     assert len(str(told.value)) < 400
 
 
