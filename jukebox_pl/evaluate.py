@@ -32,6 +32,7 @@ from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SampledSong, SamplingParams, Song, SongRequest
 from jukebox_pl.utils.files import require_writable, write_json
+from jukebox_pl.utils.locks import locked
 from jukebox_pl.utils.progress import Meter, terminal_meter
 
 
@@ -55,7 +56,7 @@ def main(config: DictConfig) -> None:
     bundle, catalog = checkpoints.load_bundle(folder), Catalog.load(config.data.path)
     require_writable(out, "out")
     questions = {name: instantiate(config.questions[name]) for name in names}
-    with terminal_meter("songs") as meter:
+    with locked(out, "out"), terminal_meter("songs") as meter:
         evidence = Evidence(
             bundle,
             held_out_songs(catalog, bundle, counts["windows"]),
