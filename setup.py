@@ -20,7 +20,6 @@ CORE = [
     "omegaconf>=2.3,<2.5",
     "PyYAML>=6",
     "safetensors>=0.8",
-    "msgspec>=0.19,<1",
     "rich>=14",
     "mutagen>=1.47",
     "rapidfuzz>=3.9",
@@ -28,9 +27,10 @@ CORE = [
     "pillow>=10",
     "jinja2>=3.1",
     "markupsafe>=2.1",
+    "msgspec>=0.19",
 ]
 CHECKS = ["ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
-TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100", "mir_eval>=0.8"]
+TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8", "hypothesis>=6.100"]
 
 ORACLE = ["transformers==4.57.6"]  # the last release with Hugging Face's port, to compare with in the tests
 APP = ["gradio>=6.17,<7"]

@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 from jukebox_pl import audio, checkpoints
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry, read_shard
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry
 from jukebox_pl.catalog.urls import Place
 from jukebox_pl.cli import command
 from jukebox_pl.cli.sample_arguments import listed, number
@@ -73,6 +73,7 @@ def main(config: DictConfig) -> None:
 class CatalogSongs:
     """The songs `ids`, read from their shards one after the other and cut to a whole number of `hop` samples."""
 
+    catalog: Catalog
     ids: frozenset[str]
     shards: list[Place]
     hop: int
@@ -82,9 +83,8 @@ class CatalogSongs:
 
     def __iter__(self) -> Iterator[SongAudio]:
         for shard in self.shards:
-            for sample in read_shard(shard, self.ids):
-                sound, _ = audio.read(sample.audio or b"")
-                mono = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)  # [1, 1, T]
+            for sample in self.catalog.read(shard, self.ids):
+                mono = torch.from_numpy(audio.downmix(sample.sound())).view(1, 1, -1)  # [1, 1, T]
                 yield SongAudio(sample.song, mono[..., : mono.shape[-1] // self.hop * self.hop])
 
 
@@ -95,7 +95,7 @@ def catalog_songs(catalog: Catalog, split: str, songs: Sequence[SongEntry], bund
         raise UserError(f"{found}; prepare the songs again with sample_rate={bundle.sample_rate}")
     ids, shard_of = frozenset(song["id"] for song in songs), catalog.shard_of(split)
     shards = list(dict.fromkeys(shard_of[song["id"]] for song in catalog.songs(split) if song["id"] in ids))
-    return CatalogSongs(ids, shards, bundle.vqvae.hops[-1])
+    return CatalogSongs(catalog, ids, shards, bundle.vqvae.hops[-1])
 
 
 def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> CatalogSongs:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from msgspec import Meta
 
 from jukebox_pl.errors import UserError
 
@@ -15,13 +17,22 @@ if TYPE_CHECKING:
 
 BOTTOM, MIDDLE, TOP = 0, 1, 2
 
+# What fields of records may hold, beside their types: files come from anywhere, and nothing of ours comes near these.
+Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^./\\\x00\n]+$")]  # also the name of a member of a shard
+Name = Annotated[str, Meta(max_length=10_000)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=1000)]
+Lyrics = Annotated[str, Meta(max_length=10_000_000)]
+Samples = Annotated[int, Meta(ge=0, le=2**40)]
+Rate = Annotated[int, Meta(ge=1, le=10_000_000)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+
 
 class Word(NamedTuple):
     """One sung word and when it is sung, in seconds from the start of the song."""
 
-    text: str
-    start: float
-    end: float
+    text: Name
+    start: Seconds
+    end: Seconds
 
 
 @dataclass(frozen=True)
@@ -31,29 +42,23 @@ class Song:
     `aligner` names what found the times of `words`, "" where they were given.
     """
 
-    id: str
-    duration: int
-    sample_rate: int
-    title: str = ""
-    artist: str = ""
-    genres: tuple[str, ...] = ()
-    lyrics: str = ""
-    words: tuple[Word, ...] = ()
-    language: str = ""
-    license: str = ""
-    source: str = ""
-    aligner: str = ""
+    id: Id
+    duration: Samples
+    sample_rate: Rate
+    title: Name = ""
+    artist: Name = ""
+    genres: Names = ()
+    lyrics: Lyrics = ""
+    words: Annotated[tuple[Word, ...], Meta(max_length=1_000_000)] = ()
+    language: Name = ""
+    license: Name = ""
+    source: Name = ""
+    aligner: Name = ""
 
     def to_json(self) -> dict[str, Any]:
         """`aligner` only where there is one, as records have always been."""
         record = asdict(self) | {"genres": list(self.genres), "words": [list(word) for word in self.words]}
         return {name: value for name, value in record.items() if value or name != "aligner"}
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Song:
-        """Raises TypeError on unknown or missing fields."""
-        words = tuple(Word(str(text), float(start), float(end)) for text, start, end in record.get("words", ()))
-        return cls(**(record | {"genres": tuple(record.get("genres", ())), "words": words}))
 
 
 class Labels(NamedTuple):

@@ -124,7 +124,7 @@ def write_catalog(folder, samples, held_out=0, lyrics="", rate=small_run.RATE):
         write_shard(folder / split / "000000.tar", map(ShardSample, songs, sounds))
         entries = [{"id": song.id, "samples": song.duration, "lyrics": len(lyrics)} for song in songs]
         splits[split] = {"songs": entries, "shards": [{"file": f"{split}/000000.tar", "songs": len(songs)}]}
-    Catalog(folder, rate, 1, splits, ["Ben"], [], "abc \n", max(samples)).save()
+    Catalog(rate, 1, splits, ["Ben"], [], "abc \n", max(samples), folder=folder).save()
     return folder
 
 

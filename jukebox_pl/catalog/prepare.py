@@ -12,8 +12,9 @@ from jukebox_pl.catalog.alignment import WordFinder
 from jukebox_pl.catalog.doctor import ExaminedSong, Report, Standards, diagnose
 from jukebox_pl.catalog.engines import Engine, LocalEngine
 from jukebox_pl.catalog.packing import held_out_ids, pack, shorten
+from jukebox_pl.catalog.records import Skipped
 from jukebox_pl.catalog.settings import OF_THE_CATALOG, PrepareSettings
-from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, TRAIN, Catalog, Skipped, store
+from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, TRAIN, Catalog, store
 from jukebox_pl.catalog.sources import discover
 from jukebox_pl.catalog.steps import (
     ALIGN,

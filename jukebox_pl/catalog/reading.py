@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import mutagen
 import numpy as np
@@ -17,6 +18,7 @@ from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import store
 from jukebox_pl.catalog.sources import Source, inside
 from jukebox_pl.types import Song
+from jukebox_pl.utils.files import read_record
 
 
 class Prepared(NamedTuple):
@@ -32,20 +34,24 @@ class Prepared(NamedTuple):
 
     def save(self, path: Path) -> None:
         """Raises UserError where the disk refuses it. `checkup` is what version 1, whose runs go on, called the stats."""
-        song, stats = self.song and self.song.to_json(), self.audio_stats and self.audio_stats._asdict()
+        song, stats = self.song and self.song.to_json(), self.audio_stats and asdict(self.audio_stats)
         record = {"song": song, "reason": self.reason, "warnings": self.warnings, "checkup": stats}
         store(path, json.dumps(record).encode())
 
     @classmethod
     def load(cls, path: Path) -> Prepared:
-        record = json.loads(path.read_bytes())
-        song, stats = record["song"], record["checkup"]
-        return cls(
-            song and Song.from_json(song),
-            record["reason"],
-            tuple(record["warnings"]),
-            stats and AudioStats(**stats),
-        )
+        """Raises UserError where the file is not what `save` writes."""
+        record = read_record(path, PreparedRecord, "a prepared song")
+        return cls(record["song"], record["reason"], record["warnings"], record["checkup"])
+
+
+class PreparedRecord(TypedDict):
+    """`Prepared` on disk."""
+
+    song: Song | None
+    reason: str
+    warnings: tuple[str, ...]
+    checkup: AudioStats | None
 
 
 def load_song(source: Source, settings: PrepareSettings) -> tuple[Prepared, np.ndarray]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from jukebox_pl.catalog.shards import Skipped
+from jukebox_pl.catalog.records import Skipped
 from jukebox_pl.catalog.tables import TABLES, Row, table_rows
 from jukebox_pl.errors import UserError
 

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 
 from jukebox_pl import checkpoints
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, ShardSample, read_shard
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, ShardSample
 from jukebox_pl.checkpoints import LyricsHead
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.lyric_attention import LyricHeads
@@ -81,4 +81,4 @@ def songs_with_lyrics(catalog: Catalog) -> Iterator[ShardSample]:
     shard_of = catalog.shard_of(split)
     for song in sorted(catalog.songs(split), key=lambda song: not song["words"]):
         if song["lyrics"]:
-            yield from read_shard(shard_of[song["id"]], {song["id"]})
+            yield from catalog.read(shard_of[song["id"]], {song["id"]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -23,7 +23,7 @@ from jukebox_pl.catalog.shards import (
     read_shard,
     write_shard,
 )
-from jukebox_pl.catalog.urls import Place
+from jukebox_pl.errors import UserError
 from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.prepare import fingerprint
@@ -78,16 +78,20 @@ class Encoder:
             path = out / split / shard.name
             is_new = not path.exists()
             if is_new:
-                write_shard(path, self.encode_shard(shard, augmentations))
+                write_shard(path, self.encode_shard(catalog.read(shard), augmentations))
             songs = [sample.song for sample in read_shard(path)]
+            originals = [song["id"] for song in catalog.songs_of[shard]]
+            expected = [id for song in originals for id in (song, *(augmented_id(song, name) for name in augmentations))]
+            if [song.id for song in songs] != expected:
+                raise UserError(f"{path} does not hold the songs of {shard}; delete it, and it is made again")
             self.done += 0 if is_new else len(songs)
             encoded["shards"].append({"file": f"{split}/{shard.name}", "songs": len(songs)})
             encoded["songs"] += [{**entries[song.id], "samples": song.duration} for song in songs]
         return encoded
 
-    def encode_shard(self, shard: Place, augmentations: Mapping[str, Augmentation]) -> Iterator[ShardSample]:
-        for sample in read_shard(shard):
-            sound, _ = audio.read(sample.audio or b"")
+    def encode_shard(self, songs: Iterable[ShardSample], augmentations: Mapping[str, Augmentation]) -> Iterator[ShardSample]:
+        for sample in songs:
+            sound = sample.sound()
             yield self.encode_song(sound, sample.song)
             for name, augmentation in augmentations.items():
                 yield self.encode_song(*augment(name, augmentation, sound, sample.song))

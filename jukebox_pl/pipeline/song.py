@@ -10,7 +10,7 @@ import torch
 from hydra.utils import instantiate
 
 from jukebox_pl import audio, checkpoints
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog
 from jukebox_pl.evaluation.codec import report_levels
 from jukebox_pl.evaluation.recognition import Errors, Recogniser, accustomed_to, error_rate
 from jukebox_pl.models.vqvae import VQVAE
@@ -74,7 +74,7 @@ def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
     """What the page shows besides the song: how each stage learned, and what the codes of each level keep of a song."""
     catalog, hop = Catalog.load(shards), vqvae.hops[-1]
     shard = [*catalog.shards(HELD_OUT), *catalog.shards(TRAIN)][0]  # of a training song where none is held out
-    sound, rate = audio.read(next(read_shard(shard)).audio or b"", frames=SECONDS_TO_COMPARE * catalog.sample_rate)
+    sound = next(catalog.read(shard)).sound(SECONDS_TO_COMPARE * catalog.sample_rate)
     clip = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)
     clip = clip[..., : clip.shape[-1] // hop * hop]
     sounds = {"original": clip[0].numpy()}
@@ -83,7 +83,7 @@ def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
             sounds[f"level {level}"] = vqvae.decode(codes, level)[0].numpy()
     return {
         "curves": dict(learning_curves(run_dir)),
-        "references": {name: (sound, rate) for name, sound in sounds.items()},
+        "references": {name: (sound, catalog.sample_rate) for name, sound in sounds.items()},
         "summary": [dict(zip(COLUMNS, row, strict=True)) for row in summary_rows(run_dir, vqvae, clip)],
         "command": f'python -m jukebox_pl.sample run_dir={run_dir} artist="…" genre="…" lyrics="…" seconds=10 seed=1',
     }

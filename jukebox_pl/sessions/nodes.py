@@ -32,7 +32,7 @@ from jukebox_pl.types import SamplingParams, Section, SongRequest
 from jukebox_pl.utils import codes as codes_file
 from jukebox_pl.utils.codes import Codes
 from jukebox_pl.utils.differences import differences
-from jukebox_pl.utils.files import make_folder, read_json, read_regular, write_atomic, write_json
+from jukebox_pl.utils.files import make_folder, read_bytes, read_json, write_atomic, write_json
 
 SCHEMA = 1
 MOST_BYTES = 2**30  # of a node's files: a day of codes is a third of it
@@ -158,7 +158,7 @@ class Session:
             known = f"nearest are {', '.join(near)}" if near else "it has none yet"
             raise UserError(f"{self.folder} has no node {name!r}: {known}")
         try:
-            return Node.from_json(json.loads(read_regular(self.place(name) / NODE, MOST_BYTES)))
+            return Node.from_json(json.loads(read_bytes(self.place(name) / NODE, MOST_BYTES)))
         except MALFORMED as error:
             raise self.corrupt(name, f"{NODE}: {type(error).__name__} {error}") from None
 
@@ -255,7 +255,7 @@ class Session:
         if not path.exists():
             return {}
         try:
-            codes = codes_file.from_npz(read_regular(path, MOST_BYTES))
+            codes = codes_file.from_npz(read_bytes(path, MOST_BYTES))
             for level, array in codes.items():
                 if len(array) > (most := node.lengths.get(level, 0)):
                     raise ValueError(f"{len(array)} codes at level {level}, expected at most {most or 'none'}")

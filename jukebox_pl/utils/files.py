@@ -7,9 +7,12 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.utils.records import Record, from_json, to_record
+
+MOST_BYTES = 64 * 2**20
 
 
 def write_atomic(path: str | Path, data: bytes) -> None:
@@ -53,28 +56,38 @@ def require_writable(path: str | Path, setting: str) -> None:
         raise UserError(f"{setting}={path} cannot be made: {reason}; choose another folder") from None
 
 
-def read_regular(path: str | Path, most: int) -> bytes:
-    """The bytes of a file. Raises UserError for what is none (a pipe, a device), cannot be read, or has more than `most`."""
-    try:
-        status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UserError(f"{path} is no regular file")
-        if status.st_size > most:
-            raise UserError(f"{path} has {status.st_size:,} bytes, expected at most {most:,}")
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-
-
 def write_json(path: Path, record: Any) -> None:
     write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False).encode())
 
 
-def read_json(path: Path, what: str) -> Any:
-    """Raises UserError when the file is missing or not JSON."""
+def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """The bytes of a regular file. Raises UserError for anything else and for a larger one, OSError where there is none."""
+    with open_regular(path) as file:
+        if (size := os.fstat(file.fileno()).st_size) > most_bytes:
+            raise UserError(f"{path} has {size:,} bytes, at most {most_bytes:,} were expected; it is no file of ours")
+        return file.read(size)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file to read. Raises UserError for a folder, a device or a FIFO, which might never end, or never begin."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # a FIFO would wait for its writer
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise UserError(f"{path} is no regular file; put the file itself there")
+    return file
+
+
+def read_json(path: Path, what: str, most_bytes: int = MOST_BYTES) -> Any:
+    """Plain objects of a JSON file. Raises UserError where it is missing, naming `what` it would be, or is not JSON."""
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
+        data = read_bytes(path, most_bytes)
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path.parent} does not hold {what}: there is no {path.name}") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON ({error}); delete it and write it again") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return from_json(data, str(path))
+
+
+def read_record(path: Path, kind: type[Record], what: str, most_bytes: int = MOST_BYTES) -> Record:
+    """The record in a JSON file. Raises UserError where the file is missing, or does not hold one."""
+    return to_record(read_json(path, what, most_bytes), kind, str(path))

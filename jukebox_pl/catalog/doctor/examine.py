@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,7 +20,8 @@ BANDWIDTH_DECIBELS = -80.0
 LOWEST_HERTZ = 20.0  # below it a constant would count as the strongest frequency
 
 
-class AudioStats(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AudioStats:
     """What was measured on audio as decoded. Decibels of audio are relative to full scale and at least FLOOR_DECIBELS.
 
     `clipped_share`: samples at full scale or on a flat top, in runs of CLIP_RUN or more. `silent_share`: frames below

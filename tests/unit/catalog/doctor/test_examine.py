@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_a_loud_tone_is_not_clipped(hertz):
 @pytest.mark.parametrize("sound", [np.zeros((2, RATE)), np.zeros((1, 1)), np.full((1, 3), 0.5), np.ones((6, 1000))])
 def test_degenerate_sound_has_stats_that_survives_json(sound):
     stats = examine(sound.astype(np.float32), RATE)
-    assert AudioStats(**json.loads(json.dumps(stats._asdict(), allow_nan=False))) == stats
+    assert AudioStats(**json.loads(json.dumps(asdict(stats), allow_nan=False))) == stats
 
 
 def test_an_examination_does_not_change_the_sound(clean):
