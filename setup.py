@@ -21,7 +21,6 @@ CORE = [
     "omegaconf>=2.3,<2.5",
     "PyYAML>=6",
     "safetensors>=0.8",
-    "msgspec>=0.19,<1",
     "rich>=14",
     "chardet>=7.7,<8",
     "ftfy>=6.3,<7",

@@ -13,12 +13,12 @@ import torch
 from jukebox_pl.checkpoints.agreement import require_agreement, require_head
 from jukebox_pl.checkpoints.building import TRUSTED
 from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, outline_of
-from jukebox_pl.checkpoints.records import BundleRecord, read_record
+from jukebox_pl.checkpoints.records import BundleRecord
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.text.labels import Labeller
-from jukebox_pl.utils.files import write_json
+from jukebox_pl.utils.files import read_record, write_json
 
 BUNDLE = "bundle.json"
 

@@ -32,7 +32,7 @@ from jukebox_pl.types import SamplingParams, SongRequest
 from jukebox_pl.utils import codes as codes_file
 from jukebox_pl.utils.codes import Codes
 from jukebox_pl.utils.differences import differences, printable
-from jukebox_pl.utils.files import make_folder, read_json, read_record, read_regular, write_atomic, write_json
+from jukebox_pl.utils.files import make_folder, read_bytes, read_json, read_record, write_atomic, write_json
 from jukebox_pl.utils.records import to_record
 
 SCHEMA = 1
@@ -253,7 +253,7 @@ class Session:
         if not path.exists():
             return {}
         try:
-            codes = codes_file.from_npz(read_regular(path, MOST_BYTES))
+            codes = codes_file.from_npz(read_bytes(path, MOST_BYTES))
             for level, array in codes.items():
                 if len(array) > (most := node.lengths.get(level, 0)):
                     raise ValueError(f"{len(array)} codes at level {level}, expected at most {most or 'none'}")
