@@ -94,7 +94,7 @@ DAMAGE = {
     "deep": (lambda folder: (folder / "node.json").write_text("[" * 100_000), "nested too deeply"),
     "a folder for a file": (
         lambda folder: [(folder / "node.json").unlink(), (folder / "node.json").mkdir()],
-        "IsADirectory",
+        "no regular file",
     ),
     "another schema": (record(lambda stored: stored.update(schema=2)), "schema 2 found, 1 expected"),
     "no seed": (record(lambda stored: stored.pop("seed")), "missing required field `seed`"),
