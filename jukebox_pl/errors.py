@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EEXIST)
-REFUSED += (errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+REFUSED = frozenset(
+    [
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EEXIST),
+        *(errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    ]
+)
 
 
 class UserError(ValueError):
