@@ -24,6 +24,8 @@ Names = Annotated[tuple[Name, ...], Meta(max_length=1000)]
 Lyrics = Annotated[str, Meta(max_length=10_000_000)]
 Samples = Annotated[int, Meta(ge=0, le=2**40)]
 Rate = Annotated[int, Meta(ge=1, le=10_000_000)]
+Hop = Annotated[int, Meta(ge=1, le=2**24)]
+Bins = Annotated[int, Meta(ge=1, le=2**16)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 
@@ -133,7 +135,15 @@ class CodesBatch(NamedTuple):
         return int(self.labels.duration.sum())
 
 
-Blend = Mapping[str, float]  # names and their weights, above zero; what counts is each one's share of the sum
+# Names and their weights, above zero; what counts is each one's share of the sum.
+Blend = Annotated[Mapping[str, float], Meta(max_length=1000)]
+
+
+def genres_of(given: Any) -> Any:
+    """The genres of a request: one name alone as a tuple of it."""
+    if isinstance(given, str):
+        return (given,) if given else ()
+    return tuple(given) if isinstance(given, list) else given
 
 
 @dataclass(frozen=True)
@@ -143,35 +153,36 @@ class Section:
     New lyrics are spread over the time up to the next new lyrics, or the end of the song.
     """
 
-    start_seconds: float
-    artist: str | Blend | None = None
-    genres: tuple[str, ...] | Blend | None = None
-    lyrics: str | None = None
+    start_seconds: Seconds
+    artist: Name | Blend | None = None
+    genres: Names | Blend | None = None
+    lyrics: Lyrics | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "genres", genres_of(self.genres))
 
 
 @dataclass(frozen=True)
 class SongRequest:
     """What to sing. `offset_seconds` is where in the imagined song of `total_seconds` the sampling starts.
 
-    A mapping of weights blends artists or genres: {"Ada": 0.7, "Ben": 0.3}. A tuple of genres is a song that has them all.
+    A mapping of weights blends artists or genres: {"Ada": 0.7, "Ben": 0.3}. A tuple of genres is a song that has them all,
+    a name alone is one genre.
     """
 
-    artist: str | Blend = ""
-    genres: tuple[str, ...] | Blend = ()
-    lyrics: str = ""
-    seconds: float = 10.0
-    total_seconds: float | None = None
-    offset_seconds: float = 0.0
-    schedule: tuple[Section, ...] = ()
+    artist: Name | Blend = ""
+    genres: Names | Blend = ()
+    lyrics: Lyrics = ""
+    seconds: Seconds = 10.0
+    total_seconds: Seconds | None = None
+    offset_seconds: Seconds = 0.0
+    schedule: Annotated[tuple[Section, ...], Meta(max_length=10_000)] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "genres", genres_of(self.genres))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> SongRequest:
-        """Raises TypeError on unknown or missing fields, of the sections too."""
-        schedule = tuple(Section(**without_lists(section)) for section in record.get("schedule", ()))
-        return cls(**(without_lists(record) | {"schedule": schedule}))
 
 
 class LevelParams(NamedTuple):

@@ -159,6 +159,12 @@ def test_a_bundle_of_one_level(ask_small, tmp_path):
     assert list(found["prior"]["levels"]) == ["0"]
 
 
+def test_a_bundle_is_asked_like_a_run(tmp_path):
+    run, shards = small_run.save_run(tmp_path / "run"), write_catalog(tmp_path / "shards", [LONG] * 2, held_out=1)
+    command.run(main, "evaluate", [f"bundle={run}", f"data.path={shards}", "what=prior"])
+    assert "prior" in json.loads((run / "evaluation/evaluation.json").read_text())
+
+
 def test_one_song_that_is_not_held_out_is_called_a_training_song(ask_small, tmp_path, capsys):
     found, page = ask_small(write_catalog(tmp_path / "shards", [LONG]), "what=prior")
     shown = " ".join(capsys.readouterr().out.split())
@@ -207,6 +213,7 @@ def test_songs_are_sampled_side_by_side_under_their_own_labels_and_length(tmp_pa
         ("what=", "expected all, or some of"),
         ("data.path={slower}", "has 40 samples a second, the bundle 80; prepare the songs again with sample_rate=80"),
         ("out={file}", "is a file, expected a folder"),
+        ("bundle={file}", "found: give one of the two"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_one_line(ask_small, tmp_path, capsys, word, message):

@@ -8,13 +8,12 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from jukebox_pl.types import Id, Rate, Samples
+from jukebox_pl.types import Bins, Hop, Id, Rate, Samples
 
 TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
 
 Text = Annotated[str, Meta(max_length=100_000)]
 Count = Annotated[int, Meta(ge=0, le=2**40)]
-Hop = Annotated[int, Meta(ge=1, le=2**24)]
 
 
 class SongEntry(TypedDict):
@@ -48,7 +47,7 @@ class Split(TypedDict):
 class CodesInfo(TypedDict):
     """What the codes of a code catalog are: `bins` per codebook, `hops` in samples per code, whose they are."""
 
-    bins: Annotated[int, Meta(ge=1, le=2**16)]
+    bins: Bins
     hops: Annotated[list[Hop], Meta(min_length=1, max_length=10)]
     fingerprint: Text
 
@@ -58,12 +57,20 @@ class Skipped(TypedDict):
     reason: Text
 
 
+class PassedOver(TypedDict):
+    """Files of a folder that are neither songs nor lie beside one, by kind, and the first of them by name."""
+
+    kind: Text
+    files: Count
+    such_as: list[Text]
+
+
 @dataclass(frozen=True)
 class CatalogRecord:
     """`catalog.json`. `max_duration` is in samples per channel; `codes` is None where shards hold audio.
 
-    `prepared` tells the settings and the source files it was made from, for `prepare` to compare. Raises ValueError where
-    its parts do not fit each other.
+    `prepared` tells the settings and the source files it was made from, for `prepare` to compare; `notes` are what is to be
+    said of the source as a whole. Raises ValueError where its parts do not fit each other.
     """
 
     sample_rate: Rate
@@ -75,6 +82,8 @@ class CatalogRecord:
     max_duration: Samples
     codes: CodesInfo | None = None
     skipped: list[Skipped] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
+    notes: list[Text] = field(default_factory=list)
     prepared: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -62,9 +62,9 @@ def read_members(file: BinaryIO, most_bytes: Callable[[str], int], wanted: Calla
             for start in range(0, padded, AT_ONCE):
                 _read(file, min(AT_ONCE, padded - start))
     _read(file, BLOCK)
-    while rest := file.read(AT_ONCE):
-        if rest.count(0) != len(rest):
-            raise BrokenTarError("the tar file", "there is something behind its end")
+    rest = file.read(AT_ONCE + 1)  # writers fill up a record of some blocks
+    if len(rest) > AT_ONCE or rest.count(0) != len(rest):
+        raise BrokenTarError("the tar file", "there is something behind its end")
 
 
 def _read(file: BinaryIO, size: int) -> bytes:

@@ -20,7 +20,7 @@ from jukebox_pl.types import Labels, SampledSong, Song
 
 SAMPLED, OTHERS, FLOOR, TOP_ALONE = "sampled", "chance", "floor", "top_alone"
 NO_RECOGNISER = (
-    "nobody listens: that takes recogniser=transformers recogniser.path=FOLDER, or for songs of the demo recogniser=demo"
+    "nobody listens: that takes recogniser=FOLDER (wav2vec 2.0, Whisper), or for songs of the demo recogniser=demo"
 )
 WHAT = {
     FLOOR: "recordings",

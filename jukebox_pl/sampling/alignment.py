@@ -15,6 +15,7 @@ from jukebox_pl.sampling.windows import windows
 from jukebox_pl.text.labels import Labeller, word_spans
 from jukebox_pl.types import Song, Word
 
+HELD = 4.0  # times what a character usually takes: a word's last two are sung no longer, what follows is a pause
 LEAST = 1e-4  # attention that is as good as none; a head is wrong now and then, and no single code decides
 
 
@@ -82,9 +83,12 @@ def sung_words(found: TextAttention, labeller: Labeller, offset: int, samples_pe
     path = character_path(found.attention.float().numpy(), moments, from_start, to_end)
     words = [Word(word, 0.0, 0.0) for word in text.lyrics.split()]
     spans = word_spans(labeller.characters.clean(text.lyrics), words, labeller.characters)
+    begun = np.searchsorted(path, np.arange(path[0] + 1, path[-1] + 1))  # where each character begins
+    held = round(HELD * float(np.median(np.diff(begun)))) if len(begun) > 1 else len(path)
     sung = []
     for word, (start, end) in zip(words, spans, strict=True):
         first, last = np.searchsorted(path, start + 1), np.searchsorted(path, end, side="right")
+        last = min(last, np.searchsorted(path, max(start + 1, end - 1)) + held)  # the last two share a column
         if (from_start or last > 0) and (to_end or first < len(path)):
             times = ((found.first + int(at)) * samples_per_code / text.sample_rate for at in (first, max(first, last)))
             sung.append(Word(word.text, *times))

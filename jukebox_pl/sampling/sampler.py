@@ -112,9 +112,9 @@ class Sampler:
         drawn = {level: made[level].beginning().cpu() for level in sorted(made)}
         return [
             SampledSong(
-                audio[i],
+                trainable(audio[i]),
                 self.sample_rate,
-                {level: rows[i] for level, rows in drawn.items()},
+                {level: trainable(rows[i]) for level, rows in drawn.items()},
                 request,
                 params,
                 seed,
@@ -151,10 +151,10 @@ class Sampler:
             if on_window:
                 on_window(progress)
             if progress.level in decoders and (chunk := decoders[progress.level](made[progress.level].beginning())):
-                yield chunk
+                yield chunk._replace(audio=trainable(chunk.audio))
         for level, decoder in decoders.items():  # what was given whole has had no window
             if chunk := decoder(made[level].beginning()):
-                yield chunk
+                yield chunk._replace(audio=trainable(chunk.audio))
 
     @torch.inference_mode()
     def encode(self, audio: Tensor) -> dict[int, Tensor]:
@@ -166,7 +166,8 @@ class Sampler:
             raise UserError(
                 f"expected mono audio [1, N] of at least {self.hops[self.top]} samples, found {tuple(audio.shape)}"
             )
-        return {level: rows[0].cpu() for level, rows in enumerate(self.vqvae.encode_long(audio[None].to(self.device)))}
+        codes = self.vqvae.encode_long(audio[None].to(self.device))
+        return {level: trainable(rows[0].cpu()) for level, rows in enumerate(codes)}
 
     def erase(
         self, codes: Mapping[int, Tensor], begin_seconds: float, end_seconds: float, levels: Collection[int] | None = None
@@ -282,3 +283,9 @@ class Sampler:
     def _top_codes(self, seconds: float) -> int:
         """Codes of the top that hold so many seconds."""
         return -(-round(seconds * self.sample_rate) // self.hops[self.top])
+
+
+def trainable(tensor: Tensor) -> Tensor:
+    """A copy that autograd takes, as it does not what inference mode has made."""
+    with torch.inference_mode(False):
+        return tensor.clone()

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from msgspec import Meta
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
@@ -16,6 +17,7 @@ from jukebox_pl.inference import memory
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling.decoding import WEIGHTS, Engine
 from jukebox_pl.sampling.sampler import Sampler
+from jukebox_pl.types import Bins, Hop, Rate
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -24,10 +26,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class Models:
     """What codes mean: `weights` names those of the VQ-VAE and of each level's prior; samples a code; codes a level."""
 
-    weights: Mapping[str, str]
-    sample_rate: int
-    hops: tuple[int, ...]
-    bins: int
+    weights: Mapping[str, Annotated[str, Meta(max_length=1000)]]
+    sample_rate: Rate
+    hops: Annotated[tuple[Hop, ...], Meta(min_length=1, max_length=10)]
+    bins: Bins
 
     @property
     def top(self) -> int:
@@ -40,14 +42,10 @@ class Models:
     def seconds(self, level: int, codes: int) -> float:
         return codes * self.hops[level] / self.sample_rate
 
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Models:
-        """Raises TypeError, KeyError or ValueError unless the record is what `asdict` gives."""
-        rate, bins, hops = int(record["sample_rate"]), int(record["bins"]), tuple(int(hop) for hop in record["hops"])
-        if min(rate, bins, *hops) < 1 or any(hops[-1] % hop for hop in hops):
-            raise ValueError(f"sample_rate={rate}, bins={bins}, hops={hops}")
-        weights = {str(name): str(value) for name, value in record["weights"].items()}
-        return cls(weights, rate, hops, bins)
+    def __post_init__(self) -> None:
+        """Raises ValueError where codes of one level do not fill those of the top."""
+        if any(self.hops[-1] % hop for hop in self.hops):
+            raise ValueError(f"hops={self.hops}: expected divisors of the last")
 
 
 @dataclass(frozen=True)

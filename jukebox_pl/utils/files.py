@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,24 +18,34 @@ from jukebox_pl.utils.records import Record, from_json, to_record
 MOST_BYTES = 64 * 2**20
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Writes beside, syncs, renames: a reader sees the old file or the whole new one, never a part.
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path beside to write to, which is synced and renamed at the end: a reader sees the old file or the whole new one.
 
-    Raises OSError naming `path`, with nothing left beside it.
+    Raises OSError naming `path`. Where anything is raised nothing is left beside.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
+        yield beside
+        with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         error.filename = str(path)
         raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Writes beside, syncs, renames: a reader sees the old file or the whole new one, never a part.
+
+    Raises OSError naming `path`, with nothing left beside it.
+    """
+    with replacing(path) as beside, open(beside, "wb") as file:
+        file.write(data)
 
 
 def make_folder(path: str | Path, setting: str) -> Path:
@@ -57,7 +70,20 @@ def require_writable(path: str | Path, setting: str) -> None:
 
 
 def write_json(path: Path, record: Any) -> None:
-    write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False).encode())
+    """A number that is none, as of a training that went astray, is written as null: JSON has no word for it."""
+    try:
+        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_without_nan(record), indent=1, ensure_ascii=False)
+    write_atomic(path, text.encode(errors="backslashreplace"))  # half a surrogate pair becomes its escape
+
+
+def _without_nan(record: Any) -> Any:
+    if isinstance(record, dict):
+        return {key: _without_nan(value) for key, value in record.items()}
+    if isinstance(record, list | tuple):
+        return [_without_nan(value) for value in record]
+    return None if isinstance(record, float) and not math.isfinite(record) else record
 
 
 def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
@@ -70,11 +96,11 @@ def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
 
 def open_regular(path: Path) -> BinaryIO:
     """Opens a file to read. Raises UserError for a folder, a device or a FIFO, which might never end, or never begin."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # a FIFO would wait for its writer
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would wait for its writer
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise UserError(f"{path} is no regular file; put the file itself there")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def read_json(path: Path, what: str, most_bytes: int = MOST_BYTES) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jukebox_pl.errors import UserError
 from jukebox_pl.models.losses import bits, prior_loss
 from jukebox_pl.models.prior import Prior, PriorLosses
 from jukebox_pl.training.modules.base import StageModule
+from jukebox_pl.training.modules.corruption import Corruption
 from jukebox_pl.training.optim import OptimConfig
 from jukebox_pl.types import CodesBatch
 
@@ -16,28 +16,28 @@ from jukebox_pl.types import CodesBatch
 class PriorModule(StageModule):
     """Logs bits per dim (`bpd`) of the codes and, where the prior reads lyrics, of the lyrics.
 
-    In training the codes that the prior reads are others of the batch in a span of each window, up to `corruption` long.
-    It learns to look at its lyrics, since the codes before tell too well which sound goes on (for the same reason Tacotron
-    drops half of what it reads of its past), and to go on from slips, which it will make when it samples.
+    In training the codes that the prior reads go through `corruption`.
     """
 
     model: Prior
     fsdp_forward_methods = ("condition", "losses")
 
     def __init__(
-        self, model: Prior, optim: OptimConfig | None = None, lyrics_fraction: float = 0.4, corruption: float | None = None
+        self,
+        model: Prior,
+        optim: OptimConfig | None = None,
+        lyrics_fraction: float = 0.4,
+        corruption: Corruption | None = None,
     ):
         super().__init__(model, optim)
-        self.lyrics_fraction, self.corruption = lyrics_fraction, corruption or 0.0
-        if not 0 <= self.corruption <= 1:
-            raise UserError(f"corruption={corruption}: expected the longest part of a window, from 0 to 1")
+        self.lyrics_fraction, self.corruption = lyrics_fraction, corruption
 
     def training_step(self, batch: CodesBatch, index: int) -> Tensor:
         past = None
         if self.corruption:
             seed = self.global_step * self.trainer.world_size + self.trainer.global_rank
             generator = torch.Generator(batch.codes.device).manual_seed(seed)  # the same after a resume
-            past = corrupted(batch.codes, self.corruption, generator)
+            past = self.corruption(batch.codes, generator)
         return self._loss(batch, "train", past)
 
     def validation_step(self, batch: CodesBatch, index: int) -> None:
@@ -51,14 +51,3 @@ class PriorModule(StageModule):
             named["lyrics_bpd"] = bits(losses.lyrics)
         self.log_dict({f"{split}/{k}": v for k, v in named.items()}, prog_bar=True, batch_size=len(batch.codes))
         return loss
-
-
-def corrupted(codes: Tensor, most: float, generator: torch.Generator) -> Tensor:
-    """Codes [B, T], in each row a span of 0 to `most` of its length replaced by codes from anywhere in the batch."""
-    device, (rows, total) = codes.device, codes.shape
-    lengths, starts = torch.rand(2, rows, 1, generator=generator, device=device)
-    lengths = lengths * most * total
-    starts, at = starts * (total - lengths), torch.arange(total, device=device)
-    replaced = (at >= starts) & (at < starts + lengths)
-    others = torch.randint(codes.numel(), codes.shape, generator=generator, device=device)
-    return codes.flatten()[others].where(replaced, codes)

@@ -106,7 +106,7 @@ def test_no_more_songs_are_sampled_than_are_asked_for(ask):
 def test_without_a_recogniser_the_attention_is_answered(ask):
     answer = ask(LyricsQuestion())
     assert answer.figures["cer"] is None
-    assert "recogniser.path=FOLDER" in answer.figures["no_cer"]
+    assert "recogniser=FOLDER" in answer.figures["no_cer"]
     attention = answer.figures["attention"]
     assert {(head["layer"], head["head"]) for head in attention["heads"]} == {(1, 0), (1, 1)}
     assert attention["share"] == max(head["share"] for head in attention["heads"])

@@ -154,6 +154,15 @@ def test_words_are_sung_when_their_characters_are(labeller):
     assert [word.end for word in words] == [*ends, len(SUNG) * hop / rate]
 
 
+def test_what_comes_after_the_last_word_is_a_pause(labeller):
+    hop, rate = 50, 100
+    sung = [*range(len(TEXT)), *[len(TEXT) - 1] * 40]  # a code a character, then the band alone
+    song = Song("", len(sung) * hop, rate, lyrics=TEXT)
+    found = TextAttention(song, 0, 0, len(sung), torch.from_numpy(diagonal(sung, len(TEXT))))
+    last = sung_words(found, labeller, 0, hop)[-1]
+    assert last.end < last.start + len("four") * 3 * hop / rate
+
+
 def test_a_part_of_a_song_sings_a_part_of_its_words(labeller):
     """Seconds count from where the part begins."""
     hop, rate = 50, 100

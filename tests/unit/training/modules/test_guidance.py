@@ -7,8 +7,9 @@ from unit.training.modules.test_modules import FAST, PRIOR, codes, fit, lyrics_c
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.losses import attention_loss
+from jukebox_pl.training.modules.corruption import Corruption
 from jukebox_pl.training.modules.lyrics_prior import GuidedAttention, LyricsPriorModule
-from jukebox_pl.training.modules.prior import PriorModule, corrupted
+from jukebox_pl.training.modules.prior import PriorModule
 
 
 def test_attention_is_right_on_the_first_state_that_knows_the_token():
@@ -48,23 +49,32 @@ def test_without_a_guide_nothing_is_watched(code_shards):
     assert not any(part._forward_hooks for part in module.model.modules())
 
 
-def test_a_span_of_the_past_is_corrupted_and_the_seed_decides():
+def test_spans_of_the_past_are_replaced_and_the_seed_decides():
     truth = torch.arange(40000).reshape(100, 400)
-    past = corrupted(truth, 0.5, torch.Generator().manual_seed(3))
-    assert past.equal(corrupted(truth, 0.5, torch.Generator().manual_seed(3)))
-    shares = (past != truth).float().mean(1)
-    assert shares.mean() == pytest.approx(0.25, abs=0.04)
-    assert shares.min() < 0.05
-    assert 0.45 < shares.max() <= 0.5
+    past = Corruption(spans=3, longest=50)(truth, torch.Generator().manual_seed(3))
+    assert past.equal(Corruption(spans=3, longest=50)(truth, torch.Generator().manual_seed(3)))
+    assert (past != truth).float().mean() == pytest.approx(3 * 25 / 400, abs=0.03)  # less where spans overlap
     edges = (past != truth).int().diff(dim=1).abs().sum(1)  # a code may be replaced by itself, hardly ever
-    assert edges.float().mean() < 2.1
+    assert edges.float().mean() < 2 * 3 + 0.1
     assert set(past.flatten().tolist()) <= set(truth.flatten().tolist())
+
+
+def test_half_of_the_spans_are_of_the_same_song_at_another_time():
+    truth = torch.arange(40000).reshape(100, 400)
+    past = Corruption(spans=1, longest=200)(truth, torch.Generator().manual_seed(3))
+    steady = 0
+    for row, was in zip(past, truth, strict=True):
+        found = row[row != was]
+        steady += (
+            len(found) > 2 and (found // 400 == was[0] // 400).all() and (found.diff() % 400 == 1).float().mean() > 0.97
+        )
+    assert 35 <= steady <= 65
 
 
 def test_a_prior_learns_beside_a_corrupted_past(code_shards, tmp_path):
     torch.manual_seed(0)
-    module = PriorModule(checkpoints.build(PRIOR), FAST, corruption=0.4)
+    module = PriorModule(checkpoints.build(PRIOR), FAST, corruption=Corruption(2, 8))
     before, after, _ = fit(module, codes(code_shards, 2), 30, tmp_path)
     assert after["val/bpd"] < before["val/bpd"] - 1
-    with pytest.raises(UserError, match=r"corruption=1\.5"):
-        PriorModule(checkpoints.build(PRIOR), corruption=1.5)
+    with pytest.raises(UserError, match=r"corruption: spans=0, longest=8"):
+        Corruption(0, 8)
