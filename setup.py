@@ -30,6 +30,7 @@ CORE = [
     "pillow>=10",
     "jinja2>=3.1",
     "markupsafe>=2.1",
+    "msgspec>=0.19",
 ]
 CHECKS = ["ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
 TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8", "hypothesis>=6.100"]

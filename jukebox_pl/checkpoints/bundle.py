@@ -131,6 +131,10 @@ def noted_head(record: BundleRecord) -> LyricsHead | None:
 
 def inside(folder: Path, path: str) -> Path:
     """`path` within `folder`; raises UserError when it leads out."""
-    if not (folder / path).resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{folder / BUNDLE} names {path!r}, which lies outside the bundle")
+    try:
+        within = (folder / path).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a null character
+        raise UserError(f"{folder / BUNDLE} names {path!r:.300}, which is no folder: {error!s:.100}") from None
+    if not within:
+        raise UserError(f"{folder / BUNDLE} names {path!r:.300}, which lies outside the bundle")
     return folder / path

@@ -12,7 +12,7 @@ import torch
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
-from jukebox_pl.openai.configs import FIXED, released_config
+from jukebox_pl.openai.configs import released_config
 from jukebox_pl.openai.files import load_released, nearest, read_released
 from jukebox_pl.openai.hparams import PRIORS
 from jukebox_pl.openai.keys import expected_shapes
@@ -179,15 +179,23 @@ def test_tensors_that_are_no_plain_weights(rewrite, tensor):
         read_released(rewrite("prior_level_1.pth.tar", **{"prior.x_emb.weight": tensor}))
 
 
-@pytest.mark.parametrize("value", [None, "text", -1, 10**9, 2**80, [], {}, 0.5, float("nan"), [[1]], True], ids=repr)
+ANY_KIND = None, "text", -1, 2**80, [], [2, 1, 2], 0.5, 7
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["vqvae", "prior_level_1"])
-def test_hyper_parameters_of_any_kind(folder, part, value):
+def test_hyper_parameters_of_any_kind(folder, part):
     path = folder / f"{part}.pth.tar"
     record = torch.load(path, weights_only=True)
-    for name in [name for name in record["hps"] if name not in FIXED]:
-        torch.save(record | {"hps": record["hps"] | {name: value}}, path)
-        with suppress(UserError):
-            read_released(path)
-    torch.save(record | {"hps": value}, path)
-    with suppress(UserError):
+    for name in record["hps"]:
+        for value in ANY_KIND:
+            torch.save(record | {"hps": record["hps"] | {name: value}}, path)
+            with suppress(UserError):
+                read_released(path)
+
+
+def test_hyper_parameters_that_are_a_text(folder):
+    path = folder / "vqvae.pth.tar"
+    torch.save(torch.load(path, weights_only=True) | {"hps": "text"}, path)
+    with pytest.raises(UserError, match="expected hyper-parameters by name, found str"):
         read_released(path)
