@@ -21,7 +21,6 @@ CORE = [
     "omegaconf>=2.3,<2.5",
     "PyYAML>=6",
     "safetensors>=0.8",
-    "msgspec>=0.19,<1",
     "rich>=14",
     "chardet>=7.7,<8",
     "ftfy>=6.3,<7",
@@ -31,6 +30,7 @@ CORE = [
     "pillow>=10",
     "jinja2>=3.1",
     "markupsafe>=2.1",
+    "msgspec>=0.19",
 ]
 CHECKS = ["ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
 TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8", "hypothesis>=6.100"]

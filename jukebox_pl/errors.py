@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import unicodedata
 
-REFUSED: tuple[int, ...] = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-REFUSED += (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+OF_THE_DISK = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+OF_A_PLACE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+REFUSED = (*OF_THE_DISK, *OF_A_PLACE)
 
 
 class UserError(ValueError):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BOTTOM, MIDDLE, TOP = 0, 1, 2
-T = TypeVar("T")
 
 # What fields of records may hold, beside their types: files come from anywhere, and nothing of ours comes near these.
 Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^./\\\x00\n]+$")]  # also the name of a member of a shard
@@ -139,62 +137,49 @@ class CodesBatch(NamedTuple):
 
 # Names and their weights, above zero; what counts is each one's share of the sum.
 Blend = Annotated[Mapping[str, float], Meta(max_length=1000)]
-Genres = Names | Blend
 
 
-def genres_of(genres: Any, genre: Any) -> Any:
-    """The genres of a request under either of their names, one name as a tuple of it. Raises UserError for both names."""
-    if genre is not None and genres:
-        raise UserError(f"genres={genres!r} and genre={genre!r} are one setting: give one of the two")
-    given = genres if genre is None else genre
+def genres_of(given: Any) -> Any:
+    """The genres of a request: one name alone as a tuple of it."""
     if isinstance(given, str):
         return (given,) if given else ()
     return tuple(given) if isinstance(given, list) else given
 
 
-def also_genre(cls: type[T]) -> type[T]:
-    """`genre` is another word for the argument `genres`. No InitVar: those cannot be described for files."""
-    init = cls.__init__
-
-    @functools.wraps(init)
-    def init_with_genre(self: Any, *arguments: Any, genre: Any = None, **named: Any) -> None:
-        init(self, *arguments, **named)
-        object.__setattr__(self, "genres", genres_of(self.genres, genre))
-
-    cls.__init__ = init_with_genre  # type: ignore[method-assign]
-    return cls
-
-
-@also_genre
 @dataclass(frozen=True)
 class Section:
     """What changes at `start_seconds` of a request and holds from there on; None stays as it was.
 
-    New lyrics are spread over the time up to the next new lyrics, or the end of the song. `genre` is as in a SongRequest.
+    New lyrics are spread over the time up to the next new lyrics, or the end of the song.
     """
 
     start_seconds: Seconds
     artist: Name | Blend | None = None
-    genres: Genres | None = None
+    genres: Names | Blend | None = None
     lyrics: Lyrics | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "genres", genres_of(self.genres))
 
-@also_genre
+
 @dataclass(frozen=True)
 class SongRequest:
     """What to sing. `offset_seconds` is where in the imagined song of `total_seconds` the sampling starts.
 
     A mapping of weights blends artists or genres: {"Ada": 0.7, "Ben": 0.3}. A tuple of genres is a song that has them all,
-    a name alone is one genre. The argument `genre` is another word for `genres`; raises UserError when both are given.
+    a name alone is one genre.
     """
 
     artist: Name | Blend = ""
-    genres: Genres = ()
+    genres: Names | Blend = ()
     lyrics: Lyrics = ""
     seconds: Seconds = 10.0
     total_seconds: Seconds | None = None
     offset_seconds: Seconds = 0.0
     schedule: Annotated[tuple[Section, ...], Meta(max_length=10_000)] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "genres", genres_of(self.genres))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -20,7 +20,19 @@ AUDIO_ENDINGS = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
 # What lies beside the song {}, or in a folder of one of these names beside or above it: the first that is there.
 BESIDE = {
     "lyrics": ("{}.txt", "{}.lrc", "{}.lyrics", "{}.lyrics.txt", "{}_lyrics.txt"),
-    "words": ("{}.words.csv", "{}.words.json", "{}.TextGrid", "{}.lrc", "{}.srt", "{}.vtt", "{}.json", "{}.csv"),
+    "words": (
+        "{}.words.csv",
+        "{}.words.json",
+        "{}.words.txt",
+        "{}.TextGrid",
+        "{}.eaf",
+        "{}.lrc",
+        "{}.srt",
+        "{}.vtt",
+        "{}.json",
+        "{}.csv",
+        "{}.tsv",
+    ),
 }
 BESIDE_FOLDERS = ("lyrics", "words")
 TEXT_ENDINGS = {Path(name).suffix.lower() for names in BESIDE.values() for name in names}

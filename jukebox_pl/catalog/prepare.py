@@ -152,7 +152,7 @@ def write_report(jobs: list[Job], settings: PrepareSettings, found: Found) -> Re
 def changes_of(settings: PrepareSettings) -> Changes:
     """How the songs differ from those that the catalog in `settings.out` was made from. Raises UserError without songs."""
     now = {job.source.path: job.fingerprint for job in list_jobs(settings)[0]}
-    return changes_since(songs_of(Catalog.load(settings.out)), now)
+    return changes_since(songs_of(Catalog.load(settings.out)) or now, now)  # or it does not tell
 
 
 def remove_unlisted(catalog: Catalog) -> None:

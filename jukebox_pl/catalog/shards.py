@@ -29,7 +29,7 @@ from jukebox_pl.text.labels import characters_from
 from jukebox_pl.types import Song
 from jukebox_pl.utils.codes import from_npz, to_npz
 from jukebox_pl.utils.files import open_regular, read_bytes, write_atomic
-from jukebox_pl.utils.records import from_json, to_record
+from jukebox_pl.utils.records import from_json, to_record, without_collections
 
 __all__ = [
     "HELD_OUT",
@@ -109,7 +109,8 @@ class Catalog(CatalogRecord):
         incomplete one; whether the shards are there is only seen in a folder.
         """
         folder = to_place(folder)
-        record = _read_record(folder / CATALOG_FILE)
+        with without_collections():
+            record = _read_record(folder / CATALOG_FILE)
         catalog = cls(**vars(record), folder=folder)
         for path in (path for split in SPLITS for path in catalog.shards(split)):
             if isinstance(path, Path) and not path.is_file():

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from jukebox_pl.checkpoints.records import NetworkConfig, require_described
+from jukebox_pl.checkpoints.records import require_network
 from jukebox_pl.errors import UserError
 from jukebox_pl.utils.earlier_versions import ARGUMENTS
 
@@ -27,7 +27,7 @@ def build(config: Any, trusted: Sequence[str] = TRUSTED) -> Any:
     Raises UserError when a target is not a class of torch modules from a trusted package, or a size is out of all measure.
     """
     config = under_current_names(config)
-    require_described(config, NetworkConfig)
+    require_network(config)
     return _build(config, trusted)
 
 

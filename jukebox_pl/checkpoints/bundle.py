@@ -13,12 +13,12 @@ import torch
 from jukebox_pl.checkpoints.agreement import require_agreement, require_head
 from jukebox_pl.checkpoints.building import TRUSTED
 from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, outline_of
-from jukebox_pl.checkpoints.records import BundleRecord, read_record
+from jukebox_pl.checkpoints.records import BundleRecord
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.text.labels import Labeller
-from jukebox_pl.utils.files import write_json
+from jukebox_pl.utils.files import read_record, write_json
 
 BUNDLE = "bundle.json"
 
@@ -131,6 +131,10 @@ def noted_head(record: BundleRecord) -> LyricsHead | None:
 
 def inside(folder: Path, path: str) -> Path:
     """`path` within `folder`; raises UserError when it leads out."""
-    if not (folder / path).resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{folder / BUNDLE} names {path!r}, which lies outside the bundle")
+    try:
+        within = (folder / path).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a null character
+        raise UserError(f"{folder / BUNDLE} names {path!r:.300}, which is no folder: {error!s:.100}") from None
+    if not within:
+        raise UserError(f"{folder / BUNDLE} names {path!r:.300}, which lies outside the bundle")
     return folder / path

@@ -17,11 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from jukebox_pl.checkpoints.building import TRUSTED, fill, on_meta
-from jukebox_pl.checkpoints.records import LabellerConfig, ModelRecord, read_record, require_described
+from jukebox_pl.checkpoints.records import LabellerConfig, ModelRecord
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.utils.differences import differences
-from jukebox_pl.utils.files import write_json
+from jukebox_pl.utils.files import read_record, write_json
+from jukebox_pl.utils.records import to_record
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FLOATING = ("F64", "F32", "F16", "BF16")  # numbers that a network computes with: which of them, its user chooses
@@ -156,7 +157,7 @@ def load_labeller(folder: str | Path) -> Labeller | None:
     if config is None:
         return None
     try:
-        require_described(config, LabellerConfig)
+        to_record(config, LabellerConfig, "labeller")
         return Labeller.from_config(config)
     except ValueError as error:
         raise UserError(f"{Path(folder) / CONFIG}: its labeller cannot be used ({error}): copy or write it again") from None

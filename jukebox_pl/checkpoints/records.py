@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import stat
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
@@ -13,7 +11,6 @@ from msgspec import UNSET, Meta, UnsetType, field
 from jukebox_pl.errors import UserError
 from jukebox_pl.nn.patterns import expand_pattern
 
-MOST_BYTES = 2**26  # of a record: the longest list of names is a thousandth of it
 MOST_LAYERS, MOST_BLOCKS, MOST_HOP, MOST_REACH = 1024, 4096, 2**20, 2**31
 
 Size = Annotated[int, Meta(ge=1, le=2**21)]
@@ -125,7 +122,7 @@ class ReleasedCharactersConfig(msgspec.Struct, forbid_unknown_fields=True):
 Names = Annotated[list[Name], Meta(max_length=2**21)] | ReleasedNames
 
 
-class LabellerConfig(msgspec.Struct, forbid_unknown_fields=True):
+class LabellerConfig(msgspec.Struct):
     """What turns songs into the labels of a prior."""
 
     artists: Names
@@ -169,33 +166,9 @@ class BundleRecord(msgspec.Struct):
     lyrics_head: HeadRecord | None = None
 
 
-Kind = TypeVar("Kind")
-
-
-def read_record(path: Path, kind: type[Kind], what: str) -> Kind:
-    """Raises UserError naming the file, the field, what was found and what fits."""
+def require_network(config: Any) -> None:
+    """Raises UserError where the config of a network is not what NetworkConfig says."""
     try:
-        if not stat.S_ISREG((status := path.stat()).st_mode) or status.st_size > MOST_BYTES:
-            raise UserError(f"{path} is no file of at most {MOST_BYTES:,} bytes: expected {what}; write it again")
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        raise UserError(f"{path.parent} does not hold {what}: there is no {path.name}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; expected {what}") from None
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise refused(path, error) from None
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise UserError(f"{path} is not JSON ({error}); delete it and write it again") from None
-
-
-def require_described(record: Any, kind: type[Any]) -> None:
-    """Raises UserError where a part of a record, as read from JSON or YAML, is not what `kind` says."""
-    try:
-        msgspec.convert(record, kind)
+        msgspec.convert(config, NetworkConfig)
     except (msgspec.ValidationError, RecursionError) as error:
         raise UserError(" ".join(str(error).split())) from None
-
-
-def refused(path: Path, error: Exception) -> UserError:
-    """One line, on a record that is not what it should be."""
-    return UserError(f"{path}: {' '.join(str(error).split())[:500]}; copy or write it again")

@@ -25,7 +25,7 @@ from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.text.files import NO_SUCH_FILE, read_text_file
 from jukebox_pl.text.sections import SECTIONS, STRIP, sung_text
 from jukebox_pl.types import SamplingParams, Section
-from jukebox_pl.utils.files import read_regular
+from jukebox_pl.utils.files import read_bytes
 
 SETTINGS = {"genres": "genre"}  # where a setting has another name than the field of a request
 # What is a path and not lyrics, whether there is such a file or not.
@@ -139,8 +139,8 @@ def schedule_of(value: Any, sections_rule: str = STRIP) -> tuple[Section, ...]:
     """The sections listed, or those in the YAML file of that name."""
     if isinstance(value, str):
         try:
-            value = yaml.load(read_regular(value, MOST_SCHEDULE_BYTES).decode(), PlainLoader)  # a subclass of SafeLoader
-        except (ValueError, RecursionError, yaml.YAMLError) as error:
+            value = yaml.load(read_bytes(Path(value), MOST_SCHEDULE_BYTES).decode(), PlainLoader)  # a subclass of SafeLoader
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise UserError(f"schedule={value} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(value, list | ListConfig):
         found = shorten(repr(value), 100)

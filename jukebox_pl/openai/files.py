@@ -8,7 +8,9 @@ import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.nn.codebook import Codebook
 from jukebox_pl.openai.configs import Config, complete, prior_config, vqvae_config
-from jukebox_pl.openai.hparams import PRIORS, VQVAES, Hparams
+from jukebox_pl.openai.hparams import KINDS, PRIORS, VQVAES, Hparams
 from jukebox_pl.openai.keys import EMBEDDING, TIED_OUTPUT, Shapes, expected_shapes, sources
 
 State = dict[str, Tensor]
@@ -55,6 +57,11 @@ def read_released(path: str | Path) -> Released:
     state, hps = read_checkpoint(path)
     if hps is not None and not isinstance(hps, dict):
         raise UserError(f"{describe(path)}: expected hyper-parameters by name, found {type(hps).__name__}; save it whole")
+    for name, value in (hps or {}).items():
+        try:
+            msgspec.convert(value, KINDS.get(name, Any))
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{describe(path)}: its hyper-parameter {name!s:.60}: {error}; download it again") from None
     hps = complete(hps or nearest(state, level))
     if level not in (None, hps["level"]):
         raise UserError(
@@ -69,7 +76,12 @@ def read_released(path: str | Path) -> Released:
         ) from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{describe(path)}: no network follows from its hyper-parameters ({error})") from None
-    return Released(hps, config, translate(path, state, config, hps))
+    try:
+        return Released(hps, config, translate(path, state, config, hps))
+    except UserError:
+        raise
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{describe(path)}: its hyper-parameters do not fit its weights ({error})") from None
 
 
 def level_of(path: Path) -> int | None:

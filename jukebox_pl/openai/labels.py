@@ -10,7 +10,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.openai.hparams import Hparams
 from jukebox_pl.text.characters import ReleasedCharacters
 from jukebox_pl.text.labels import Labeller, ReleasedVocabulary, Vocabulary
-from jukebox_pl.utils.files import read_regular
+from jukebox_pl.utils.files import read_bytes
 
 MOST_BYTES = 2**24  # of a list; the longest released one is a hundredth of it
 
@@ -27,8 +27,8 @@ class IdFile:
         """Raises UserError naming the file, the line and what is wrong with it."""
         path = Path(path)
         try:
-            lines = read_regular(path, MOST_BYTES).decode("utf-8").splitlines()
-        except ValueError as error:
+            lines = read_bytes(path, MOST_BYTES).decode("utf-8").splitlines()
+        except (OSError, ValueError) as error:
             raise UserError(f"{path}: expected a text file of `name;id` lines: {error}") from None
         entries = []
         for number, line in enumerate(lines, start=1):

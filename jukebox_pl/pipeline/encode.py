@@ -12,6 +12,8 @@ import torch
 
 from jukebox_pl import audio, checkpoints
 from jukebox_pl.audio.augmentations import Augmentation, augment, augmented_id
+from jukebox_pl.catalog.growing import fingerprint
+from jukebox_pl.catalog.prepare import remove_unlisted
 from jukebox_pl.catalog.shards import (
     SPLITS,
     TRAIN,
@@ -26,7 +28,6 @@ from jukebox_pl.catalog.shards import (
 from jukebox_pl.errors import UserError
 from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.vqvae import VQVAE
-from jukebox_pl.pipeline.prepare import fingerprint
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.types import Song
 from jukebox_pl.utils.progress import Meter, terminal_meter
@@ -36,12 +37,18 @@ class EncodeStage(Stage):
     """Every shard at `path` through the VQ-VAE in `vqvae`. An interrupted run keeps the shards that are there.
 
     `views` are augmentations by name: the training songs are encoded once more under each, behind the song itself and
-    under ids that end in the name.
+    under ids that end in the name. Raises UserError for a device that cannot compute.
     """
+
+    grows = True
 
     def __init__(self, path: str, vqvae: str, device: str = "auto", views: Mapping[str, Augmentation] | None = None):
         self.path, self.vqvae, self.augmentations = path, vqvae, dict(views or {})
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        try:
+            torch.zeros(1, device=self.device).item()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise UserError(f"device={device} cannot be used: {str(error).splitlines()[0]}; leave it auto") from None
 
     def run(self, folder: Path) -> StageResult:
         loaded = checkpoints.load(self.vqvae)
@@ -57,6 +64,7 @@ class EncodeStage(Stage):
         info = CodesInfo(bins=model.bins, hops=list(model.hops), fingerprint=loaded.fingerprint)
         encoded = dataclasses.replace(catalog, folder=out, codes=info, splits=splits)
         encoded.save()
+        remove_unlisted(encoded)
         return StageResult(fingerprint(encoded), {"songs": songs, "views": total - songs})
 
 

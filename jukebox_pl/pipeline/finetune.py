@@ -25,6 +25,17 @@ class CopyStage(Stage):
     def __init__(self, init_from: str, path: str):
         self.init_from, self.path = Path(init_from), path
 
+    def complete(self, result: StageResult) -> bool:
+        """Raises UserError when the bundle, where it is still there, is not the one that the run began from."""
+        if (self.init_from / checkpoints.BUNDLE).exists():
+            bundle = checkpoints.read_bundle(self.init_from)
+            now = checkpoints.fingerprint(checkpoints.inside(self.init_from, bundle.vqvae))
+            if now != result.fingerprint:
+                raise UserError(
+                    f"init_from={self.init_from} is another bundle than this run began from: choose another run_dir"
+                )
+        return True
+
     def run(self, folder: Path) -> StageResult:
         """Raises UserError when the catalog has another sample rate."""
         bundle, catalog = checkpoints.read_bundle(self.init_from), Catalog.load(self.path)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from jukebox_pl import checkpoints
+from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.training.callbacks.weights import EMA, last_path
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, require_whole
@@ -26,6 +31,8 @@ from jukebox_pl.utils.files import read_record, write_json
 
 MODEL, BEFORE = "model", "before.json"
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+LOST = re.compile(r"gloo|NCCL|[Cc]onnection (was )?(closed|reset)|[Bb]roken pipe")  # another process, as backends say it
+SECONDS_TO_DIE = 1.0
 TERMINATED = 143  # exit code of a process that SIGTERM has ended
 
 
@@ -62,6 +69,7 @@ class TrainStage(Stage):
         return result.is_complete_for(self.max_steps)
 
     def run(self, folder: Path) -> StageResult:
+        """Raises UserError also where another process of the run has ended."""
         pl.seed_everything(self.seed, verbose=False)
         data = instantiate(self.data, seed=self.seed)
         model, config = self.network(data)
@@ -69,12 +77,14 @@ class TrainStage(Stage):
         average = EMA(self.ema)
         trainer = self._trainer(folder, average)
         checkpoint = require_whole(last_path(folder), reads_sharded=isinstance(trainer.strategy, ModelParallelStrategy))
-        before = self._measure_before(folder, trainer, module, data, begun=checkpoint is not None)
-        self._fit(trainer, module, data, checkpoint)
+        with naming_who_is_lost(trainer):
+            before = self._measure_before(folder, trainer, module, data, begun=checkpoint is not None)
+            self._fit(trainer, module, data, checkpoint)
         # Lightning ends without a step, and without `on_train_end`, where the checkpoint is of the last step already.
         average.apply_to(module)
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # the step that the number is logged at
-        after = self._measure(trainer, module, data)
+        with naming_who_is_lost(trainer):
+            after = self._measure(trainer, module, data)
         for logger in trainer.loggers:
             if isinstance(logger, MediaLogger):
                 logger.close()
@@ -137,6 +147,25 @@ class TrainStage(Stage):
             raise
         if trainer.received_sigterm:
             raise terminated(trainer)
+
+
+@contextmanager
+def naming_who_is_lost(trainer: pl.Trainer) -> Iterator[None]:
+    """Raises UserError in place of what a backend says when its connection to another process breaks."""
+    parent = os.getppid()
+    try:
+        yield
+    except RuntimeError as error:
+        if trainer.world_size == 1 or not LOST.search(str(error)):
+            raise
+        time.sleep(SECONDS_TO_DIE)  # it is another's death that is seen first
+        started = getattr(trainer.strategy.launcher, "procs", None) or ()
+        ended = {rank: process.poll() for rank, process in enumerate(started, start=1) if process.poll() is not None}
+        if os.getppid() != parent:
+            ended[0] = None
+        ranks = [f"rank {rank}{f' (exit code {code})' if code else ''}" for rank, code in ended.items()]
+        lost = " and ".join(ranks) or "another process of this run"
+        raise UserError(f"{lost} has ended: the same command goes on from the last checkpoint") from None
 
 
 def terminated(trainer: pl.Trainer) -> SystemExit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -40,6 +41,16 @@ def print_tables(console: Console, tables: Iterable[doctor.Table]) -> None:
         for row in rows:
             table.add_row(*(escape(one_line(cell)) for cell in row))
         console.print(table)
+
+
+def tell_report(console: Console, out: Path, report: doctor.Report, in_full: bool = False) -> None:
+    """The findings of the doctor, or `in_full` all that he says; his page, which is written to `out`, has everything."""
+    from jukebox_pl.report.catalog_page import write_doctor_page  # imports matplotlib: mistakes answer without it
+
+    print_tables(console, (table for table in doctor.tables(report) if in_full or table.title == "findings"))
+    for line in doctor.advice(report) if in_full else ():
+        console.out(line)
+    console.out(f"the doctor's report on {len(report.songs)} songs: {write_doctor_page(out, report)}")
 
 
 def print_answer_tables(console: Console, tables: Iterable[suite.Table]) -> None:

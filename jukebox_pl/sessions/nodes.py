@@ -36,7 +36,7 @@ from jukebox_pl.utils.files import make_folder, read_bytes, read_json, read_reco
 from jukebox_pl.utils.records import to_record
 
 SCHEMA = 1
-MOST_BYTES = 2**30  # of a node's codes: a day of them is a third of it
+MOST_BYTES = 2**30  # of a node's files: a day of codes is a third of it
 LONGEST_NAME = 240  # bytes: file systems take 255, and files are written beside themselves first
 SESSION, NODE, CODES, PROMPT = "session.json", "node.json", "codes.npz", "prompt.npz"
 
@@ -106,16 +106,21 @@ class Node:
     def to_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **self.config(), "hashes": {str(level): name for level, name in self.hashes.items()}}
 
+    def __post_init__(self) -> None:
+        """Raises UserError where its parts do not fit each other."""
+        if not self.levels:
+            top = self.models.top
+            raise UserError(f"levels={self.lowest}: expected 0 to {top}, the lowest level to sample; {top} is the top alone")
+        if self.top_codes < 1:
+            raise UserError(f"seconds={self.request.seconds:g} leave no code to sample at the top level")
+
 
 def to_node(record: Any) -> Node:
     """Raises UserError unless the record is what `to_json` gives."""
     schema = record.get("schema") if isinstance(record, dict) else None
     if schema != SCHEMA:
         raise UserError(f"{NODE}: schema {schema!r:.40} found, {SCHEMA} expected")
-    node = to_record({name: value for name, value in record.items() if name != "schema"}, Node, NODE)
-    if not node.levels or node.top_codes < 1:
-        raise UserError(f"{NODE}: seconds={node.request.seconds} and lowest={node.lowest} leave no code to sample")
-    return node
+    return to_record({name: value for name, value in record.items() if name != "schema"}, Node, NODE)
 
 
 @dataclass(frozen=True)
@@ -183,14 +188,11 @@ class Session:
         return self.prompt(name, node) if node.parent is None and name in self else given
 
     def begin(self, name: str, node: Node, given: Codes) -> None:
-        """Writes a node that is not there yet, and where it has no parent the codes [T] by level `given` by its prompt.
-
-        Raises UserError, and writes nothing, where the node could not be read again.
-        """
+        """Writes a node that is not there yet, and where it has no parent the codes [T] by level `given` by its prompt."""
         if name in self:
             return
         record = node.to_json()
-        to_node(record)
+        to_node(record)  # what could not be read again is not written
         place = make_folder(self.place(name), "out")
         if given and node.parent is None:
             write_atomic(place / PROMPT, codes_file.to_npz(given))

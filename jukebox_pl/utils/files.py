@@ -103,14 +103,6 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def read_regular(path: str | Path, most: int) -> bytes:
-    """The bytes of a file. Raises UserError for what is none (a pipe, a device), cannot be read, or has more than `most`."""
-    try:
-        return read_bytes(Path(path), most)
-    except (OSError, ValueError) as error:  # a null character is a ValueError
-        raise UserError(f"{path} cannot be read: {error.strerror if isinstance(error, OSError) else error}") from None
-
-
 def read_json(path: Path, what: str, most_bytes: int = MOST_BYTES) -> Any:
     """Plain objects of a JSON file. Raises UserError where it is missing, naming `what` it would be, or is not JSON."""
     try:

@@ -20,17 +20,20 @@ from msgspec import inspect
 
 from jukebox_pl.errors import UserError
 
+MOST_CHARACTERS = 2**20  # of JSON in which a key that is there twice is looked for
 SHOWN = 60  # characters of what was found
 Record = TypeVar("Record")
 Find = Callable[[Any], str | None]
 
 
 def from_json(data: bytes | str, name: str) -> Any:
-    """Plain objects of JSON in UTF-8. Raises UserError naming `name`; also for NaN and for a key that is there twice."""
+    """Plain objects of JSON in UTF-8. Raises UserError naming `name`; also for NaN, and for a key that is there twice."""
     try:
-        with _without_collections():
+        with without_collections():
             text = data if isinstance(data, str) else data.decode("utf-8", "surrogatepass")
-            return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+            # Of a large file, which is a catalog, it would take as long again; whose songs are counted instead.
+            hook = _object if len(text) <= MOST_CHARACTERS else None
+            return json.loads(text, object_pairs_hook=hook, parse_constant=_no_number)
     except (RecursionError, MemoryError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else "too large for this machine's memory"
         raise UserError(f"{name} is not JSON ({reason}); delete it and write it again") from None
@@ -41,7 +44,7 @@ def from_json(data: bytes | str, name: str) -> Any:
 def to_record(plain: Any, kind: type[Record], name: str) -> Record:
     """Plain objects as a record. Raises UserError naming `name` and the field whose type, limit or name does not fit."""
     try:
-        with _without_collections():
+        with without_collections():
             record = msgspec.convert(plain, kind, str_keys=True)
             find_unknown = _unknown_in(kind)  # type: ignore[arg-type]
         if find_unknown and (unknown := find_unknown(plain)):
@@ -73,28 +76,49 @@ def _unknown_in(kind: Any) -> Find | None:
     return _unknown_of(inspect.type_info(kind), {})
 
 
-def _unknown_of(info: inspect.Type, known: dict[Any, dict[str, Find | None]]) -> Find | None:
-    """None where there can be no such key. `known`: the fields of the classes met so far, which may hold themselves."""
+def _unknown_of(info: inspect.Type, known: dict[Any, Find]) -> Find | None:
+    """None where there can be no such key. `known`: for the classes met so far, which may hold themselves."""
     if isinstance(info, inspect.StructType | inspect.DataclassType | inspect.TypedDictType):
         if info.cls not in known:
-            known[info.cls] = fields = {}
-            fields.update({field.encode_name: _unknown_of(field.type, known) for field in info.fields})
-        return functools.partial(_unknown_key, known[info.cls])
-    if isinstance(info, inspect.DictType) and (find := _unknown_of(info.value_type, known)):
-        return lambda plain: next((f".{key}{place}" for key, value in plain.items() if (place := find(value))), None)
-    if isinstance(info, inspect.ListType | inspect.VarTupleType) and (find := _unknown_of(info.item_type, known)):
-        return lambda plain: next((f"[{i}]{place}" for i, value in enumerate(plain) if (place := find(value))), None)
-    if isinstance(info, inspect.UnionType):
-        for find in filter(None, (_unknown_of(each, known) for each in info.types)):
-            return lambda plain: find(plain) if isinstance(plain, dict | list) else None
+            fields, nested = {field.encode_name for field in info.fields}, dict[str, Find]()
+            known[info.cls] = functools.partial(_unknown_key, fields, nested)
+            found = ((field.encode_name, _unknown_of(field.type, known)) for field in info.fields)
+            nested.update({name: find for name, find in found if find})
+        return known[info.cls]
+    if isinstance(info, inspect.DictType):
+        find, search = _unknown_of(info.value_type, known), _unknown_value
+    elif isinstance(info, inspect.ListType | inspect.VarTupleType):
+        find, search = _unknown_of(info.item_type, known), _unknown_item
+    elif isinstance(info, inspect.UnionType):
+        return next(filter(None, (_unknown_of(each, known) for each in info.types)), None)
+    else:
+        return None
+    return functools.partial(search, find) if find else None
+
+
+def _unknown_key(fields: set[str], nested: dict[str, Find], plain: Any) -> str | None:
+    if not isinstance(plain, dict):  # another of several kinds
+        return None
+    if not plain.keys() <= fields:
+        return f".{min(plain.keys() - fields)}"
+    for name, find in nested.items():
+        if name in plain and (place := find(plain[name])):
+            return f".{name}{place}"
     return None
 
 
-def _unknown_key(fields: dict[str, Find | None], plain: dict[str, Any]) -> str | None:
-    if not plain.keys() <= fields.keys():
-        return f".{min(plain.keys() - fields.keys())}"
-    places = ((name, find(plain[name])) for name, find in fields.items() if find and name in plain)
-    return next((f".{name}{place}" for name, place in places if place), None)
+def _unknown_value(find: Find, plain: Any) -> str | None:
+    for key, value in plain.items() if isinstance(plain, dict) else ():
+        if place := find(value):
+            return f".{key}{place}"
+    return None
+
+
+def _unknown_item(find: Find, plain: Any) -> str | None:
+    for index, item in enumerate(plain if isinstance(plain, list | tuple) else ()):
+        if place := find(item):
+            return f"[{index}]{place}"
+    return None
 
 
 def _at(plain: Any, place: str) -> str:
@@ -113,7 +137,7 @@ def _at(plain: Any, place: str) -> str:
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def without_collections() -> Iterator[None]:
     """Millions of new objects, none of them garbage: looking for it takes as long as making them."""
     was_on = gc.isenabled()
     gc.disable()

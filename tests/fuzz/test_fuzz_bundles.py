@@ -1,7 +1,4 @@
-"""A bundle with anything else in one of its files is told in one line, or makes the same song.
-
-`FUZZ_EXAMPLES` tries more than fit into a minute.
-"""
+"""A bundle with anything else in one of its files is told in one line, or makes the same song."""
 
 from __future__ import annotations
 
@@ -16,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from hostile import BYTES_OF, VALUES, outcome, paths, put
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from mutations import examples
 from small_run import save_singing_run
 
 from jukebox_pl.sessions.models import Computing, ModelPool
@@ -27,8 +25,7 @@ pytestmark = pytest.mark.slow
 
 JSON_FILES = ["bundle.json", "vqvae/config.json", "prior_2/config.json", "prior_0/config.json"]
 FILES = [*JSON_FILES, "vqvae/model.safetensors", "prior_2/model.safetensors"]
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
-bounded = settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None)
+bounded = examples(40)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -85,7 +85,7 @@ FOUND = {
     "lyrics": ["a.txt", "a.TXT", "A.Txt", "a.lrc", "a.LRC", "a.lyrics", "a_lyrics.txt", "a.lyrics.txt", "a.flac.txt",
                "lyrics/a.txt", "Lyrics/a.TXT", "../Lyrics/a.lrc"],
     "words": ["a.words.csv", "a.Words.csv", "a.words.json", "a.TextGrid", "a.textgrid", "a.srt", "a.SRT", "a.vtt", "a.json",
-              "a.csv", "a.lrc", "words/a.json"],
+              "a.csv", "a.tsv", "a.eaf", "a.words.txt", "a.lrc", "words/a.json"],
 }  # fmt: skip
 
 

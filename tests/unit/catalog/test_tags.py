@@ -14,9 +14,7 @@ from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3, TCON, TIT2, TPE1, TPE2
 from mutagen.wave import WAVE
 
-from jukebox_pl import audio
-from jukebox_pl.catalog.reading import load_song
-from jukebox_pl.catalog.sources import Source
+from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.tags import clean_labels, read_header
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
@@ -153,13 +151,14 @@ def test_several_artists_of_one_file_are_told_in_its_warnings(song, settings):
     for frame in id3(artist=["Ann", "Bo"], genre="(17)Rock"):
         tags.add(frame)
     tags.save(path)
-    prepared = load_song(Source("id", path.parent, path.name, artist="Folder", tagged=True), settings())
-    assert (prepared.song.artist, prepared.song.genres) == ("Ann", ("Rock",))
-    assert "artist 'Ann' is the first of several, the others are left out: Bo" in prepared.warnings
+    path.rename(path.parent / "a.mp3")
+    (path.parent / "file.wav").unlink()
+    (entry,) = prepare(settings()).songs("train")
+    assert (entry["artist"], entry["genres"]) == ("Ann", ["Rock"])
+    assert "artist 'Ann' is the first of several, the others are left out: Bo" in entry["warnings"]
 
 
 def test_one_artist_in_two_unicode_forms_is_one_name(make_song, settings):
-    songs = [make_song(f"{unicodedata.normalize(form, 'Björk')}/{form}.flac") for form in ("NFC", "NFD")]
-    loaded = [load_song(Source("id", path.parent, path.name, artist=path.parent.name), settings()) for path in songs]
-    assert {prepared.song.artist for prepared in loaded} == {"Björk"}
-    assert audio.read(songs[0])[1] == 8000
+    for form in ("NFC", "NFD"):
+        make_song(f"{unicodedata.normalize(form, 'Björk')}/{form}.flac")
+    assert prepare(settings()).artists == ["Björk"]

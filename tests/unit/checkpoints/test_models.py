@@ -244,8 +244,10 @@ def test_sizes_that_are_too_much_together_are_told(change):
         ("bundle.json", {"vqvae": "prior_0"}, "expected a VQVAE and a Prior"),
         ("bundle.json", {"priors": {"0": "vqvae", "1": "prior_1"}}, "expected a VQVAE and a Prior"),
         ("bundle.json", {"priors": {"0": "prior_0", "1": "prior_1", "2": "prior_1"}}, "its VQ-VAE has levels 0 to 1"),
-        ("bundle.json", {"sample_rate": "8000"}, r"Expected `int`, got `str` - at `\$.sample_rate`"),
+        ("bundle.json", {"sample_rate": "8000"}, "does not fit at sample_rate: Expected `int`, got `str`"),
         ("bundle.json", {"vqvae": "../elsewhere"}, "lies outside the bundle"),
+        ("bundle.json", {"vqvae": "a\0b", "fingerprints": {}}, "which is no folder: embedded null byte"),
+        ("bundle.json", {"vqvae": "n" * 300, "fingerprints": {}}, "File name too long"),
     ],
 )
 def test_parts_that_were_not_made_for_each_other_are_told(bundle, file, change, told):

@@ -1,5 +1,6 @@
 import io
 import itertools
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -44,12 +45,23 @@ ENTRY |= {"words": 0, "warnings": ["lyrics left out: \x07"]}
 
 def printed(held_out):
     splits = {
-        "train": {"shards": [], "songs": [ENTRY]},
-        "held_out": {"shards": [], "songs": [ENTRY] if held_out else []},
+        "train": {"shards": [{"file": "train/000000.tar", "songs": 1}], "songs": [ENTRY]},
+        "held_out": {"shards": [{"file": "held_out/000000.tar", "songs": 1}], "songs": [ENTRY]},
     }
+    if not held_out:
+        splits["held_out"] = {"shards": [], "songs": []}
     passed_over = [{"kind": ".jpg", "files": 12, "such_as": ["a.jpg"]}, {"kind": "hidden", "files": 2, "such_as": [".a"]}]
     catalog = Catalog(
-        "shards", 8000, 1, splits, ["A"], [], "", 8000, passed_over=passed_over, notes=["t.csv has \x1b columns"]
+        8000,
+        1,
+        splits,
+        ["A"],
+        [],
+        "",
+        8000,
+        passed_over=passed_over,
+        notes=["t.csv has \x1b columns"],
+        folder=Path("shards"),
     )
     console = Console(file=io.StringIO(), width=120)
     print_catalog(console, catalog)

@@ -58,10 +58,10 @@ def test_a_killed_process_leaves_the_folder_free_even_where_its_children_live(tm
 
 @pytest.mark.parametrize("name", ["/proc/x/y", "/dev/null/run", "x" * 300, "a\0b"])
 def test_what_cannot_be_a_folder_is_one_line(tmp_path, name):
-    told = pytest.raises(UserError, match=r"^out=.* cannot be written \(.*\): choose another folder$")
-    with told as said, locked(tmp_path / name, "out"):
+    line = r"^out=.* cannot be written \(.*\): choose another folder$"
+    with pytest.raises(UserError, match=line) as told, locked(tmp_path / name, "out"):
         pass
-    assert len(str(said.value)) < 400
+    assert len(str(told.value)) < 400
 
 
 def test_what_is_not_whole_is_swept_and_nothing_else(tmp_path):
