@@ -3,7 +3,8 @@
 Command:  python benchmarks/many_songs.py [--songs 10000] [--workers 2]
 Cost:     about twenty minutes of two CPU cores, 1 GB of disk
 Result:   seconds and peak memory (of the process that hands out the songs, of its largest worker) of a run that is left
-          alone; the seconds of one that is killed when 30, 60 and 90 % of the songs are decoded and run to its end; are they the same?
+          alone; the seconds of one that is killed when 30, 60 and 90 % of the songs are decoded, and run to its end; are
+          they the same?
 """
 
 from __future__ import annotations

@@ -103,6 +103,7 @@ class StageFolder:
             raise UserError(f"{self.path} was made with other settings: {shown}. {way_out}")
         return grown
 
+    @rank_zero_only  # one that others wrote beside it would be swept away
     def note(self, config: Mapping[str, Any]) -> None:
         write_json(self.path / CONFIG, config)
 
