@@ -19,6 +19,7 @@ from jukebox_pl.catalog.sources import Source
 from jukebox_pl.catalog.tags import clean, clean_labels, read_header
 from jukebox_pl.types import Song
 from jukebox_pl.utils.files import read_record
+from jukebox_pl.utils.records import to_record
 
 
 class Prepared(NamedTuple):
@@ -78,4 +79,5 @@ def load_song(source: Source, settings: PrepareSettings, out: Path | None = None
         license=source.license,
         source=source.source,
     )
+    to_record(song.to_json(), Song, source.path)  # what could not be read again is not written
     return Prepared(song, warnings=(*sound.warnings, *changes, *warnings), audio_stats=sound.audio_stats)

@@ -11,6 +11,7 @@ import pytest
 
 from jukebox_pl.catalog.reading import Prepared, load_song
 from jukebox_pl.catalog.sources import Source
+from jukebox_pl.errors import UserError
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 
@@ -27,6 +28,11 @@ def test_what_became_of_a_song_is_kept_as_version_1_kept_it(source, settings, tm
         written.save(tmp_path / "record")
         assert json.loads((tmp_path / "record").read_bytes()).keys() == {"song", "reason", "warnings", "checkup"}
         assert Prepared.load(tmp_path / "record") == written
+
+
+def test_a_song_that_could_not_be_read_again_is_refused(source, settings):
+    with pytest.raises(UserError, match=r"does not fit at artist: Expected `str` of length <= 10000"):
+        load_song(source({}, artist="a" * 10_001), settings())
 
 
 CSV = "word_start,word_end,line_end\n0.5,0.75,nan\n0.75,1.5,1.5\n"
