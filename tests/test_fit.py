@@ -305,6 +305,23 @@ def test_a_mistake_is_one_line_and_exit_code_2(fit, tmp_path, capsys, words, tol
     assert re.search(told, line), line
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("trainer.accelerator=meta", "error: trainer: .*'meta'.*--print shows the settings of trainer"),
+        ("trainer.devices=-3", "error: trainer: "),
+        ("trainer.precision=17", "error: trainer: Precision 17 is invalid"),
+        ("+trainer.bogus=1", "error: trainer: .*bogus"),
+        ("+stages.codes.device=meta", "error: device=meta cannot be used"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line_and_mended_by_leaving_it_out(finished, fit, tmp_path, capsys, wrong, told):
+    run_dir = without(finished, tmp_path / "run", "vqvae", "codes")
+    words = "recipe=codes", f"run_dir={run_dir}", *DEMO, "max_steps=1"
+    assert re.match(told, mistake(fit, capsys, *words, wrong))
+    fit(*words)
+
+
 def rewrite(file: str, text: str):
     return lambda run_dir: (run_dir / file).write_text(text)
 
