@@ -133,6 +133,27 @@ def test_a_folder_is_prepared_as_by_prepare_and_grows(songs, fit, tmp_path, caps
     assert list(losses(tmp_path / "run/top_prior")) == [0, 1, 2]
 
 
+@pytest.mark.slow
+def test_a_folder_is_fine_tuned_on_at_the_rate_of_the_copied_bundle(songs, finished, fit, tmp_path, capsys):
+    bundle = shutil.copytree(finished / "bundle", tmp_path / "my bundle")
+    words = "recipe=finetune", f"bundle={bundle}", "data=folder", f"data.songs={songs}", "+stages.catalog.workers=0"
+    line = mistake(fit, capsys, *words, f"run_dir={tmp_path / 'run'}", "max_steps=2", "data.sample_rate=44100")
+    assert "was trained on 11025 samples a second" in line
+    assert not (tmp_path / "run").exists()
+    fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=2")
+    assert Catalog.load(tmp_path / "run/shards").sample_rate == 11025
+    bundle.rename(tmp_path / "moved bundle")
+    shutil.rmtree(songs)  # the shards have all that is needed
+    (tmp_path / "run").rename(tmp_path / "moved")
+    capsys.readouterr()
+    fit(*words, f"bundle={tmp_path / 'moved bundle'}", f"run_dir={tmp_path / 'moved'}", "max_steps=2")
+    told = capsys.readouterr().err
+    assert "the songs are not looked at again" in told
+    assert told.count("done before, skipped") == 6
+    line = mistake(fit, capsys, *words, f"run_dir={tmp_path / 'moved'}", "max_steps=2")
+    assert "my bundle does not hold a finished run or a converted bundle" in line
+
+
 def count(encode_song, seen):
     def counting(self, sound, song):
         seen.append(song)
@@ -282,6 +303,23 @@ def test_a_mistake_is_one_line_and_exit_code_2(fit, tmp_path, capsys, words, tol
     line = mistake(fit, capsys, "recipe=vqvae", "data=shards", f"run_dir={tmp_path}", *words)
     assert line.startswith("error: ")
     assert re.search(told, line), line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("trainer.accelerator=meta", "error: trainer: .*'meta'.*--print shows the settings of trainer"),
+        ("trainer.devices=-3", "error: trainer: "),
+        ("trainer.precision=17", "error: trainer: Precision 17 is invalid"),
+        ("+trainer.bogus=1", "error: trainer: .*bogus"),
+        ("+stages.codes.device=meta", "error: device=meta cannot be used"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line_and_mended_by_leaving_it_out(finished, fit, tmp_path, capsys, wrong, told):
+    run_dir = without(finished, tmp_path / "run", "vqvae", "codes")
+    words = "recipe=codes", f"run_dir={run_dir}", *DEMO, "max_steps=1"
+    assert re.match(told, mistake(fit, capsys, *words, wrong))
+    fit(*words)
 
 
 def rewrite(file: str, text: str):

@@ -79,10 +79,8 @@ def test_the_cheap_commands_of_the_readme_run(finished, tmp_path, monkeypatch, c
     assert Catalog.load("SHARDS").sample_rate == 44100
     sung = [words_of(line)[1:] for line in re.findall(r"jukebox_pl.sample [^#\n]*", README) if "run_dir=RUN" in line]
     for words in (words for words in sung if "levels=2" in words or "mode=upsample" in words):
-        settings = {"seconds=30": "seconds=0.5"}
-        sample.cli_main(
-            [settings.get(word, word.replace("run_dir=RUN", f"bundle={bundle}")) for word in words] + ["session=s"]
-        )
+        settings = {"seconds=30": "seconds=0.5", "run_dir=RUN": f"bundle={bundle}"}
+        sample.cli_main([*(settings.get(word, word) for word in words), "session=s"])
         done += 1
     assert done == 3
     assert len(list((tmp_path / "s").glob("*/song.wav"))) == 5

@@ -13,7 +13,8 @@ Sizes = Annotated[list[Annotated[int, Meta(ge=0, le=2**20)]], Meta(min_length=1,
 Fraction = Annotated[float, Meta(ge=0, le=1e9)] | None
 # What the settings of a file may be, of those that are read and are no whole numbers.
 KINDS: dict[str, Any] = {
-    **dict.fromkeys(("downs_t", "strides_t", "hvqvae_multipliers", "y_bins"), Sizes),
+    **dict.fromkeys(("downs_t", "strides_t", "hvqvae_multipliers"), Sizes),
+    "y_bins": Sizes | Annotated[int, Meta(ge=0, le=0)],  # a VQ-VAE's file says 0: no labels
     **dict.fromkeys(("l_mu", "revival_threshold", "min_duration", "max_duration"), Fraction),
     **dict.fromkeys(("m_attn", "m_mlp", "init_scale", "prime_m_attn", "prime_m_mlp", "prime_init_scale"), Fraction),
     **dict.fromkeys(("labels", "labels_v3", "single_enc_dec", "merged_decoder", "cond_res_scale"), bool | None),

@@ -78,12 +78,13 @@ class StageFolder:
     def require_same(
         self, config: Mapping[str, Any], earlier: Mapping[str, Sequence[str]], made_outside: Sequence[Path] = ()
     ) -> bool:
-        """Raises UserError with what differs when the folder was made with another config; notes this one where there is
-        none. Of the stages it needs it may have been made from `earlier` outputs: says whether it was.
+        """Raises UserError with what differs when the folder was made with another config; notes this one where nothing
+        is made yet. Of the stages it needs it may have been made from `earlier` outputs: says whether it was.
 
         Keys that version 0.1.0 did not note are not compared with a folder of it.
         """
-        if (stored := self._read(CONFIG)) is None:
+        stored = self._read(CONFIG)
+        if stored is None or all(path.name == CONFIG for path in self.path.iterdir()):  # stopped by a mistake, at once
             self.note(config)
             return False
         stored = decisive(stored, self.run_dir)  # what may change now may have been noted then

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import ModelParallelStrategy
-from pytorch_lightning.utilities.exceptions import SIGTERMException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
@@ -104,16 +104,20 @@ class TrainStage(Stage):
         callbacks = [instantiate(config) for config in self.callbacks.values() if config and "_target_" in config]
         parts = [config for config in self.logger.values() if isinstance(config, Mapping | DictConfig)]
         loggers = [instantiate(part, save_dir=str(folder), name=f"{folder.parent.name}/{folder.name}") for part in parts]
-        trainer: pl.Trainer = instantiate(
-            self.trainer,
-            max_steps=self.max_steps,
-            val_check_interval=self.every_steps,
-            check_val_every_n_epoch=None,
-            callbacks=[*callbacks, average],
-            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            logger=loggers,
-            default_root_dir=str(folder),
-        )
+        build: Any = instantiate(self.trainer, _partial_=True)
+        try:
+            trainer: pl.Trainer = build(
+                max_steps=self.max_steps,
+                val_check_interval=self.every_steps,
+                check_val_every_n_epoch=None,
+                callbacks=[*callbacks, average],
+                enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+                logger=loggers,
+                default_root_dir=str(folder),
+            )
+        except (MisconfigurationException, ValueError, TypeError) as error:  # of its settings, or of this machine
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"trainer: {reason}; --print shows the settings of trainer") from None
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that the YAML of the trainer chose
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer

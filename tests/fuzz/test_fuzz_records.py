@@ -27,11 +27,17 @@ PARAMS = SamplingParams((0.9, 0.8), parallel_windows=2)
 NODE = Node("extend", REQUEST, PARAMS, 7, 0, MODELS, Computing(), "seed_1", {"at": 0.5}, {0: "0f", 1: "1e"})
 STATS = AudioStats(180.0, 44100, 2, 0.9, 0.0, 0.01, 0.1, 1.0, 0.0, -15.0, 18000.0, -1.0, -0.5, "")
 SONG = Song("a1", 16000, 8000, "Title", "Ada", ("folk",), "la", (Word("la", 0.0, 0.1),))
+CONFIG = {"model": {"width": 32, "downs": [3, 2]}, "needs": {"vqvae": "f"}}
 CODES = to_npz({0: [1, 2, 3, 4], 1: [5, 6]})
 
 
 def stage(folder: Path) -> StageFolder:
     return StageFolder(folder, "stage")
+
+
+def begin(folder: StageFolder) -> None:
+    folder.require_same(CONFIG, {})
+    write_json(folder.path / "before.json", 1.0)
 
 
 # By file: how it is written, and how it is read.
@@ -41,8 +47,8 @@ FILES = {
         lambda folder: stage(folder).result(),
     ),
     "stage/config.json": (
-        lambda folder: stage(folder).require_same({"model": {"width": 32, "downs": [3, 2]}, "needs": {"vqvae": "f"}}, {}),
-        lambda folder: stage(folder).require_same({"model": {"width": 32, "downs": [3, 2]}, "needs": {"vqvae": "f"}}, {}),
+        lambda folder: begin(stage(folder)),
+        lambda folder: stage(folder).require_same(CONFIG, {}),
     ),
     "node/node.json": (
         lambda folder: write_json(folder / "node/node.json", NODE.to_json()),

@@ -15,7 +15,9 @@ def test_a_result_is_read_as_written(tmp_path):
 def test_other_settings_are_refused_with_what_differs(tmp_path):
     folder = StageFolder(tmp_path, "vqvae")
     folder.require_same({"model": {"width": 32, "downs": [3, 2]}, "lr": 1e-3}, {})
+    folder.require_same({"model": {"width": 16, "downs": (3, 2)}, "lr": 1e-3}, {})  # nothing is made yet
     folder.require_same({"model": {"width": 32, "downs": (3, 2)}, "lr": 1e-3}, {})
+    write_json(folder.path / "before.json", 1.0)
     with pytest.raises(UserError, match=r"model.width: 32 -> 64.*another run_dir, or delete .*vqvae"):
         folder.require_same({"model": {"width": 64, "downs": [3, 2]}, "lr": 1e-3}, {})
 
@@ -23,6 +25,7 @@ def test_other_settings_are_refused_with_what_differs(tmp_path):
 def test_what_may_change_now_may_have_been_noted_before(tmp_path):
     folder = StageFolder(tmp_path, "vqvae")
     folder.require_same({"module": {"optim": {"lr": 1e-3, "clip": 1.0}}, "songs": "a"}, {})
+    write_json(folder.path / "before.json", 1.0)
     folder.require_same({"module": {"optim": {"clip": 1.0}}}, {})
 
 
