@@ -1,9 +1,10 @@
 """What a folder of many short songs costs `prepare`, and whether three SIGKILLs leave a trace in what comes out.
 
 Command:  python benchmarks/many_songs.py [--songs 10000] [--workers 2]
-Cost:     about twenty minutes of two CPU cores, 2 GB of disk
+Cost:     about twenty minutes of two CPU cores, 1 GB of disk
 Result:   seconds and peak memory (of the process that hands out the songs, of its largest worker) of a run that is left
-          alone; the seconds of one that is killed after 30, 60 and 90 % of that time and run to its end; are they the same?
+          alone; the seconds of one that is killed when 30, 60 and 90 % of the songs are decoded, and run to its end; are
+          they the same?
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import numpy as np
 from jukebox_pl import audio
 
 RATE, SECONDS = 8_000, 1.5
-KILLS, SHARE = 3, 0.3  # so often, each after this share of the time that a whole run takes
-POLL_SECONDS = 0.2
+SHARES = (0.3, 0.6, 0.9)
+POLL_SECONDS = 0.5
 
 
 def write_songs(folder: Path, count: int) -> None:
@@ -38,13 +39,13 @@ def write_songs(folder: Path, count: int) -> None:
             path.with_name("cover.jpg").write_bytes(b"\xff\xd8")
 
 
-def prepare(songs: Path, out: Path, workers: int, seconds: float = float("inf")) -> tuple[float, int, int]:
-    """Runs the command, or kills it after some seconds; how long it took, and peak kB of it and of its largest worker."""
+def prepare(songs: Path, out: Path, workers: int, most: float | None = None) -> tuple[float, int, int]:
+    """Runs the command, or kills it when `most` songs are decoded; the seconds, peak kB of it and of its largest worker."""
     words = [f"catalog={songs}", f"out={out}", f"sample_rate={RATE}", f"workers={workers}"]
     begun, peaks = time.monotonic(), {}
     with open(f"{out}.log", "a") as log:
         process = subprocess.Popen([sys.executable, "-m", "jukebox_pl.prepare", *words], stdout=log, stderr=log)
-        while process.poll() is None and time.monotonic() - begun < seconds:
+        while process.poll() is None and (most is None or len(list(out.glob(".work/*/*.json"))) < most):
             children = read(f"/proc/{process.pid}/task/{process.pid}/children").split()
             for pid in (str(process.pid), *children):
                 status = read(f"/proc/{pid}/status").partition("VmHWM:")[2].split()
@@ -80,7 +81,8 @@ def main() -> None:
         write_songs(folder / "songs", options.songs)
         whole, mine, largest = prepare(folder / "songs", folder / "whole", options.workers)
         print(f"left alone: {whole:.0f} s, {mine / 1e3:.0f} MB, largest worker {largest / 1e3:.0f} MB", flush=True)
-        cut = [prepare(folder / "songs", folder / "killed", options.workers, SHARE * whole)[0] for _ in range(KILLS)]
+        moments = [share * options.songs for share in SHARES]
+        cut = [prepare(folder / "songs", folder / "killed", options.workers, moment)[0] for moment in moments]
         last = prepare(folder / "songs", folder / "killed", options.workers)[0]
         print(f"killed after {', '.join(f'{seconds:.0f}' for seconds in cut)} s, then {last:.0f} s", flush=True)
         same = contents(folder / "whole") == contents(folder / "killed")

@@ -40,10 +40,7 @@ def main(config: DictConfig) -> None:
     names = list(config.questions) if config.what == "all" else listed(config.what)
     if unknown := [name for name in names if name not in config.questions] or not names:
         raise UserError(f"what={config.what}: expected all, or some of {', '.join(config.questions)}; found {unknown}")
-    if config.run_dir and config.bundle:
-        raise UserError(f"run_dir={config.run_dir} and bundle={config.bundle} found: give one of the two")
-    folder = config.bundle or config.run_dir
-    for name, value in (("run_dir", folder), ("data.path", config.data.path)):
+    for name, value in (("run_dir", config.run_dir), ("data.path", config.data.path)):
         if value is None:
             raise UserError(f"{name} is missing, as in run_dir=runs/demo data.path=runs/demo/shards")
     counts = {name: number(config, name, least, whole=True) for name, least in (("windows", 1), ("samples", 0), ("seed", 0))}
@@ -51,9 +48,9 @@ def main(config: DictConfig) -> None:
     if unheard_of := sorted(set(config.params) - {field.name for field in fields(SamplingParams)}):
         raise UserError(f"params.{unheard_of[0]} is no setting of how samples are drawn: leave it out")
     params = SamplingParams.from_json(cast(dict[str, Any], drawn))
-    if (out := Path(config.out or Path(folder) / "evaluation")).is_file():
+    if (out := Path(config.out or Path(config.run_dir) / "evaluation")).is_file():
         raise UserError(f"out={out} is a file, expected a folder for evaluation.json and index.html: choose another out")
-    bundle, catalog = checkpoints.load_bundle(folder), Catalog.load(config.data.path)
+    bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
     require_writable(out, "out")
     questions = {name: instantiate(config.questions[name]) for name in names}
     with locked(out, "out"), terminal_meter("songs") as meter:

@@ -194,7 +194,7 @@ MISTAKES = {
     "a blend of strangers": (["artist={Ada Bel: 1}"], "unknown artist 'Ada Bel': .*nearest are 'Ada Bell'"),
     "a blend without weight": (["artist={Ada Bell: 0}"], "the weight of artist 'Ada Bell' must be a number above zero"),
     "no schedule": (["schedule=nowhere.yaml"], "schedule=nowhere.yaml cannot be read"),
-    "a schedule of words": (["schedule=[la]"], "a section has at, and any of artist, genre and lyrics; found la"),
+    "a schedule of words": (["schedule=[la]"], "a section has at, and any of artist, genre and lyrics; found 'la'"),
     "a section without a start": (["schedule=[{artist: Ada Bell}]"], "a section has at, and any of"),
     "a section of another kind": (["schedule=[{at: 0.1, artst: Ada Bell}]"], "a section has at, and any of"),
     "a section after the end": (["schedule=[{at: 9, artist: Ada Bell}]"], "sections must begin one after the other"),
@@ -237,4 +237,4 @@ def test_a_bundle_without_a_level_names_it(finished, tmp_path, capsys):
     (run_dir / "bundle.json").write_text(json.dumps(record))
     with pytest.raises(SystemExit, match="2"):
         sample(run_dir, tmp_path / "out")
-    assert f"{run_dir} has no prior for level [1]; train it with recipe=hierarchy" in capsys.readouterr().err
+    assert "has no prior for level [1]; train it with recipe=hierarchy" in capsys.readouterr().err

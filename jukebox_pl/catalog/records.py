@@ -82,9 +82,9 @@ class CatalogRecord:
     max_duration: Samples
     codes: CodesInfo | None = None
     skipped: list[Skipped] = field(default_factory=list)
+    prepared: dict[str, Any] = field(default_factory=dict)
     passed_over: list[PassedOver] = field(default_factory=list)
     notes: list[Text] = field(default_factory=list)
-    prepared: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.splits.keys() != set(SPLITS):

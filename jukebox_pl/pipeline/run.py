@@ -12,43 +12,13 @@ import torch.distributed as dist
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from jukebox_pl.pipeline.decisive import decisive
 from jukebox_pl.pipeline.stage_folder import NEEDS, Stage, StageFolder, StageResult, say
 from jukebox_pl.training.loggers import first_rank
 from jukebox_pl.utils.locks import sweep
 
 # What a run reads of a stage's config; all else goes to the stage's constructor.
 OF_THE_RUN = {NEEDS, "when"}
-
-# Settings that may change when a run is continued, because they say how a stage runs and not what comes out of it: for how
-# long, at what rate, on how many devices, read by how many processes, shown how. Songs, shards and the bundle begun from
-# are known by what is in them, wherever they lie. Everything else is compared, precision and accumulation among it.
-MAY_CHANGE = {
-    "songs",
-    "grow",
-    "init_from",
-    "module.optim.lr",
-    "max_steps",
-    "every_steps",
-    "seeds",
-    "device",
-    "callbacks",
-    "media",
-    "logger",
-    "formats",
-    "path",
-    "workers",
-    "data.path",
-    "data.workers",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.strategy",
-    "trainer.log_every_n_steps",
-    "trainer.num_sanity_val_steps",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.use_distributed_sampler",
-}
 
 
 def run_recipe(stages: Mapping[str, DictConfig], run_dir: Path) -> dict[str, StageResult]:
@@ -96,17 +66,3 @@ def run_stage(folder: StageFolder, config: DictConfig, title: str, is_last: bool
     numbers = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in result.summary.items())
     say(f"{title}: finished in {time.monotonic() - started:.0f} s {f'({numbers})' if numbers else ''}")
     return result
-
-
-def decisive(settings: Any, run_dir: Path, name: str = "") -> Any:
-    """The settings that decide what comes out of a stage. A run may be moved, so paths into it are noted from there."""
-    if isinstance(settings, dict):
-        kept = {}
-        for key, value in settings.items():
-            place = f"{name}.{key}" if name else str(key)
-            if place not in MAY_CHANGE:
-                kept[str(key)] = decisive(value, run_dir, place)  # JSON has no other keys
-        return kept
-    if isinstance(settings, list):
-        return [decisive(value, run_dir, name) for value in settings]
-    return settings.removeprefix(f"{run_dir}/") if isinstance(settings, str) else settings

@@ -16,6 +16,7 @@ from msgspec import Meta
 from pytorch_lightning.utilities import rank_zero_only
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.pipeline.decisive import decisive
 from jukebox_pl.utils.differences import differences, printable
 from jukebox_pl.utils.earlier_versions import RECORDS, renamed
 from jukebox_pl.utils.files import read_record, write_json
@@ -85,6 +86,7 @@ class StageFolder:
         if (stored := self._read(CONFIG)) is None:
             self.note(config)
             return False
+        stored = decisive(stored, self.run_dir)  # what may change now may have been noted then
         folders = " and ".join(map(str, [self.path, *(path for path in made_outside if path.exists())]))
         way_out = f"Choose another run_dir, or delete {folders} to make it again"
         needs, then = config.get(NEEDS, {}), stored.get(NEEDS, {})
@@ -101,6 +103,7 @@ class StageFolder:
             raise UserError(f"{self.path} was made with other settings: {shown}. {way_out}")
         return grown
 
+    @rank_zero_only  # one that others wrote beside it would be swept away
     def note(self, config: Mapping[str, Any]) -> None:
         write_json(self.path / CONFIG, config)
 

@@ -41,8 +41,8 @@ FILES = {
         lambda folder: stage(folder).result(),
     ),
     "stage/config.json": (
-        lambda folder: stage(folder).require_same({"model": {"width": 32, "downs": [3, 2]}, "needs": {"vqvae": "f"}}),
-        lambda folder: stage(folder).require_same({"model": {"width": 32, "downs": [3, 2]}, "needs": {"vqvae": "f"}}),
+        lambda folder: stage(folder).require_same({"model": {"width": 32, "downs": [3, 2]}, "needs": {"vqvae": "f"}}, {}),
+        lambda folder: stage(folder).require_same({"model": {"width": 32, "downs": [3, 2]}, "needs": {"vqvae": "f"}}, {}),
     ),
     "node/node.json": (
         lambda folder: write_json(folder / "node/node.json", NODE.to_json()),

@@ -20,6 +20,12 @@ def test_other_settings_are_refused_with_what_differs(tmp_path):
         folder.require_same({"model": {"width": 64, "downs": [3, 2]}, "lr": 1e-3}, {})
 
 
+def test_what_may_change_now_may_have_been_noted_before(tmp_path):
+    folder = StageFolder(tmp_path, "vqvae")
+    folder.require_same({"module": {"optim": {"lr": 1e-3, "clip": 1.0}}, "songs": "a"}, {})
+    folder.require_same({"module": {"optim": {"clip": 1.0}}}, {})
+
+
 def test_a_missing_stage_names_the_recipe_that_makes_it(tmp_path):
     with pytest.raises(UserError, match=r"stage top_prior needs codes.*leave stage codes in, or run a recipe"):
         StageFolder(tmp_path, "codes").require_result("top_prior")
