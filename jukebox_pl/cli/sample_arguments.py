@@ -148,7 +148,7 @@ def schedule_of(value: Any, sections_rule: str = STRIP) -> tuple[Section, ...]:
     sections = []
     for record in value:
         if not isinstance(record, Mapping) or not {"at"} <= record.keys() <= SECTION:
-            found = shorten(str(record), 100)
+            found = shorten(repr(record), 100)
             raise UserError(f"schedule: a section has at, and any of artist, genre and lyrics; found {found}")
         lyrics = read_lyrics(str(record["lyrics"]), sections_rule) if "lyrics" in record else None
         sections.append(Section(number(record, "at", most=MOST_SECONDS), lyrics=lyrics, **artist_and_genres(record)))
