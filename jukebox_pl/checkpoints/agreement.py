@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.conditioners import LabelConditioner, UpperCodesConditioner
@@ -12,13 +13,15 @@ from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.text.labels import Labeller
 
 
-def require_agreement(where: str, vqvae: VQVAE, priors: Mapping[int, Prior], labellers: Mapping[int, Labeller]) -> None:
-    """Raises UserError with what two parts of a bundle say of each other. The networks may be without weights."""
+def require_agreement(where: Path, vqvae: VQVAE, priors: Mapping[int, Prior], labellers: Mapping[int, Labeller]) -> None:
+    """Raises UserError with what two parts of the bundle `where` say of each other. The networks may be without weights."""
     if not isinstance(vqvae, VQVAE) or any(not isinstance(prior, Prior) for prior in priors.values()):
         kinds = ", ".join(type(network).__name__ for network in (vqvae, *priors.values()))
         raise UserError(f"{where} names networks that are {kinds}: expected a VQVAE and a Prior for every level")
     if missing := sorted(set(range(len(vqvae.hops))) - priors.keys()):
-        raise UserError(f"{where} has no prior for level {missing}; train it with recipe=hierarchy run_dir=RUN")
+        raise UserError(
+            f"{where.parent} has no prior for level {missing}; train it with recipe=hierarchy run_dir={where.parent}"
+        )
     for level, prior in priors.items():
         if level not in labellers:
             raise UserError(f"{where}: the prior of level {level} has no labeller; copy or train it again")
@@ -53,7 +56,7 @@ def sizes(
         yield "characters", known, max(known, len(labeller.characters))
 
 
-def require_head(where: str, priors: Mapping[int, Prior], level: int, layer: int, head: int) -> None:
+def require_head(where: Path, priors: Mapping[int, Prior], level: int, layer: int, head: int) -> None:
     """Raises UserError unless a bundle has an attention head in this place that sees lyrics."""
     prior = priors.get(level)
     if prior is None or layer not in lyric_layers(prior) or head >= prior.transformer.heads:

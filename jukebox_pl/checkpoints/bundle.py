@@ -112,10 +112,10 @@ def load_bundle(
     outline = outline_of(inside(folder, record.vqvae), trusted)
     priors = LazyPriors(folders, trusted, dtype, lyrics_as_codes)
     labellers = {level: found for level, place in folders.items() if (found := load_labeller(place))}
-    require_agreement(str(folder / BUNDLE), outline, priors.outlines, labellers)
+    require_agreement(folder / BUNDLE, outline, priors.outlines, labellers)
     head = noted_head(record)
     if head:
-        require_head(str(folder / BUNDLE), priors.outlines, *head)
+        require_head(folder / BUNDLE, priors.outlines, *head)
     vqvae = cast(VQVAE, load(inside(folder, record.vqvae), trusted).model)
     return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record.sample_rate, head)
 

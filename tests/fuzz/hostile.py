@@ -92,6 +92,12 @@ def put(record: Any, at: tuple[Any, ...], value: Any) -> str:
 
 
 def outcome(action: Callable[[], str], seconds: int = SECONDS, most: int = BYTES) -> tuple[str, str]:
+    """What comes of an action; see `once`. What takes too long is tried again: a fork may meet a lock for good."""
+    kind, text = once(action, seconds, most)
+    return once(action, seconds, most) if kind == "killed" else (kind, text)
+
+
+def once(action: Callable[[], str], seconds: int, most: int) -> tuple[str, str]:
     """What comes of an action in a process of its own: ("done", what it returns), ("told", one line), or what must not be:
     ("raised", a traceback), ("killed", a signal)."""
     reader, writer = os.pipe()
