@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from jukebox_pl.catalog.doctor.report import ReportRecord
 from jukebox_pl.catalog.reading import PreparedRecord
 from jukebox_pl.catalog.records import CatalogRecord
 from jukebox_pl.checkpoints.records import BundleRecord, LabellerConfig, ModelRecord, NetworkConfig
@@ -21,6 +22,7 @@ RECORDS: dict[str, Any] = {
     "catalog.json": CatalogRecord,
     "song.json": Song,
     "prepared_song.json": PreparedRecord,
+    "doctor.json": ReportRecord,
     "result.json": StageResult,
     "bundle.json": BundleRecord,
     "config.json": ModelRecord,
