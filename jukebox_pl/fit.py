@@ -22,6 +22,7 @@ from jukebox_pl.text.characters import alphabet
 from jukebox_pl.text.labels import Vocabulary, characters_from
 from jukebox_pl.utils.files import read_json
 from jukebox_pl.utils.locks import locked
+from jukebox_pl.utils.stopping import STOP
 
 CATALOG_FACTS = {
     "artists": lambda catalog: len(Vocabulary(catalog.artists)),
@@ -35,6 +36,7 @@ CATALOG_FACTS = {
 
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+MOST_MINUTES = 60 * 24 * 365
 BUNDLE_WANTED = "a finished run or a converted bundle"
 
 
@@ -82,7 +84,8 @@ def main(config: DictConfig) -> None:
     require_usable(config)
     require_sample_rate(config)
     run_dir = Path(config.run_dir)
-    with locked(run_dir, "run_dir") if first_rank() else nullcontext():
+    lock = locked(run_dir, "run_dir") if first_rank() else nullcontext()
+    with lock, STOP.listening(config.max_minutes, quiet=not first_rank()):
         results = run_recipe(config.stages, run_dir)
     for result in results.values():
         if page := result.summary.get("page"):
@@ -97,6 +100,9 @@ def require_usable(config: DictConfig) -> None:
         raise UserError("no songs to train on: give data=demo, data=folder data.songs=SONGS or data=shards data.path=SHARDS")
     if config.max_steps is not None and not (isinstance(config.max_steps, int) and config.max_steps > 0):
         raise UserError(f"max_steps={config.max_steps}: expected a whole number above zero, or null for what the size says")
+    minutes = config.max_minutes
+    if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes < MOST_MINUTES):
+        raise UserError(f"max_minutes={minutes}: expected a number above zero, or null for as long as it takes")
     config.run_dir = str(Path(config.run_dir))
 
 
