@@ -42,6 +42,7 @@ SEPARATORS = ["demucs>=4.1,<5"]  # its weights are the user's
 ALIGNERS = ["pocketsphinx>=5.1", "transformers>=4.57"]
 EMBEDDERS = ["transformers>=4.57"]
 RAY = ["ray>=2.60"]
+EIGHT_BIT = ["bitsandbytes>=0.50"]
 RELEASED = ["unidecode>=1.3"]  # lyrics that are not ASCII, for models released by OpenAI
 
 setup(
@@ -66,6 +67,7 @@ setup(
         "align": ALIGNERS,
         "embed": EMBEDDERS,
         "ray": RAY,
+        "8bit": EIGHT_BIT,
         "released": RELEASED,
         "oracle": ORACLE,
         "dev": [*CHECKS, *TESTS, *RELEASED, *APP, *SEPARATORS, *ALIGNERS, *RAY],
