@@ -14,6 +14,7 @@ from jukebox_pl.catalog.records import CatalogRecord
 from jukebox_pl.checkpoints.records import BundleRecord, LabellerConfig, ModelRecord, NetworkConfig
 from jukebox_pl.pipeline.stage_folder import StageResult
 from jukebox_pl.sessions.nodes import Node, SessionRecord
+from jukebox_pl.training.loggers.resuming import DashboardRun
 from jukebox_pl.types import Song
 
 FOLDER = Path(__file__).parents[1] / "docs/schemas"
@@ -30,6 +31,7 @@ RECORDS: dict[str, Any] = {
     "labeller.json": LabellerConfig,  # `labeller` of a config
     "node.json": Node,
     "session.json": SessionRecord,
+    "dashboard.json": DashboardRun,  # of a run: wandb.json, trackio.json, tensorboard.json
 }
 
 
