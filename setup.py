@@ -33,7 +33,15 @@ CORE = [
     "msgspec>=0.19",
 ]
 CHECKS = ["ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
-TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8", "hypothesis>=6.100"]
+TESTS = [
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
+    "mir_eval>=0.8",
+    "hypothesis>=6.100",
+    "playwright>=1.45",
+    "axe-core-python>=0.1",
+]
 
 ORACLE = ["transformers==4.57.6"]  # the last release with Hugging Face's port, to compare with in the tests
 APP = ["gradio>=6.17,<7"]
@@ -57,7 +65,7 @@ setup(
     packages=[*find_packages(include=["jukebox_pl*", "datamodules*"]), "jukebox_pl.recipes"],
     package_dir={"jukebox_pl.recipes": "recipes"},
     package_data={
-        "jukebox_pl": ["report/templates/*.html", "inference/*.cpp"],
+        "jukebox_pl": ["report/*.js", "report/templates/*", "inference/*.cpp"],
         "jukebox_pl.recipes": ["*.yaml", "**/*.yaml"],
     },
     install_requires=CORE,

@@ -263,7 +263,11 @@ def without_lists(record: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class SampledSong:
-    """A song made by the models: audio [1, N], the codes of every level [T_l] and what is needed to make it again."""
+    """A song made by the models: audio [1, N], the codes of every level [T_l] and what is needed to make it again.
+
+    `attention` [columns, characters]: what the prior looks at in its lyrics while it goes on, None where that is not known.
+    `took`: seconds that the sampling of each level took.
+    """
 
     audio: Tensor
     sample_rate: int
@@ -272,3 +276,5 @@ class SampledSong:
     params: SamplingParams
     seed: int
     words: tuple[Word, ...] = field(default=())
+    attention: Tensor | None = None
+    took: dict[int, float] = field(default_factory=dict)

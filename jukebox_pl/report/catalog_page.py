@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jukebox_pl.catalog.doctor import Report, advice, tables
+from jukebox_pl.report.page import data_uri, write_page
 from jukebox_pl.report.plots import FIGURE, WIDTH, dress, to_png
-from jukebox_pl.report.song_page import data_uri, write_page
 
 PAGE = "doctor.html"
 MOST_ROWS = 200

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from jukebox_pl.evaluation.suite import CANNOT_TELL, Answer, Evaluation, Table
-from jukebox_pl.report.song_page import PAGE, data_uri, write_page
+from jukebox_pl.report.page import PAGE, data_uri, write_page
 
 
 class Heard(NamedTuple):

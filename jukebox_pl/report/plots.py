@@ -12,6 +12,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 Curve = Sequence[tuple[float, float | None, float | None]]  # (step, train loss, val loss)
 
@@ -30,6 +31,8 @@ HEATMAP: dict[str, Any] = {
     "interpolation": "nearest",
 }
 FIGURE: dict[str, Any] = {"dpi": DOTS_PER_INCH, "layout": "constrained", "facecolor": "none"}
+COLUMNS = 900  # of a picture that is as wide as a page, at most
+WAVE_COLUMNS = 450
 FREQUENCY_TICKS = {500: "500", 1000: "1k", 2000: "2k", 4000: "4k", 8000: "8k", 16000: "16k"}
 CURVES_PER_ROW = 3
 
@@ -110,12 +113,59 @@ def loss_curves(curves: Mapping[str, Curve], val_songs: str = "held out") -> byt
     return to_png(figure)
 
 
-def mel_decibels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """[BANDS, at most FRAMES] of audio [T], equal spans of time, each at its loudest."""
+def mel_image(audio: np.ndarray, sample_rate: int) -> bytes:
+    """The mel spectrogram of audio [T] and nothing else: as wide as the sound is long, the lowest band at the bottom."""
+    decibels = mel_decibels(np.asarray(audio, dtype=np.float32), sample_rate, COLUMNS)
+    return raster(1 - decibels[::-1] / FLOOR_DECIBELS, "magma")
+
+
+def codes_strip(codes: np.ndarray) -> bytes:
+    """codes [T] as a row of pixels, a colour for every code: of more than COLUMNS, evenly chosen ones."""
+    chosen = codes[np.linspace(0, len(codes), min(len(codes), COLUMNS), endpoint=False).astype(int)]
+    return raster(chosen[None] / max(int(codes.max(initial=0)), 1), "turbo", shades=256)
+
+
+def attention_image(attention: np.ndarray) -> bytes:
+    """attention [columns, characters] over time, the first character at the top."""
+    # The root lets the little be seen that goes to the characters beside the one that is sung.
+    return raster(np.sqrt(attention.T / max(float(attention.max(initial=0)), 1e-9)), "viridis", shades=64)
+
+
+def wave_path(audio: np.ndarray) -> str:
+    """The outline of audio [T] as the path of an SVG, WAVE_COLUMNS wide, 100 up and down for full scale."""
+    starts = np.linspace(0, len(audio), min(len(audio), WAVE_COLUMNS), endpoint=False).astype(int)
+    highest, lowest = np.maximum.reduceat(audio, starts), np.minimum.reduceat(audio, starts)
+    scale = WAVE_COLUMNS / len(starts)
+    above = [f"{round(at * scale)} {round(-100 * float(value))}" for at, value in enumerate(highest)]
+    below = [f"{round(at * scale)} {round(-100 * float(value)) + 1}" for at, value in enumerate(lowest)]
+    return f"M{'L'.join([*above, *reversed(below)])}Z"
+
+
+def ticks(duration: float) -> list[float]:
+    """Round moments within so many seconds."""
+    return [
+        float(second)
+        for second in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, duration)
+        if 0 <= second <= 0.97 * duration
+    ]
+
+
+def raster(values: np.ndarray, colours: str, shades: int = 32) -> bytes:
+    """values [rows, columns] from 0 to 1 as a PNG, a pixel each, the first row at the top; few shades compress better."""
+    index = (np.nan_to_num(values).clip(0, 1) * (shades - 1)).round().astype(np.uint8)
+    picture = Image.fromarray(index)
+    picture.putpalette((255 * colormaps[colours](np.linspace(0, 1, shades))[:, :3]).round().astype(np.uint8).tobytes())
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def mel_decibels(audio: np.ndarray, sample_rate: int, most_frames: int = FRAMES) -> np.ndarray:
+    """[BANDS, at most `most_frames`] of audio [T], equal spans of time, each at its loudest."""
     power = librosa.feature.melspectrogram(y=audio, sr=sample_rate, n_fft=1024, hop_length=256, n_mels=BANDS)
     frames = power.shape[1]
     # The loudest and not the mean: a click in a long song has to be seen.
-    starts = np.linspace(0, frames, min(frames, FRAMES), endpoint=False).astype(int)
+    starts = np.linspace(0, frames, min(frames, most_frames), endpoint=False).astype(int)
     loudest = np.maximum.reduceat(power, starts, axis=1)
     return librosa.power_to_db(loudest, ref=np.max, top_db=-FLOOR_DECIBELS)
 

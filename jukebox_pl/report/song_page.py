@@ -2,69 +2,120 @@
 
 from __future__ import annotations
 
-import base64
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jukebox_pl import audio
-from jukebox_pl.types import SampledSong
+from jukebox_pl.report.page import PAGE, clock, data_uri, plain, render, write_page
+from jukebox_pl.types import SampledSong, Word
 from jukebox_pl.utils.files import write_atomic
 
-if TYPE_CHECKING:
-    from jukebox_pl.report.plots import Curve
+__all__ = ["PAGE", "Family", "data_uri", "link_family", "plain", "write_song_page"]
 
-PAGE = "index.html"
+MOST_SECONDS_OF_LEVELS = 300  # of sound above the song's own that a page carries; what is longer is left out
+FAMILY = re.compile(r'<nav id="family".*?</nav>', re.DOTALL)
 
-TableRow = Mapping[str, Any]
-Recording = tuple[np.ndarray, int]  # audio [C, T], sample rate
+
+class Family(NamedTuple):
+    """The names of the songs that one was made of, and that were made of it: folders beside its own."""
+
+    parent: str | None = None
+    children: Sequence[str] = ()
+
+
+ALONE = Family()
+
+
+class Strip(NamedTuple):
+    """A picture as wide as the song is long."""
+
+    kind: str
+    caption: str
+    uri: str
+    alt: str
 
 
 def write_song_page(
     folder: str | Path,
     song: SampledSong,
     hops: Sequence[int],
-    curves: Mapping[str, Curve] | None = None,
-    references: Mapping[str, Recording] | None = None,
-    summary: Sequence[TableRow] | None = None,
+    others: Mapping[str, np.ndarray] | None = None,
+    notes: Mapping[str, Any] | None = None,
     command: str = "",
-    held_out: bool = True,
+    family: Family = ALONE,
+    files: Sequence[str] = (),
 ) -> Path:
     """Writes `index.html` in `folder`, whole or not at all, and returns its path.
 
-    `hops`: samples per code of each level. `curves`: (step, train, val) losses by stage. `references`: the original and
-    its reconstructions by name. `summary`: rows of one table, all with the keys of the first one. `command`: what makes
-    another song. `held_out`: are the val losses those of held-out songs? Else of training songs.
+    `hops`: samples per code of each level. `others`: what is heard beside the song, by name, audio [T] of its rate and
+    length: the levels above, the recording that it is compared with. `notes`: more rows for what was asked. `command`:
+    what makes the song again. `files`: names of what lies beside the page.
     """
     from jukebox_pl.report import plots  # imports matplotlib: commands that draw nothing answer at once without it
 
     rate, sound = song.sample_rate, song.audio.detach().cpu().float().numpy()
-    codes = {level: tensor.cpu().numpy() for level, tensor in song.codes.items()}
-    references = references or {}
-    val_songs = "held out" if held_out else "training songs (none held out)"
-    compared = {}
-    for name, (heard, its_rate) in references.items():
-        compared[name] = audio.to_channels(audio.resample(heard, its_rate, rate), 1)[0]
-    lines = [line.strip() for line in song.request.lyrics.splitlines() if line.strip()]
+    duration, mono = sound.shape[-1] / rate, audio.to_channels(sound, 1)[0]
+    lowest = min(song.codes, default=0)
+    others = others if others and duration * len(others) <= MOST_SECONDS_OF_LEVELS else {}
+    name = f"level {lowest}, the song" if others else "the song"
+    heard = {name: mono, **others}
+    strips = [
+        Strip("", f"Spectrogram of {what}", data_uri(plots.mel_image(samples, rate)), f"Mel spectrogram of {what}")
+        for what, samples in heard.items()
+    ]
+    if song.attention is not None:
+        caption = "What the prior looks at in the lyrics, from the first character at the top to the last"
+        uri = data_uri(plots.attention_image(song.attention.float().numpy()))
+        strips.append(Strip("attention", caption, uri, "Attention to the lyrics over time"))
+    for level in sorted(song.codes, reverse=True):
+        codes = song.codes[level].cpu().numpy()
+        caption = f"Level {level}: {len(codes)} codes of {hops[level]} samples, {len(np.unique(codes))} different ones"
+        strips.append(Strip("codes", caption, data_uri(plots.codes_strip(codes)), f"Codes of level {level} over time"))
+    texts = [song.request.lyrics, *(section.lyrics or "" for section in song.request.schedule)]
+    lyrics = "\n".join(text.strip("\n") for text in texts if text.strip())
+    titles = [line.strip() for line in lyrics.splitlines() if line.strip()]
     return write_page(
         Path(folder) / PAGE,
         "song.html",
         song=song,
-        heading=lines[0] if lines else "A song without words",  # as songs are often called by their first line
-        request=request_table(song),
-        player=data_uri((sound, rate)),
-        spectrogram=data_uri(plots.spectrogram(audio.to_channels(sound, 1)[0], rate)),
-        codes=data_uri(plots.codes_image(codes, hops, rate)) if codes else "",
-        curves=data_uri(plots.loss_curves(curves, val_songs)) if curves else "",
-        val_songs=val_songs,
-        references={name: data_uri(recording) for name, recording in references.items()},
-        comparison=data_uri(plots.compare_spectrograms(compared, rate)) if compared else "",
-        summary=summary or [],
+        heading=titles[0] if titles else "A song without words",  # as songs are often called by their first line
+        players={name: data_uri((sound, rate)), **{other: data_uri((others[other][None], rate)) for other in others}},
+        duration=duration,
+        wave=plots.wave_path(mono),
+        wave_columns=plots.WAVE_COLUMNS,
+        strips=strips,
+        ticks=plots.ticks(duration),
+        lyrics=lyrics,
+        lines=karaoke(lyrics, song.words),
+        request=request_table(song) | dict(notes or {}),
         command=command,
+        files=files,
+        **family._asdict(),
     )
+
+
+def link_family(folder: str | Path, family: Family) -> None:
+    """Writes the links of a page anew, where there is one: of its children a song learns after it was made."""
+    path = Path(folder) / PAGE
+    if path.exists():
+        links = render("family.html", **family._asdict())
+        page = FAMILY.sub(lambda _: links, path.read_text(encoding="utf-8"), count=1)
+        write_atomic(path, page.encode())
+
+
+def karaoke(lyrics: str, words: Sequence[Word]) -> list[list[tuple[str, Word | None]]]:
+    """The lines of lyrics, each word with when it is sung, or None where that is not known; no lines where nothing is."""
+    left = list(words)
+    lines = [
+        [(text, left.pop(0) if left and left[0].text == text else None) for text in line.split()]
+        for line in lyrics.splitlines()
+        if words
+    ]
+    return [line for line in lines if line]
 
 
 def request_table(song: SampledSong) -> dict[str, Any]:
@@ -80,44 +131,7 @@ def request_table(song: SampledSong) -> dict[str, Any]:
         "top k": params.top_k,
         "top p": params.top_p,
         "hop fraction": params.hop_fraction,
+        "guidance": params.guidance,
         "seed": song.seed,
+        **{f"sampling level {level} took": clock(seconds) for level, seconds in sorted(song.took.items(), reverse=True)},
     }
-
-
-def write_page(path: Path, template: str, **parts: Any) -> Path:
-    """Renders a template and writes it, whole or not at all; returns its path."""
-    write_atomic(path, environment().get_template(template).render(**parts).encode())
-    return path
-
-
-def environment() -> Environment:
-    """Where the templates of all pages are rendered: what is undefined is an error, what is shown is escaped."""
-    made = Environment(
-        loader=PackageLoader("jukebox_pl.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["plain"] = plain
-    return made
-
-
-def plain(value: Any) -> str:
-    """A value as a reader wants it: four digits of a number, what holds others without its brackets, a dash for nothing."""
-    if isinstance(value, Mapping):
-        return plain([f"{plain(weight)} {name}" for name, weight in value.items()])
-    if isinstance(value, list | tuple):
-        return ", ".join(plain(part) for part in value) or "–"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "–" if value in (None, "") else str(value)
-
-
-def data_uri(media: bytes | Recording) -> str:
-    """An image in PNG, or a recording as FLAC, so that what is compared by ear is exact, and every browser plays it."""
-    if isinstance(media, bytes):
-        data, kind = media, "image/png"
-    else:
-        data, kind = audio.encode(*media, "flac"), "audio/flac"
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

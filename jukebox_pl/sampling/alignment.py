@@ -16,6 +16,7 @@ from jukebox_pl.text.labels import Labeller, word_spans
 from jukebox_pl.types import Song, Word
 
 HELD = 4.0  # times what a character usually takes: a word's last two are sung no longer, what follows is a pause
+COLUMNS = 900  # of a picture of attention over time
 LEAST = 1e-4  # attention that is as good as none; a head is wrong now and then, and no single code decides
 
 
@@ -68,6 +69,17 @@ def align(
             seen = looks[0, head, here.start - start : here.stop - start, looks.shape[-1] - (stop - begin) :]
             picture[here, begin:stop] = seen.cpu()
     return [of_text._replace(attention=of_text.attention[of_text.first : of_text.last]) for of_text in found.values()]
+
+
+def attention_over_time(texts: list[TextAttention], codes: int) -> Tensor:
+    """Of so many codes what equal spans of time look at most: [at most COLUMNS, characters of all texts in order]."""
+    columns, characters = min(codes, COLUMNS), [text.attention.shape[1] for text in texts]
+    picture, begin = np.zeros((columns, sum(characters)), np.float32), 0
+    for text, width in zip(texts, characters, strict=True):
+        places = np.arange(text.first, text.last) * columns // codes
+        np.maximum.at(picture[:, begin : begin + width], places, text.attention.float().numpy())
+        begin += width
+    return torch.from_numpy(picture)
 
 
 def sung_words(found: TextAttention, labeller: Labeller, offset: int, samples_per_code: int) -> list[Word]:

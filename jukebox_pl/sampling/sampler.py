@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import torch
@@ -13,7 +14,7 @@ from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling import checks
-from jukebox_pl.sampling.alignment import align, sung_words
+from jukebox_pl.sampling.alignment import align, attention_over_time, sung_words
 from jukebox_pl.sampling.conditioning import ConditioningSchedule
 from jukebox_pl.sampling.decoding import Engine
 from jukebox_pl.sampling.levels import MISSING, Level, LevelSampler, LevelState, OnStep, Progress
@@ -97,14 +98,17 @@ class Sampler:
         Candidates are one request with several seeds.
         """
         made = self._levels(requests, params, seeds, codes, levels, until_seconds, on_step)
-        words: list[tuple[Word, ...]] = [()] * len(requests)
+        sung: list[tuple[tuple[Word, ...], Tensor | None]] = [((), None)] * len(requests)
+        took: dict[int, float] = {}
         for level in sorted(made, reverse=True):
+            began = time.monotonic()
             for progress in made[level].fill_until(made[level].end):
                 if on_window:
                     on_window(progress)
+                took[level] = time.monotonic() - began
             if self.lyrics_head and self.lyrics_head.level == level:
                 rows = zip(requests, made[level].beginning(), strict=True)
-                words = [self._words(self.lyrics_head, *row) for row in rows]
+                sung = [self._sung(self.lyrics_head, *row) for row in rows]
             self._release()
         lowest = min(made)
         # One by one: side by side they would be rounded otherwise.
@@ -118,7 +122,8 @@ class Sampler:
                 request,
                 params,
                 seed,
-                words[i],
+                *sung[i],
+                dict(took),
             )
             for i, (request, seed) in enumerate(zip(requests, seeds, strict=True))
         ]
@@ -234,14 +239,18 @@ class Sampler:
             for level_sampler in self._level_samplers.values():
                 level_sampler.release()
 
-    def _words(self, by: LyricsHead, request: SongRequest, codes: Tensor) -> tuple[Word, ...]:
-        """When the song of `codes` [T] sings each word of its lyrics: one pass over them; none without lyrics."""
+    def _sung(self, by: LyricsHead, request: SongRequest, codes: Tensor) -> tuple[tuple[Word, ...], Tensor | None]:
+        """When the song of `codes` [T] sings each word of its lyrics, and the attention that tells: one pass over them.
+
+        Nothing without lyrics.
+        """
         labeller, hop = self.labellers[by.level], self.hops[by.level]
         schedule = ConditioningSchedule.of(request, self.sample_rate)
         if not labeller.lyric_tokens or not any(segment.text.lyrics for segment in schedule.segments):
-            return ()
+            return (), None
         texts = align(self.level_sampler(by.level).prior, labeller, schedule, codes, hop, by.layer, by.head)
-        return tuple(word for text in texts for word in sung_words(text, labeller, schedule.offset, hop))
+        words = tuple(word for text in texts for word in sung_words(text, labeller, schedule.offset, hop))
+        return words, trainable(attention_over_time(texts, len(codes)))
 
     def _levels(
         self,

@@ -15,7 +15,7 @@ from rich.tree import Tree
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.inference.memory import require_room_for_songs
-from jukebox_pl.report.song_page import PAGE, plain
+from jukebox_pl.report.page import PAGE, plain
 from jukebox_pl.sampling.checks import require_times
 from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sessions.jobs import GenerationJob, LevelProgress, check_request, tensors
@@ -29,7 +29,6 @@ from jukebox_pl.utils.differences import differences
 from jukebox_pl.utils.files import require_writable
 from jukebox_pl.utils.progress import terminal_meter
 
-ANOTHER = "python -m jukebox_pl.sample run_dir=… artist=… genre=… lyrics=FILE_OR_TEXT seconds=10 seed=1"
 WIDE = 1000  # characters a line, for other programs to read
 NO_CODES = np.zeros(0)
 
@@ -150,7 +149,7 @@ def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, N
             )
         given = {level: codes for level, codes in given.items() if level in node.levels}
     batches = [{name: nodes[name]} for name in nodes] if command.stream else [nodes]
-    jobs = [GenerationJob(session, models, batch, command.formats, command=ANOTHER) for batch in batches]
+    jobs = [GenerationJob(session, models, batch, command.formats) for batch in batches]
     for job in jobs:
         job.begin(given)
     for job in jobs:

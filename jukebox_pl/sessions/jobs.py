@@ -17,11 +17,13 @@ from jukebox_pl import audio
 from jukebox_pl.catalog.word_times.lrc import write_lrc
 from jukebox_pl.checkpoints import Bundle
 from jukebox_pl.errors import UserError
-from jukebox_pl.report.song_page import write_song_page
+from jukebox_pl.models.vqvae import VQVAE
+from jukebox_pl.report.song_page import link_family, write_song_page
 from jukebox_pl.sampling.checks import require_names
 from jukebox_pl.sampling.conditioning import ConditioningSchedule
 from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sampling.sampler import Progress, Sampler
+from jukebox_pl.sessions.again import command_again
 from jukebox_pl.sessions.models import LoadedModels
 from jukebox_pl.sessions.nodes import Node, Session
 from jukebox_pl.sessions.operations import initial_codes
@@ -98,9 +100,16 @@ class GenerationJob:
         songs = sampler.sample_batch(requests, params, seeds, kept, *callbacks, levels)
         for name, song in zip(names, songs, strict=True):
             folder = self.session.place(name)
-            write_song(folder, song, self.models.bundle.vqvae.hops, self.formats, command=self.command)
-            self.session.finish(name, self.nodes[name], song.codes)
+            node, command = (
+                self.nodes[name],
+                self.command or command_again(self.models.run_dir, self.session, name, self.nodes[name]),
+            )
+            family = self.session.family(name, node)
+            write_song(folder, song, self.models.bundle.vqvae, self.formats, command=command, family=family)
+            self.session.finish(name, node, song.codes)
             (folder / PARTIAL).unlink(missing_ok=True)
+            if node.parent and node.parent in self.session:
+                link_family(self.session.place(node.parent), self.session.family(node.parent))
         return songs
 
 
@@ -155,16 +164,30 @@ def note_on_lyrics(lyrics: str, labeller: Labeller) -> str:
     return ""
 
 
-def write_song(folder: Path, song: SampledSong, hops: Sequence[int], formats: Sequence[str], **page: Any) -> Path:
+def write_song(folder: Path, song: SampledSong, vqvae: VQVAE, formats: Sequence[str], **page: Any) -> Path:
     """Writes song.wav (and other `formats`), codes.npz, request.json and index.html, and where it is known when each word
     is sung song.lrc; returns the page."""
-    for format in dict.fromkeys(("wav", *formats)):
-        audio.write(folder / f"song.{format}", song.audio.numpy(), song.sample_rate)
+    files = [f"song.{format}" for format in dict.fromkeys(("wav", *formats))]
+    for name in files:
+        audio.write(folder / name, song.audio.numpy(), song.sample_rate)
     write_atomic(folder / "codes.npz", codes_file.to_npz(song.codes))
     record = {"request": song.request.to_json(), "params": song.params.to_json(), "seed": song.seed}
     if song.words:
         record["words"] = [list(word) for word in song.words]
         texts = [song.request.lyrics, *(section.lyrics or "" for section in song.request.schedule)]
         write_atomic(folder / LRC, write_lrc("\n".join(texts), song.words).encode())
+        files.append(LRC)
     write_json(folder / "request.json", record)
-    return write_song_page(folder, song, hops, **page)
+    files += ["codes.npz", "request.json"]
+    return write_song_page(folder, song, vqvae.hops, levels_above(vqvae, song), files=files, **page)
+
+
+@torch.inference_mode()
+def levels_above(vqvae: VQVAE, song: SampledSong) -> dict[str, np.ndarray]:
+    """What the codes of each level above the lowest sound like by themselves, [T] of the song's length."""
+    device, length = next(vqvae.parameters()).device, song.audio.shape[-1]
+    heard = {}
+    for level in sorted(song.codes)[1:]:
+        decoded = vqvae.decode_long(song.codes[level][None].to(device), level)[0, 0]
+        heard[f"level {level}"] = decoded.float().cpu().numpy()[:length]
+    return heard

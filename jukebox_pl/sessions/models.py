@@ -67,6 +67,7 @@ class LoadedModels(NamedTuple):
 
     bundle: checkpoints.Bundle
     sampler: Sampler
+    run_dir: Path
 
 
 class ModelPool:
@@ -110,5 +111,5 @@ class ModelPool:
             sampler = Sampler(
                 *networks, bundle.sample_rate, self.device, engine, keep=self.together, lyrics_head=bundle.lyrics_head
             )
-            self._loaded[computing] = LoadedModels(bundle, sampler)
+            self._loaded[computing] = LoadedModels(bundle, sampler, self.run_dir)
         return self._loaded[computing]

@@ -79,6 +79,6 @@ def test_text_from_outside_is_escaped_and_nothing_is_fetched(tmp_path, answers):
         {ATTACK: answers["codec"].sounds["original"]},
     )
     page = write_evaluation_page(tmp_path, Evaluation({ATTACK: answer}, PROTOCOL | {"version": ATTACK})).read_text()
-    assert "<script" not in page
+    assert "<script>alert" not in page
     assert "default-src 'none'" in page
     assert not re.search(r"""(src|href)=["'](?!data:|#)|url\(|@import|https?:""", page)

@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import html
 import re
 
@@ -7,8 +8,9 @@ import pytest
 import torch
 
 from jukebox_pl import audio
-from jukebox_pl.report.song_page import plain, write_song_page
-from jukebox_pl.types import SampledSong, SamplingParams, SongRequest, Word
+from jukebox_pl.report.page import plain
+from jukebox_pl.report.song_page import Family, link_family, write_song_page
+from jukebox_pl.types import SampledSong, SamplingParams, Section, SongRequest, Word
 
 RATE = 11025
 HOPS = (8, 32, 128)
@@ -41,33 +43,68 @@ def test_the_page_says_what_was_asked(tmp_path, song):
         assert fact in page
 
 
-def test_words_have_their_times_when_they_are_known(tmp_path, song):
+def test_words_have_their_times_when_they_are_known_line_by_line(tmp_path, song):
     assert "data-start" not in write_song_page(tmp_path, song, HOPS).read_text()
     song.words = (Word("la", 0.25, 0.5), Word("<to>", 0.5, 1.0))
+    song.request = SongRequest(lyrics="la\n", schedule=(Section(0.5, lyrics="<to> be"),))
     page = write_song_page(tmp_path, song, HOPS).read_text()
-    assert re.findall(r'data-start="([\d.]+)" data-end="([\d.]+)"', page) == [("0.25", "0.5"), ("0.5", "1.0")]
-    assert "&lt;to&gt;&nbsp;0.5" in page
+    assert re.findall(r'data-start="([\d.]+)" data-end="([\d.]+)"[^>]*>(.*?)<', page) == [
+        ("0.25", "0.5", "la"),
+        ("0.5", "1.0", "&lt;to&gt;"),
+    ]
+    assert "<span>be</span>" in page
+
+
+def test_lyrics_of_a_schedule_are_shown(tmp_path, song):
+    song.request = SongRequest(schedule=(Section(0.5, lyrics="later on"),))
+    page = write_song_page(tmp_path, song, HOPS).read_text()
+    assert "<h1>later on</h1>" in page
 
 
 def test_every_part_is_there_when_its_data_is(tmp_path, song):
-    curves = {"vqvae": [(0, 2.0, None), (10, 1.0, 1.5)], "top_prior": [(0, 5.0, 5.0)]}
-    references = {"original": (song.audio.numpy(), RATE), "level 0": (np.zeros((2, 44100), np.float32), 44100)}
-    summary = [{"stage": "vqvae", "before": 2.0, "after": 1.23456}, {"stage": "top_prior", "before": 5.0, "after": None}]
-    page = write_song_page(tmp_path, song, HOPS, curves, references, summary, "make").read_text()
+    others = {"level 1": song.audio[0].numpy(), "the original": np.zeros(RATE, np.float32)}
+    song.attention, song.took = torch.rand(30, 9), {0: 1.5, 2: 200.0}
+    family = Family("<mother>", ["seed 2"])
+    page = write_song_page(tmp_path, song, HOPS, others, {"heard": "x"}, "make", family, ["song.wav"]).read_text()
     assert len(embedded(page, "audio/flac")) == 3
-    assert len(embedded(page, "image/png")) == 4
-    assert "<td>1.235</td>" in page
+    assert len(embedded(page, "image/png")) == 3 + 1 + len(HOPS)
+    for part in ("<td>1.5 s</td>", "<td>3 min 20 s</td>", "../%3Cmother%3E/index.html", "../seed%202/", 'href="song.wav"'):
+        assert part in page
     bare = write_song_page(tmp_path, song, HOPS).read_text()
-    assert len(embedded(bare, "image/png")) == 2
-    assert not re.search("Training|Make another|How well", bare)
+    assert len(embedded(bare, "audio/flac")) == 1
+    assert not re.search("Make it again|Files beside|made of|became", bare)
+
+
+def test_long_songs_carry_themselves_alone(tmp_path, song, monkeypatch):
+    monkeypatch.setattr("jukebox_pl.report.song_page.MOST_SECONDS_OF_LEVELS", 1)
+    others = {name: song.audio[0].numpy() for name in ("level 1", "level 2")}
+    assert len(embedded(write_song_page(tmp_path, song, HOPS, others).read_text(), "audio/flac")) == 1
+
+
+def test_a_song_learns_of_its_children(tmp_path, song):
+    before = write_song_page(tmp_path, song, HOPS).read_text()
+    link_family(tmp_path, Family(None, ["child"]))
+    after = (tmp_path / "index.html").read_text()
+    assert "../child/index.html" in after
+    link_family(tmp_path, Family())
+    assert (tmp_path / "index.html").read_text() == before
+    link_family(tmp_path / "not there", Family())
 
 
 def test_text_from_outside_is_escaped(tmp_path, song):
     song.request = SongRequest(artist=ATTACK, genres=(ATTACK,), lyrics=f"{ATTACK}\n{ATTACK}")
-    references = {ATTACK: (song.audio.numpy(), RATE)}
-    page = write_song_page(tmp_path, song, HOPS, {ATTACK: [(0, 1, 1)]}, references, [{ATTACK: ATTACK}], ATTACK).read_text()
-    assert "<script" not in page
+    song.words = (Word(ATTACK, 0.0, 0.5),)
+    others, family = {ATTACK: song.audio[0].numpy()}, Family(ATTACK, [ATTACK])
+    page = write_song_page(tmp_path, song, HOPS, others, {ATTACK: ATTACK}, ATTACK, family, [ATTACK]).read_text()
+    assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_the_policy_names_the_one_script_there_is(tmp_path, song):
+    page = write_song_page(tmp_path, song, HOPS).read_text()
+    (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html.unescape(page)
 
 
 def test_nothing_is_fetched(tmp_path, song):
@@ -80,7 +117,7 @@ def test_a_song_without_words_or_names_has_a_page(tmp_path, song):
     song.request, song.codes = SongRequest(), {}
     page = write_song_page(tmp_path, song, HOPS).read_text()
     assert "A song without words" in page
-    assert len(embedded(page, "image/png")) == 1
+    assert len(embedded(page, "image/png")) == 1  # the spectrogram
 
 
 def test_a_failed_page_leaves_the_old_one(tmp_path, song):

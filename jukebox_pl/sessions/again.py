@@ -1,0 +1,81 @@
+"""The command that makes a song of a session again, as a shell takes it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from jukebox_pl.sessions.models import Computing
+from jukebox_pl.sessions.nodes import PROMPT, Node, Session
+from jukebox_pl.sessions.operations import Overrides, operation_of
+from jukebox_pl.types import SamplingParams, SongRequest
+
+SETTINGS = {"genres": "genre"}  # where a setting has another name than the field of a request
+ALWAYS = ("artist", "genres", "seconds", "temperature", "hop_fraction")  # their defaults are another file's to choose
+BARE = re.compile(r"[A-Za-z_][\w.&-]*( [\w.&-]+)*")  # a text that Hydra takes for one
+WORDS = ("null", "true", "false", "nan", "inf")  # and these not
+SECTION_TAGS = re.compile(r"[\[(]")
+
+
+def command_again(run_dir: Path, session: Session, name: str, node: Node) -> str:
+    """Where the song still is, the command finds it finished; anywhere else it makes the same one.
+
+    A prompt is taken from where the song keeps the codes of it.
+    """
+    words = ["python", "-m", "jukebox_pl.sample", f"run_dir={run_dir}"]
+    if session.folder.absolute() != (run_dir / "songs").absolute():
+        words.append(f"session={session.folder}")
+    arguments: dict[str, Any] = {}
+    if node.parent is None:
+        usual = replace(node, request=SongRequest(), params=SamplingParams(), computing=Computing(), seed=-1, lowest=0)
+        if (session.place(name) / PROMPT).exists():
+            arguments = {"prompt": session.place(name) / PROMPT}
+        always: tuple[str, ...] = ALWAYS
+    else:
+        operation, parent = operation_of(node), session.node(node.parent)
+        usual = operation.child(node.operation, node.parent, parent)
+        usual = operation.apply(usual, Overrides(arguments=node.arguments))
+        arguments, always = {"mode": node.operation, "node": node.parent, **node.arguments}, ()
+    words += [f"{key}={value}" for key, value in arguments.items()]
+    words += [f"{key}={value}" for key, value in changed(node, usual, always)]
+    return shlex.join(words)
+
+
+def changed(node: Node, usual: Node, always: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """The settings in which a node is not as `usual`, and those that are `always` said, as the command line takes them."""
+    for kind in ("request", "params", "computing"):
+        before = vars(getattr(usual, kind))
+        for field, value in vars(getattr(node, kind)).items():
+            if (value != before[field] or field in always) and value != "":
+                yield SETTINGS.get(field, field), value if field == "lyrics" else as_hydra(value)
+    lyrics = [node.request.lyrics, *(section.lyrics or "" for section in node.request.schedule)]
+    if any(map(SECTION_TAGS.search, lyrics)):
+        yield "sections", "keep"
+    if node.lowest != usual.lowest:
+        yield "levels", str(node.lowest)
+    if node.seed != usual.seed:
+        yield "seed", str(node.seed)
+
+
+def as_hydra(value: Any) -> str:
+    """A value in the grammar of Hydra's command line."""
+    if isinstance(value, str):
+        return value if BARE.fullmatch(value) and value.lower() not in WORDS else quoted(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {as_hydra(weight)}' for name, weight in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(as_hydra, value))}]"
+    if hasattr(value, "start_seconds"):  # a section of a schedule
+        section = {SETTINGS.get(field, field): part for field, part in asdict(value).items() if part is not None}
+        return as_hydra({"at": section.pop("start_seconds"), **section})
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def quoted(text: str) -> str:
+    """In quotes, where a backslash counts only before a quote and at the end."""
+    inner = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), text)
+    return f"'{inner}'"

@@ -1,0 +1,47 @@
+"""What holds for every page, asked in a browser."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from importlib import resources
+from typing import Any
+
+HEIGHT = 900
+WIDTHS, SCHEMES = (390, 1280), ("light", "dark")  # a phone and a desk, in pixels; what the visitor prefers
+GRAVE = ("serious", "critical")  # of axe's four, those that keep somebody from using a page
+
+
+@cache
+def axe() -> str:
+    return resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+def assert_everybody_can_use(page: Any) -> None:
+    """It fits a phone and a desk, and axe finds nothing grave, in the light and in the dark."""
+    page.evaluate(axe())  # by the debugger, which a page's own policy does not concern
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        assert overflow(page) == 0, width
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert grave_violations(page) == [], (width, scheme)
+
+
+def wait_until(page: Any, expression: str, seconds: float = 20) -> None:
+    """Until JavaScript says so. Playwright's own waiting needs `eval` in the page, which the page's policy forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        time.sleep(0.02)
+
+
+def grave_violations(page: Any) -> list[str]:
+    """What axe-core calls serious or critical: the rule, and the first places."""
+    found = page.evaluate("axe.run()")["violations"]
+    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in found if one["impact"] in GRAVE]
+
+
+def overflow(page: Any) -> int:
+    """By how many pixels a page is wider than its window."""
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
