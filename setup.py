@@ -12,6 +12,7 @@ CORE = [
     "webdataset>=1.0.2,<2",
     "torchdata>=0.11,<0.12",
     "librosa>=0.11,<2",
+    "av>=16",
     "soundfile>=0.13",
     "soxr>=1.0",
     "numpy>=2",
@@ -21,15 +22,18 @@ CORE = [
     "PyYAML>=6",
     "safetensors>=0.8",
     "rich>=14",
+    "chardet>=7.7,<8",
+    "ftfy>=6.3,<7",
     "mutagen>=1.47",
     "rapidfuzz>=3.9",
     "matplotlib>=3.9",
     "pillow>=10",
     "jinja2>=3.1",
     "markupsafe>=2.1",
+    "msgspec>=0.19",
 ]
 CHECKS = ["ruff>=0.12", "mypy>=1.15", "import-linter>=2.3", "pre-commit>=4"]
-TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8"]
+TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8", "hypothesis>=6.100"]
 
 ORACLE = ["transformers==4.57.6"]  # the last release with Hugging Face's port, to compare with in the tests
 APP = ["gradio>=6.17,<7"]

@@ -23,8 +23,8 @@ import numpy as np
 import yaml
 
 from jukebox_pl import audio
+from jukebox_pl.audio import decode
 from jukebox_pl.catalog.alignment import TRUSTED, build
-from jukebox_pl.catalog.decoding import decode
 from jukebox_pl.catalog.doctor import examine
 from jukebox_pl.catalog.lyrics import read_text
 from jukebox_pl.catalog.shards import ShardSample, store, write_shard

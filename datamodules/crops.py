@@ -11,7 +11,7 @@ import numpy as np
 import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
-from jukebox_pl.catalog.shards import Catalog, ShardSample, SongEntry, read_shard
+from jukebox_pl.catalog.shards import Catalog, ShardSample, SongEntry
 from jukebox_pl.errors import UserError
 
 Batch = TypeVar("Batch")
@@ -39,7 +39,7 @@ class CropSource:
     """
 
     def __init__(self, catalog: Catalog, split: str, length: int, positions: Positions, crops_per_song: int = 1):
-        self.length, self.crops_per_song = length, crops_per_song
+        self.catalog, self.length, self.crops_per_song = catalog, length, crops_per_song
         songs = catalog.songs(split)
         self.last_start = {song["id"]: positions(song) - length for song in songs if positions(song) >= length}
         self.shard_of = catalog.shard_of(split)
@@ -89,7 +89,7 @@ class CropSource:
         if rng is not None:
             rng.shuffle(shards)
         for shard in shards:
-            yield from read_shard(shard, wanted)
+            yield from self.catalog.read(shard, wanted)
 
 
 class CropBatches(IterableDataset, Generic[Batch]):

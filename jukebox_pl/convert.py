@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from jukebox_pl.cli.command import run
 from jukebox_pl.openai.convert import ReleasedFiles, convert
@@ -11,7 +11,9 @@ from jukebox_pl.openai.convert import ReleasedFiles, convert
 def main(config: DictConfig) -> None:
     """Of the released files, and of the lists of artists and genres, there is one path, several, or none."""
     given = config.openai, config.labels.artists, config.labels.genres
-    files, artists, genres = ([paths] if isinstance(paths, str) else list(paths or ()) for paths in given)
+    files, artists, genres = (
+        [str(path) for path in paths] if isinstance(paths, ListConfig) else [str(paths)] if paths else [] for paths in given
+    )
     print(convert(ReleasedFiles.find(files, artists, genres), config.out))
 
 

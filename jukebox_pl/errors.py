@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import unicodedata
 
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EEXIST)
+OF_THE_DISK = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+OF_A_PLACE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+REFUSED = (*OF_THE_DISK, *OF_A_PLACE)
 
 
 class UserError(ValueError):
@@ -14,10 +17,19 @@ class UserError(ValueError):
 FROM_A_WORKER = f"{UserError.__module__}.{UserError.__name__}: "  # what stands before its message in a traceback
 
 
+def one_line(text: str) -> str:
+    """A text from outside as one line that can do nothing to a terminal: control characters and the like are escaped."""
+    if text.isascii() and text.isprintable():
+        return text
+    unseen = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
+    turned = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # would show what follows backwards
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in unseen or c in turned else c for c in text)
+
+
 def mistake_in(error: BaseException) -> str | None:
     """What to tell a user of an error, if it is theirs: also where another library has wrapped it in one of its own."""
     if isinstance(error, UserError):
-        return " ".join(str(error).rpartition(FROM_A_WORKER)[-1].split("\n"))
+        return one_line(" ".join(str(error).rpartition(FROM_A_WORKER)[-1].split("\n")))
     if error.__cause__ and (cause := mistake_in(error.__cause__)):
         return cause
     if isinstance(error, OSError) and error.errno in REFUSED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 from jukebox_pl import audio, checkpoints
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry, read_shard
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry
 from jukebox_pl.catalog.urls import Place
 from jukebox_pl.cli import command
 from jukebox_pl.cli.sample_arguments import listed, number
@@ -26,11 +26,13 @@ from jukebox_pl.evaluation.suite import Evidence, SongAudio, evaluate
 from jukebox_pl.evaluation.windows import evenly
 from jukebox_pl.report.evaluation_page import write_evaluation_page
 from jukebox_pl.report.terminal import print_evaluation
+from jukebox_pl.sampling.checks import MOST_SECONDS
 from jukebox_pl.sampling.levels import Progress
 from jukebox_pl.sampling.sampler import Sampler
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SampledSong, SamplingParams, Song, SongRequest
-from jukebox_pl.utils.files import write_json
+from jukebox_pl.utils.files import require_writable, write_json
+from jukebox_pl.utils.locks import locked
 from jukebox_pl.utils.progress import Meter, terminal_meter
 
 
@@ -38,20 +40,20 @@ def main(config: DictConfig) -> None:
     names = list(config.questions) if config.what == "all" else listed(config.what)
     if unknown := [name for name in names if name not in config.questions] or not names:
         raise UserError(f"what={config.what}: expected all, or some of {', '.join(config.questions)}; found {unknown}")
-    if config.run_dir and config.bundle:
-        raise UserError(f"run_dir={config.run_dir} and bundle={config.bundle} found: give one of the two")
-    folder = config.bundle or config.run_dir
-    for name, value in (("run_dir", folder), ("data.path", config.data.path)):
+    for name, value in (("run_dir", config.run_dir), ("data.path", config.data.path)):
         if value is None:
             raise UserError(f"{name} is missing, as in run_dir=runs/demo data.path=runs/demo/shards")
     counts = {name: number(config, name, least, whole=True) for name, least in (("windows", 1), ("samples", 0), ("seed", 0))}
-    seconds, drawn = number(config, "sample_seconds"), OmegaConf.to_container(config.params)
+    seconds, drawn = number(config, "sample_seconds", most=MOST_SECONDS), OmegaConf.to_container(config.params)
+    if unheard_of := sorted(set(config.params) - {field.name for field in fields(SamplingParams)}):
+        raise UserError(f"params.{unheard_of[0]} is no setting of how samples are drawn: leave it out")
     params = SamplingParams.from_json(cast(dict[str, Any], drawn))
-    if (out := Path(config.out or Path(folder) / "evaluation")).is_file():
+    if (out := Path(config.out or Path(config.run_dir) / "evaluation")).is_file():
         raise UserError(f"out={out} is a file, expected a folder for evaluation.json and index.html: choose another out")
-    bundle, catalog = checkpoints.load_bundle(folder), Catalog.load(config.data.path)
+    bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
+    require_writable(out, "out")
     questions = {name: instantiate(config.questions[name]) for name in names}
-    with terminal_meter("songs") as meter:
+    with locked(out, "out"), terminal_meter("songs") as meter:
         evidence = Evidence(
             bundle,
             held_out_songs(catalog, bundle, counts["windows"]),
@@ -72,6 +74,7 @@ def main(config: DictConfig) -> None:
 class CatalogSongs:
     """The songs `ids`, read from their shards one after the other and cut to a whole number of `hop` samples."""
 
+    catalog: Catalog
     ids: frozenset[str]
     shards: list[Place]
     hop: int
@@ -81,9 +84,8 @@ class CatalogSongs:
 
     def __iter__(self) -> Iterator[SongAudio]:
         for shard in self.shards:
-            for sample in read_shard(shard, self.ids):
-                sound, _ = audio.read(sample.audio or b"")
-                mono = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)  # [1, 1, T]
+            for sample in self.catalog.read(shard, self.ids):
+                mono = torch.from_numpy(audio.downmix(sample.sound())).view(1, 1, -1)  # [1, 1, T]
                 yield SongAudio(sample.song, mono[..., : mono.shape[-1] // self.hop * self.hop])
 
 
@@ -94,7 +96,7 @@ def catalog_songs(catalog: Catalog, split: str, songs: Sequence[SongEntry], bund
         raise UserError(f"{found}; prepare the songs again with sample_rate={bundle.sample_rate}")
     ids, shard_of = frozenset(song["id"] for song in songs), catalog.shard_of(split)
     shards = list(dict.fromkeys(shard_of[song["id"]] for song in catalog.songs(split) if song["id"] in ids))
-    return CatalogSongs(ids, shards, bundle.vqvae.hops[-1])
+    return CatalogSongs(catalog, ids, shards, bundle.vqvae.hops[-1])
 
 
 def held_out_songs(catalog: Catalog, bundle: checkpoints.Bundle, count: int) -> CatalogSongs:

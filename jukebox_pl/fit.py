@@ -7,6 +7,7 @@ import os
 import shlex
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import alphabet
 from jukebox_pl.text.labels import Vocabulary, characters_from
+from jukebox_pl.utils.files import read_json
+from jukebox_pl.utils.locks import locked
 
 CATALOG_FACTS = {
     "artists": lambda catalog: len(Vocabulary(catalog.artists)),
@@ -29,6 +32,15 @@ CATALOG_FACTS = {
     "has_lyrics": lambda catalog: len(characters_from(catalog.characters)) > 1,
     "max_duration": lambda catalog: catalog.max_duration,
 }
+
+
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+BUNDLE_WANTED = "a finished run or a converted bundle"
+
+
+def first_rank() -> bool:
+    """Of all machines; as launchers tell it, before Lightning is imported."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def require_letters(catalog: Catalog) -> str:
@@ -49,6 +61,8 @@ def changed(settings: Any, changes: Any) -> dict[str, Any]:
 RESOLVERS: dict[str, Callable[..., Any]] = {
     # ${catalog:PATH,NAME}: what a network has to know of the catalog it is trained on.
     "catalog": cache(lambda path, name: CATALOG_FACTS[name](Catalog.load(path))),
+    # ${bundle:PATH,NAME}: what bundle.json says of the models that are fine-tuned.
+    "bundle": lambda path, name: read_json(Path(path) / BUNDLE, BUNDLE_WANTED)[name],
     # ${first:A,B}: the first that is not null.
     "first": lambda *values: next((value for value in values if value is not None), None),
     # ${below:LEVEL,TOP}: whether a level lies below the top.
@@ -66,8 +80,10 @@ def main(config: DictConfig) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchdata|torch.distributed")
     require_usable(config)
-    warn_of_sample_rate(config)
-    results = run_recipe(config.stages, run_dir := Path(config.run_dir))
+    require_sample_rate(config)
+    run_dir = Path(config.run_dir)
+    with locked(run_dir, "run_dir") if first_rank() else nullcontext():
+        results = run_recipe(config.stages, run_dir)
     for result in results.values():
         if page := result.summary.get("page"):
             say(f"to see and hear: {page}")
@@ -84,18 +100,27 @@ def require_usable(config: DictConfig) -> None:
     config.run_dir = str(Path(config.run_dir))
 
 
-def warn_of_sample_rate(config: DictConfig) -> None:
-    """Says, once, that a size was made for sound at another rate: it trains all the same."""
-    expected, path = config.size.sample_rate, config.data.path
-    if expected is None or os.environ.get("LOCAL_RANK", "0") != "0":
-        return
+def require_sample_rate(config: DictConfig) -> None:
+    """Raises UserError, before a song is decoded, when a bundle was trained on another rate than songs will have. Says,
+    once, that a size was made for another one: it trains all the same.
+    """
+    is_made_here = config.data.songs is not None or config.data.source is not None
     try:
-        is_made_here = config.data.songs is not None or config.data.source is not None
-        found = config.stages.catalog.sample_rate if is_made_here else Catalog.load(path).sample_rate
+        found = config.stages.catalog.sample_rate if is_made_here else Catalog.load(config.data.path).sample_rate
     except UserError:  # no catalog, which stage catalog says
         return
-    if found != expected:
-        warnings.warn(f"size={config.size.name} is made for {expected} Hz, {path} has {found}", stacklevel=2)
+    if isinstance(found, bool) or not isinstance(found, int):
+        raise UserError(f"data.sample_rate={found}: expected a whole number of samples a second, such as 44100")
+    way_out = "leave data.sample_rate out" if is_made_here else "prepare the songs again with sample_rate="
+    if "bundle_rate" in config:
+        if found != (expected := config.bundle_rate):
+            what = f"{config.init_from} was trained on {expected} samples a second, {config.data.path} has {found}"
+            raise UserError(f"{what}: {way_out}{'' if is_made_here else expected}")
+        return
+    expected = config.size.sample_rate
+    if expected is not None and found != expected and first_rank():
+        line = f"size={config.size.name} is made for {expected} Hz, {config.data.path} has {found}"
+        warnings.warn(line, stacklevel=2)
 
 
 def sample_command(run_dir: Path, catalog: Catalog) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 
-from jukebox_pl.catalog.doctor import Report, advice, tables
-from jukebox_pl.catalog.prepare import examine_all, prepare
+from jukebox_pl.catalog.growing import fingerprint
+from jukebox_pl.catalog.prepare import changes_of, examine_all, prepare
 from jukebox_pl.catalog.settings import PrepareSettings
-from jukebox_pl.catalog.shards import CATALOG_FILE
+from jukebox_pl.catalog.shards import CATALOG_FILE, Catalog
 from jukebox_pl.cli.command import run
 from jukebox_pl.errors import UserError
-from jukebox_pl.report.terminal import print_catalog, print_tables, showing_progress
+from jukebox_pl.report.terminal import print_catalog, showing_progress, tell_report
 
 DOCTOR = ALSO, ONLY, NEVER = "also", "only", "never"
 NOT_OF_THE_CATALOG = ("engine", "doctor")
@@ -24,25 +26,18 @@ def main(config: DictConfig) -> None:
         raise UserError(f"doctor={config.doctor}: expected {' or '.join(DOCTOR)}")
     console, settings, engine = Console(highlight=False), to_settings(config), instantiate(config.engine)
 
-    def show_report(report: Report) -> None:
-        """All that the doctor says where it is asked alone, else its findings; the page has everything."""
-        from jukebox_pl.report.catalog_page import write_doctor_page  # imports matplotlib: mistakes answer without it
-
-        is_alone = config.doctor == ONLY
-        print_tables(console, (table for table in tables(report) if is_alone or table.title == "findings"))
-        for line in advice(report) if is_alone else ():
-            console.out(line)
-        console.out(f"the doctor's report: {write_doctor_page(settings.out, report)}")
-
     if config.doctor == ONLY:
         with showing_progress(console) as show:
             report = examine_all(settings, show, engine)
-        show_report(report)
+        tell_report(console, settings.out, report, in_full=True)
         return
-    was_complete = (settings.out / CATALOG_FILE).is_file()
+    before = fingerprint(Catalog.load(settings.out)) if (settings.out / CATALOG_FILE).is_file() else None
+    if before and any(changes := changes_of(settings)):
+        console.out(f"{changes}; the others stay as they are in {settings.out}")
+    on_report = partial(tell_report, console, settings.out) if config.doctor == ALSO else None
     with showing_progress(console) as show:
-        catalog = prepare(settings, show, engine, show_report if config.doctor == ALSO else None)
-    if was_complete:
+        catalog = prepare(settings, show, engine, on_report)
+    if before == fingerprint(catalog):
         console.out(f"{settings.out} is complete, made from the same songs with the same settings: nothing to do")
     print_catalog(console, catalog)
 

@@ -19,7 +19,13 @@ from jukebox_pl.sessions.nodes import Session
 
 def cli_main(argv: list[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else argv
-    command.run(partial(main, named={word.partition("=")[0].lstrip("+") for word in words}), "sample", argv)
+    command.run(partial(main, named=names_in(words)), "sample", argv)
+
+
+def names_in(words: Collection[str]) -> set[str]:
+    """The settings on the command line, under their usual names."""
+    names = (word.partition("=")[0].lstrip("+") for word in words)
+    return {command.ALIASES["sample"].get(name, name) for name in names}
 
 
 def main(config: DictConfig, named: Collection[str]) -> None:

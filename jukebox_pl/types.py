@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from msgspec import Meta
 
 from jukebox_pl.errors import UserError
 
@@ -15,13 +17,24 @@ if TYPE_CHECKING:
 
 BOTTOM, MIDDLE, TOP = 0, 1, 2
 
+# What fields of records may hold, beside their types: files come from anywhere, and nothing of ours comes near these.
+Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^./\\\x00\n]+$")]  # also the name of a member of a shard
+Name = Annotated[str, Meta(max_length=10_000)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=1000)]
+Lyrics = Annotated[str, Meta(max_length=10_000_000)]
+Samples = Annotated[int, Meta(ge=0, le=2**40)]
+Rate = Annotated[int, Meta(ge=1, le=10_000_000)]
+Hop = Annotated[int, Meta(ge=1, le=2**24)]
+Bins = Annotated[int, Meta(ge=1, le=2**16)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+
 
 class Word(NamedTuple):
     """One sung word and when it is sung, in seconds from the start of the song."""
 
-    text: str
-    start: float
-    end: float
+    text: Name
+    start: Seconds
+    end: Seconds
 
 
 @dataclass(frozen=True)
@@ -31,29 +44,23 @@ class Song:
     `aligner` names what found the times of `words`, "" where they were given.
     """
 
-    id: str
-    duration: int
-    sample_rate: int
-    title: str = ""
-    artist: str = ""
-    genres: tuple[str, ...] = ()
-    lyrics: str = ""
-    words: tuple[Word, ...] = ()
-    language: str = ""
-    license: str = ""
-    source: str = ""
-    aligner: str = ""
+    id: Id
+    duration: Samples
+    sample_rate: Rate
+    title: Name = ""
+    artist: Name = ""
+    genres: Names = ()
+    lyrics: Lyrics = ""
+    words: Annotated[tuple[Word, ...], Meta(max_length=1_000_000)] = ()
+    language: Name = ""
+    license: Name = ""
+    source: Name = ""
+    aligner: Name = ""
 
     def to_json(self) -> dict[str, Any]:
         """`aligner` only where there is one, as records have always been."""
         record = asdict(self) | {"genres": list(self.genres), "words": [list(word) for word in self.words]}
         return {name: value for name, value in record.items() if value or name != "aligner"}
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Song:
-        """Raises TypeError on unknown or missing fields."""
-        words = tuple(Word(str(text), float(start), float(end)) for text, start, end in record.get("words", ()))
-        return cls(**(record | {"genres": tuple(record.get("genres", ())), "words": words}))
 
 
 class Labels(NamedTuple):
@@ -128,7 +135,15 @@ class CodesBatch(NamedTuple):
         return int(self.labels.duration.sum())
 
 
-Blend = Mapping[str, float]  # names and their weights, above zero; what counts is each one's share of the sum
+# Names and their weights, above zero; what counts is each one's share of the sum.
+Blend = Annotated[Mapping[str, float], Meta(max_length=1000)]
+
+
+def genres_of(given: Any) -> Any:
+    """The genres of a request: one name alone as a tuple of it."""
+    if isinstance(given, str):
+        return (given,) if given else ()
+    return tuple(given) if isinstance(given, list) else given
 
 
 @dataclass(frozen=True)
@@ -138,35 +153,36 @@ class Section:
     New lyrics are spread over the time up to the next new lyrics, or the end of the song.
     """
 
-    start_seconds: float
-    artist: str | Blend | None = None
-    genres: tuple[str, ...] | Blend | None = None
-    lyrics: str | None = None
+    start_seconds: Seconds
+    artist: Name | Blend | None = None
+    genres: Names | Blend | None = None
+    lyrics: Lyrics | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "genres", genres_of(self.genres))
 
 
 @dataclass(frozen=True)
 class SongRequest:
     """What to sing. `offset_seconds` is where in the imagined song of `total_seconds` the sampling starts.
 
-    A mapping of weights blends artists or genres: {"Ada": 0.7, "Ben": 0.3}. A tuple of genres is a song that has them all.
+    A mapping of weights blends artists or genres: {"Ada": 0.7, "Ben": 0.3}. A tuple of genres is a song that has them all,
+    a name alone is one genre.
     """
 
-    artist: str | Blend = ""
-    genres: tuple[str, ...] | Blend = ()
-    lyrics: str = ""
-    seconds: float = 10.0
-    total_seconds: float | None = None
-    offset_seconds: float = 0.0
-    schedule: tuple[Section, ...] = ()
+    artist: Name | Blend = ""
+    genres: Names | Blend = ()
+    lyrics: Lyrics = ""
+    seconds: Seconds = 10.0
+    total_seconds: Seconds | None = None
+    offset_seconds: Seconds = 0.0
+    schedule: Annotated[tuple[Section, ...], Meta(max_length=10_000)] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "genres", genres_of(self.genres))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> SongRequest:
-        """Raises TypeError on unknown or missing fields, of the sections too."""
-        schedule = tuple(Section(**without_lists(section)) for section in record.get("schedule", ()))
-        return cls(**(without_lists(record) | {"schedule": schedule}))
 
 
 class LevelParams(NamedTuple):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
+from test_fit import wait_for
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
@@ -75,3 +77,16 @@ def test_a_network_spread_over_processes_trains_as_a_whole_one(finished, ddp, st
         spread = on_two(start_fit, finished, tmp_path / "run", "trainer=fsdp", f"max_steps={steps}")
     assert spread.losses("top_prior") == pytest.approx(ddp.losses("top_prior"), abs=1e-4)
     assert shapes(spread.folder / "top_prior") == shapes(finished / "top_prior")
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_is_killed_is_named_by_the_other(finished, start_fit, tmp_path, victim):
+    words = "recipe=vqvae", f"run_dir={tmp_path / 'run'}", f"data.path={finished / 'shards'}", "trainer=ddp"
+    process = start_fit(*words, "trainer.devices=2", "trainer.accelerator=cpu", "max_steps=5000")
+    wait_for(tmp_path / "run/vqvae/checkpoints/last.ckpt", process)
+    children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    os.kill(process.pid if victim == 0 else children[-1], signal.SIGKILL)
+    _, told = process.communicate(timeout=60)  # until the last of them closes its standard error
+    assert f"rank {victim}" in told.splitlines()[-1]
+    assert "the same command goes on from the last checkpoint" in told
+    assert "Traceback" not in told

@@ -122,9 +122,22 @@ def write_catalog(folder, samples, held_out=0, lyrics="", rate=small_run.RATE):
         songs = [Song(f"{split}_{i}", length, rate, artist="Ben", lyrics=lyrics) for i, length in enumerate(lengths)]
         sounds = (audio.encode(rng.uniform(-0.5, 0.5, (1, song.duration)).astype(np.float32), rate) for song in songs)
         write_shard(folder / split / "000000.tar", map(ShardSample, songs, sounds))
-        entries = [{"id": song.id, "samples": song.duration, "lyrics": len(lyrics)} for song in songs]
+        entries = [
+            {
+                "id": song.id,
+                "path": f"{song.id}.flac",
+                "samples": song.duration,
+                "title": "",
+                "artist": "Ben",
+                "genres": [],
+                "lyrics": len(lyrics),
+                "words": 0,
+                "warnings": [],
+            }
+            for song in songs
+        ]
         splits[split] = {"songs": entries, "shards": [{"file": f"{split}/000000.tar", "songs": len(songs)}]}
-    Catalog(folder, rate, 1, splits, ["Ben"], [], "abc \n", max(samples)).save()
+    Catalog(rate, 1, splits, ["Ben"], [], "abc \n", max(samples), folder=folder).save()
     return folder
 
 
@@ -213,7 +226,6 @@ def test_songs_are_sampled_side_by_side_under_their_own_labels_and_length(tmp_pa
         ("what=", "expected all, or some of"),
         ("data.path={slower}", "has 40 samples a second, the bundle 80; prepare the songs again with sample_rate=80"),
         ("out={file}", "is a file, expected a folder"),
-        ("bundle={file}", "found: give one of the two"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_one_line(ask_small, tmp_path, capsys, word, message):

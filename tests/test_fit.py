@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import HARD_OF_HEARING
 
+from datamodules.demo import write_demo_catalog
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.pipeline import encode
 
@@ -83,6 +84,102 @@ def test_recipes_share_the_stages_of_a_run(demo_shards, fit, tmp_path, capsys):
     fit("recipe=hierarchy", *run)
     assert capsys.readouterr().err.count("done before, skipped") == 4
     assert (tmp_path / "bundle.json").exists()
+
+
+@pytest.fixture
+def songs(tmp_path):
+    """Five demo songs of two artists, one of them not a song."""
+    made = write_demo_catalog(tmp_path / "made", songs=6, seconds=4.0).parent
+    folder = tmp_path / "songs"
+    for number, path in enumerate(sorted(made.rglob("*.flac"))):
+        place = folder / f"Artist {number % 2}" / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+        place.with_suffix(".txt").write_text("la na mi")
+    (folder / "bad.mp3").write_text("no music")
+    return folder
+
+
+def test_a_folder_is_prepared_as_by_prepare_and_grows(songs, fit, tmp_path, capsys, monkeypatch):
+    late = [path.rename(tmp_path / path.name) for path in sorted(songs.rglob("*.flac"))[:2]]
+    words = "recipe=top_prior", "data=folder", f"data.songs={songs}", f"run_dir={tmp_path / 'run'}", "max_steps=2"
+    words += "data.sample_rate=11025", "+stages.catalog.workers=0", "size.top_prior.transformer.ctx=32"
+    fit(*words)
+    told = capsys.readouterr().err
+    assert "skipped bad.mp3: damaged" in told
+    assert "doctor's report on 4 songs" in told
+    assert "11025 Hz" in told
+    for path in late:
+        path.rename(songs / "Artist 1" / path.name)
+    shards = files(tmp_path / "run", "*.tar")
+    monkeypatch.chdir(songs.parent)
+    fit(*words, "data.songs=songs/")  # the same folder, spelt otherwise
+    told = capsys.readouterr().err
+    assert "has changed since" in told
+    assert "new songs: 2 (" in told
+    assert "data.grow=true takes it in" in told
+    assert files(tmp_path / "run", "*.tar") == shards
+    decoded = []
+    monkeypatch.setattr(encode.Encoder, "encode_song", count(encode.Encoder.encode_song, decoded))
+    fit(*words, "data.grow=true")
+    told = capsys.readouterr().err
+    assert "doctor's report on 2 songs" in told
+    assert "top_prior: done before, skipped, without the songs that are new; stages.top_prior.max_steps above 2" in told
+    assert sorted(song.title for song in decoded) == sorted(path.stem for path in late)
+    grown = files(tmp_path / "run", "*.tar")
+    assert {name: grown.get(name) for name in shards} == shards
+    assert len(Catalog.load(tmp_path / "run/codes/shards").songs("train")) == 5
+    fit(*words, "stages.top_prior.max_steps=3")  # trains on from its weights
+    assert list(losses(tmp_path / "run/top_prior")) == [0, 1, 2]
+
+
+@pytest.mark.slow
+def test_a_folder_is_fine_tuned_on_at_the_rate_of_the_copied_bundle(songs, finished, fit, tmp_path, capsys):
+    bundle = shutil.copytree(finished / "bundle", tmp_path / "my bundle")
+    words = "recipe=finetune", f"bundle={bundle}", "data=folder", f"data.songs={songs}", "+stages.catalog.workers=0"
+    line = mistake(fit, capsys, *words, f"run_dir={tmp_path / 'run'}", "max_steps=2", "data.sample_rate=44100")
+    assert "was trained on 11025 samples a second" in line
+    assert not (tmp_path / "run").exists()
+    fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=2")
+    assert Catalog.load(tmp_path / "run/shards").sample_rate == 11025
+    bundle.rename(tmp_path / "moved bundle")
+    shutil.rmtree(songs)  # the shards have all that is needed
+    (tmp_path / "run").rename(tmp_path / "moved")
+    capsys.readouterr()
+    fit(*words, f"bundle={tmp_path / 'moved bundle'}", f"run_dir={tmp_path / 'moved'}", "max_steps=2")
+    told = capsys.readouterr().err
+    assert "the songs are not looked at again" in told
+    assert told.count("done before, skipped") == 6
+    line = mistake(fit, capsys, *words, f"run_dir={tmp_path / 'moved'}", "max_steps=2")
+    assert "my bundle does not hold a finished run or a converted bundle" in line
+
+
+def count(encode_song, seen):
+    def counting(self, sound, song):
+        seen.append(song)
+        return encode_song(self, sound, song)
+
+    return counting
+
+
+def test_a_run_is_one_process_and_its_rate_of_learning_may_fall(demo_shards, fit, start_fit, tmp_path, capsys):
+    words = "recipe=vqvae", f"run_dir={tmp_path}", f"data.path={demo_shards}"
+    fit(*words, "max_steps=4")
+    fit(*words, "max_steps=6", "size.vqvae.optim.lr=1e-4", "size.vqvae.optim.warmup=30")
+    with open(tmp_path / "vqvae/metrics.csv", newline="", encoding="utf-8") as file:
+        rates = {int(row["step"]): float(value) for row in csv.DictReader(file) if (value := row["lr-AdamW"])}
+    assert rates[3] == pytest.approx(4e-3 * 4 / 30)
+    assert rates[5] == pytest.approx(1e-4 * 6 / 30)
+    capsys.readouterr()
+    process = start_fit(*words, "max_steps=2000")
+    while not (tmp_path / ".lock").exists():
+        time.sleep(0.02)
+    line = mistake(fit, capsys, *words, "max_steps=2001")
+    assert f"run_dir={tmp_path} is in use by process {process.pid} on " in line
+    process.kill()
+    process.communicate()
+    fit(*words, "max_steps=6", "size.vqvae.optim.lr=1e-4")  # freed with the process
+    assert not (tmp_path / ".lock").exists()
 
 
 def test_a_catalog_without_lyrics_gives_a_bundle_without_a_lyrics_prior(demo_shards, fit, tmp_path, capsys):
@@ -185,14 +282,19 @@ WRONG_WORDS = {
     "a recipe nobody knows": (["recipe=hierarchyy"], "Could not find 'recipe/hierarchyy'.* mean .*hierarchy"),
     "a misspelt group": (["sizee.vqvae.clip=1"], "sizee.vqvae.clip.*did you mean size.vqvae.clip"),
     "a misspelt setting": (["size.vqvae.clipp=1"], "size.vqvae.clipp.*did you mean size.vqvae.clip"),
-    "a word alone": (["demo"], "'demo'.*missing EQUAL"),
+    "a word alone": (["demo"], "'demo' is no name=value: quote a value that has blanks"),
     "a word for a number": (["size.vqvae.clip=long"], "size.vqvae.clip=long: expected a whole number, such as"),
     "a fraction of a step": (["data.path=x", "max_steps=1.5"], "max_steps=1.5: expected a whole number above zero"),
     "no steps": (["data.path=x", "max_steps=0"], "max_steps=0: expected a whole number above zero"),
     "no shards": (["data=shards"], "data=demo, data=folder data.songs=SONGS or data=shards data.path=SHARDS"),
     "no songs": (["data=folder"], "data=demo, data=folder data.songs=SONGS or data=shards data.path=SHARDS"),
     "no catalog": (["data.path=nowhere"], "nowhere is not a finished catalog: make it with `python -m jukebox_pl.prep"),
-    "no folder to write in": (["data.path=x", "run_dir=/dev/null/run"], "/dev/null.*choose another folder"),
+    "no folder to write in": (
+        ["data.path=x", "run_dir=/dev/null/run"],
+        "run_dir=/dev/null/run cannot be written",
+    ),
+    "a folder that nobody can make": (["data.path=x", "run_dir=/proc/x/y"], "run_dir=/proc/x/y cannot be written"),
+    "a name that is too long": (["data.path=x", f"run_dir={'x' * 300}"], "run_dir=xxx.*File name too long.*another folder"),
 }
 
 
@@ -201,6 +303,23 @@ def test_a_mistake_is_one_line_and_exit_code_2(fit, tmp_path, capsys, words, tol
     line = mistake(fit, capsys, "recipe=vqvae", "data=shards", f"run_dir={tmp_path}", *words)
     assert line.startswith("error: ")
     assert re.search(told, line), line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("trainer.accelerator=meta", "error: trainer: .*'meta'.*--print shows the settings of trainer"),
+        ("trainer.devices=-3", "error: trainer: "),
+        ("trainer.precision=17", "error: trainer: Precision 17 is invalid"),
+        ("+trainer.bogus=1", "error: trainer: .*bogus"),
+        ("+stages.codes.device=meta", "error: device=meta cannot be used"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line_and_mended_by_leaving_it_out(finished, fit, tmp_path, capsys, wrong, told):
+    run_dir = without(finished, tmp_path / "run", "vqvae", "codes")
+    words = "recipe=codes", f"run_dir={run_dir}", *DEMO, "max_steps=1"
+    assert re.match(told, mistake(fit, capsys, *words, wrong))
+    fit(*words)
 
 
 def rewrite(file: str, text: str):
@@ -249,7 +368,7 @@ WRONG_RUNS = {
     "a stage left out": (
         remove("codes", "top_prior"),
         ["~stages.codes"],
-        "stage top_prior needs codes, and .*/codes is not complete; run recipe=codes run_dir=",
+        "stage top_prior needs codes, and .*/codes is not complete: leave stage codes in, or run a recipe that has it",
     ),
     "a result that is no JSON": (rewrite("top_prior/result.json", "{"), [], "top_prior/result.json is corrupt.*delete it"),
     "a result of something else": (
@@ -282,6 +401,52 @@ def test_a_run_that_cannot_go_on_says_why_and_the_way_out(finished, fit, tmp_pat
     spoil(run_dir)
     line = mistake(fit, capsys, "recipe=top_prior", f"run_dir={run_dir}", "max_steps=4", *DEMO, *words)
     assert re.search(told, line), line
+
+
+def delete_what_is_named(line: str) -> None:
+    """Follows `delete PATH [and PATH]` of a message, or `PATH is corrupt; delete it`."""
+    named = re.search(r"[Dd]elete (/\S+(?: and /\S+)*)", line) or re.search(r"(/\S+) is (?:corrupt|cut short)", line)
+    for path in (Path(path.rstrip(",:")) for path in named[1].split(" and ")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+FOLLOWED = {
+    "another width": (nothing, ["size.top_prior.transformer.width=32"]),
+    "another codec": (nothing, ["max_steps=5"]),
+    "a result that is no JSON": WRONG_RUNS["a result that is no JSON"][:2],
+    "half a checkpoint": WRONG_RUNS["half a checkpoint"][:2],
+    "other songs": (nothing, ["data.source.songs=5", "data.source.seed=1"]),
+    "a broken shard": (lambda run_dir: cut_in_half("shards/catalog.json")(run_dir), []),
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), FOLLOWED.values(), ids=FOLLOWED)
+def test_the_way_out_of_a_mistake_leads_out(finished, fit, tmp_path, capsys, spoil, words):
+    """Each message that is met on the way names what to delete; in the end the run is complete."""
+    run_dir = without(finished, tmp_path / "run")
+    spoil(run_dir)
+    words = ["recipe=top_prior", f"run_dir={run_dir}", "max_steps=4", *DEMO, *words]
+    lines = [mistake(fit, capsys, *words)]
+    for _ in range(5):
+        delete_what_is_named(lines[-1])
+        try:
+            fit(*words)
+        except SystemExit:
+            lines.append(capsys.readouterr().err.splitlines()[-1])
+            assert lines[-1] not in lines[:-1], lines
+        else:
+            break
+    assert (run_dir / "top_prior/result.json").exists(), lines
+
+
+def test_a_lower_rate_of_learning_is_the_way_out_that_is_named(finished, fit, tmp_path, capsys):
+    run_dir = without(finished, tmp_path / "run")
+    words = "recipe=top_prior", f"run_dir={run_dir}", *DEMO, "max_steps=4", "stages.top_prior.max_steps=6"
+    line = mistake(fit, capsys, *words, "size.top_prior.optim.lr=1e38")
+    named = re.search(r"such as (size\S+):", line)[1]
+    assert named == "size.top_prior.optim.lr=5e+37"
+    fit(*words, "size.top_prior.optim.lr=1e-4")
+    assert list(losses(run_dir / "top_prior")) == list(range(6))
 
 
 def test_an_aligner_of_phonemes_is_refused(demo_shards, fit, tmp_path, capsys):

@@ -106,7 +106,7 @@ def test_a_choice_and_its_settings_reach_the_aligner():
 MISTAKES = {
     "nothing": ([], "catalog=... is missing"),
     "no folder": (["catalog=nowhere"], "catalog=nowhere does not exist"),
-    "empty": (["catalog=."], "no songs in .: looked for .aac"),
+    "empty": (["catalog=."], "no songs in . and its folders: looked for files that hold sound"),
     "a word": (["catalog=.", "sample_rate=fast"], "sample_rate=fast: expected a whole number"),
     "a typo": (["catalog=.", "held_aut=0.1"], "held_out"),
     "no such aligner": (["catalog=.", "aligner=activty"], "did you mean activity"),
@@ -130,6 +130,31 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, wo
     assert stopped.value.code == 2
     assert message in printed.err
     assert (printed.err.count("\n"), printed.out) == (1, "")
+
+
+@pytest.mark.parametrize("out", ["/proc/x/y", "/dev/null/x", "x" * 300, "songs/0.wav/x"])
+def test_a_folder_that_cannot_be_is_one_line(tmp_path, monkeypatch, capsys, out):
+    make_songs(tmp_path / "songs", count=1, seconds=1.5)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        command.run(main, "prepare", ["catalog=songs", f"out={out}", "workers=0"])
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert printed.err.startswith("error: ")
+    assert (printed.err.count("\n"), printed.out) == (1, "")
+
+
+def test_songs_that_came_since_are_named_and_they_alone_are_decoded(tmp_path, capsys):
+    make_songs(tmp_path / "songs", count=3, seconds=1.5)
+    words = [f"catalog={tmp_path / 'songs'}", f"out={tmp_path / 'out'}", "sample_rate=8000", "workers=0"]
+    command.run(main, "prepare", words)
+    capsys.readouterr()
+    make_songs(tmp_path / "songs/more", count=2, seconds=1.5)
+    command.run(main, "prepare", words)
+    printed = capsys.readouterr().out
+    assert "new songs: 2 (" in printed
+    assert "the doctor's report on 2 songs" in printed
+    assert "5, 0:00:08 in" in printed
 
 
 @pytest.mark.slow

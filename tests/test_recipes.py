@@ -44,7 +44,8 @@ SAME_SHAPES = {
 def catalog(monkeypatch):
     """The facts of a catalog that nobody had to make; a test may change them."""
     facts = dict(FACTS)
-    for name, resolver in (fit.RESOLVERS | {"catalog": lambda path, name: facts[name]}).items():
+    known = dict.fromkeys(("catalog", "bundle"), lambda path, name: facts[name])
+    for name, resolver in (fit.RESOLVERS | known).items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
     yield facts
     OmegaConf.clear_resolver("catalog")
@@ -195,14 +196,36 @@ def test_sound_at_another_rate_than_a_size_is_made_for_is_said(size, rate, warne
     config = command.compose_config("fit", ["recipe=vqvae", f"size={size}", "data.path=SHARDS"])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fit.warn_of_sample_rate(config)
+        fit.require_sample_rate(config)
     assert [str(warning.message) for warning in caught] == warned
 
 
-def test_songs_that_are_prepared_first_are_known_by_the_rate_they_get():
-    config = command.compose_config("fit", ["recipe=vqvae", "size=small", "data=folder", "data.songs=SONGS"])
+def rate_of(*words):
+    for name, resolver in fit.RESOLVERS.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
+    config = command.compose_config("fit", ["data=folder", "data.songs=SONGS", *words])
+    fit.require_sample_rate(config)
+    return config.stages.catalog.sample_rate
+
+
+def test_songs_get_the_rate_that_the_size_is_made_for():
+    assert rate_of("recipe=vqvae", "size=small") == 22050
+    assert rate_of("recipe=vqvae", "size=tiny") == 44100
+    assert rate_of("recipe=vqvae", "data.sample_rate=11025") == 11025
     with pytest.warns(UserWarning, match="size=small is made for 22050 Hz, runs/vqvae/shards has 44100"):
-        fit.warn_of_sample_rate(config)
+        rate_of("recipe=vqvae", "size=small", "data.sample_rate=44100")
+    with pytest.raises(UserError, match=r"data.sample_rate=fast: expected a whole number"):
+        rate_of("recipe=vqvae", "data.sample_rate=fast")
+
+
+def test_songs_get_the_rate_of_the_bundle_that_is_fine_tuned(tmp_path):
+    (tmp_path / "bundle.json").write_text('{"sample_rate": 11025}')
+    words = "recipe=finetune", "size=small", f"init_from={tmp_path}"
+    assert rate_of(*words) == 11025
+    with pytest.raises(UserError, match=r"was trained on 11025 samples a second, .* has 22050: leave data.sample_rate out"):
+        rate_of(*words, "data.sample_rate=22050")
+    with pytest.raises(Exception, match="does not hold a finished run or a converted bundle"):
+        rate_of("recipe=finetune", "init_from=nowhere")
 
 
 def test_a_joint_prior_reads_the_lyrics_in_front_of_the_codes(catalog):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
-from jukebox_pl.utils.files import write_atomic
+from jukebox_pl.utils.files import replacing, write_atomic
 
 SAMPLE_RATE = 44_100
 FRAMES_AT_ONCE = 65_536
@@ -26,6 +28,21 @@ def read(source: str | Path | bytes, start: int = 0, frames: int = -1) -> tuple[
 def resample(audio: np.ndarray, rate: int, target: int) -> np.ndarray:
     """[C, T] at `rate` to [C, T'] at `target` (soxr, high quality)."""
     return audio if rate == target else np.ascontiguousarray(soxr.resample(audio.T, rate, target).T, dtype=np.float32)
+
+
+def resampled(blocks: Iterable[np.ndarray], rate: int, target: int) -> Iterator[np.ndarray]:
+    """The same of sound [C, n] that comes in blocks: together they are what `resample` makes of the whole."""
+    if rate == target:
+        yield from blocks
+        return
+    stream, channels = None, 0
+    for block in blocks:
+        if stream is None:
+            channels = len(block)
+            stream = soxr.ResampleStream(rate, target, channels, dtype="float32")
+        yield stream.resample_chunk(np.ascontiguousarray(block.T)).T
+    if stream:
+        yield stream.resample_chunk(np.empty((0, channels), np.float32), last=True).T
 
 
 def downmix(audio: np.ndarray) -> np.ndarray:
@@ -54,6 +71,20 @@ def write(path: str | Path, audio: np.ndarray, rate: int) -> Path:
     path = Path(path)
     write_atomic(path, encode(audio, rate, path.suffix.lstrip(".").lower()))
     return path
+
+
+@contextmanager
+def writing_flac(path: Path, rate: int, channels: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """Takes blocks of audio [C, n]: in the end there is the file that `encode` makes of the whole, or none.
+
+    Raises OSError where the disk refuses it.
+    """
+    with replacing(path) as beside:
+        try:
+            with soundfile.SoundFile(beside, "w", rate, channels, FORMATS["flac"], format="FLAC") as file:
+                yield lambda block: file.write(np.clip(block, -1.0, 1.0).T)
+        except soundfile.LibsndfileError as error:
+            raise OSError(f"libsndfile: {error.error_string}") from error
 
 
 def append(path: str | Path, audio: np.ndarray) -> None:

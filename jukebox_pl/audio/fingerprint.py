@@ -27,24 +27,43 @@ EDGES = np.round(np.geomspace(LOWEST_HERTZ, HIGHEST_HERTZ, BITS + 2) * FRAME / R
 WINDOW = np.hanning(FRAME).astype(np.float32)
 
 
+class Fingerprinter:
+    """Takes sound in blocks; of a song only the energies of its bands stay in memory."""
+
+    def __init__(self, sample_rate: int):
+        self.resampler = soxr.ResampleStream(sample_rate, RATE, 1, dtype="float32", quality="LQ")
+        self.waiting = np.empty(0, np.float32)
+        self.energies = [np.empty((0, BITS + 1), np.float32)]
+
+    def add(self, mono: np.ndarray, last: bool = False) -> None:
+        """The next block of audio [n]."""
+        self.waiting = np.concatenate([self.waiting, self.resampler.resample_chunk(mono.astype(np.float32), last)])
+        if len(self.waiting) >= FRAME:
+            frames = np.lib.stride_tricks.sliding_window_view(self.waiting, FRAME)[::HOP]
+            for start in range(0, len(frames), FRAMES_AT_ONCE):
+                spectra = np.fft.rfft(frames[start : start + FRAMES_AT_ONCE] * WINDOW)[:, : EDGES[-1]]
+                self.energies.append(np.add.reduceat(spectra.real**2 + spectra.imag**2, EDGES[:-1], axis=1))
+            self.waiting = self.waiting[len(frames) * HOP :].copy()
+
+    def finish(self) -> str:
+        """The words of all that was added as base64; "" for less than `span_seconds(1)`."""
+        self.add(np.empty(0, np.float32), last=True)
+        # The moving average, by differences of sums: [frames, BITS + 1] to [frames - SMOOTHED + 1, BITS + 1].
+        sums = np.cumsum(np.concatenate(self.energies), axis=0, dtype=np.float64)
+        sums = np.concatenate([np.zeros_like(sums[:1]), sums])
+        smooth = (sums[SMOOTHED:] - sums[:-SMOOTHED]) / SMOOTHED
+        contrast = smooth[:, :-1] - smooth[:, 1:]
+        words = np.packbits(contrast[LAG:] > contrast[:-LAG], axis=1).view(">u4").ravel()
+        loudness = smooth.sum(axis=1)
+        heard = loudness[LAG:] > FLOOR * loudness.max(initial=0)
+        return base64.b64encode(np.where(heard, words, SILENCE).astype(">u4").tobytes()).decode()
+
+
 def fingerprint(mono: np.ndarray, sample_rate: int) -> str:
     """The words of audio [T] as base64; "" for less than `span_seconds(1)`."""
-    audio = soxr.resample(mono, sample_rate, RATE, "LQ")
-    energies = [np.empty((0, BITS + 1), np.float32)]
-    if len(audio) >= FRAME:
-        frames = np.lib.stride_tricks.sliding_window_view(audio, FRAME)[::HOP]
-        for start in range(0, len(frames), FRAMES_AT_ONCE):
-            spectra = np.fft.rfft(frames[start : start + FRAMES_AT_ONCE] * WINDOW)[:, : EDGES[-1]]
-            energies.append(np.add.reduceat(spectra.real**2 + spectra.imag**2, EDGES[:-1], axis=1))
-    # The moving average, by differences of sums: [frames, BITS + 1] to [frames - SMOOTHED + 1, BITS + 1].
-    sums = np.cumsum(np.concatenate(energies), axis=0, dtype=np.float64)
-    sums = np.concatenate([np.zeros_like(sums[:1]), sums])
-    smooth = (sums[SMOOTHED:] - sums[:-SMOOTHED]) / SMOOTHED
-    contrast = smooth[:, :-1] - smooth[:, 1:]
-    words = np.packbits(contrast[LAG:] > contrast[:-LAG], axis=1).view(">u4").ravel()
-    loudness = smooth.sum(axis=1)
-    heard = loudness[LAG:] > FLOOR * loudness.max(initial=0)
-    return base64.b64encode(np.where(heard, words, SILENCE).astype(">u4").tobytes()).decode()
+    fingerprinter = Fingerprinter(sample_rate)
+    fingerprinter.add(mono)
+    return fingerprinter.finish()
 
 
 def words_of(fingerprint: str) -> np.ndarray:

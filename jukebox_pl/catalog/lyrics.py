@@ -1,75 +1,53 @@
-"""The lyrics of a song and the times of their words, from the files beside it."""
+"""The lyrics of a song and the times of its words, from the files beside it or from its tags."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
-
-from jukebox_pl.catalog.sources import Source, inside
-from jukebox_pl.catalog.word_times.lrc import read_lrc
+from jukebox_pl.catalog.doctor.checks import SECTION_TAGS
+from jukebox_pl.catalog.sources import Source
+from jukebox_pl.catalog.word_times.formats import read_timed
+from jukebox_pl.catalog.word_times.tags import lyrics_of_tags
+from jukebox_pl.catalog.word_times.timed import TimedLyrics, fit
 from jukebox_pl.errors import UserError
+from jukebox_pl.text.files import read_text_file
+from jukebox_pl.text.sections import STRIP, sung_text
 from jukebox_pl.types import Word
 
-Parsed = TypeVar("Parsed")
 
+def read_text(source: Source, sections: str = STRIP) -> tuple[str, tuple[Word, ...], tuple[str, ...]]:
+    """Lyrics, times of their words, and warnings of what had to be left out or repaired.
 
-def read_text(source: Source) -> tuple[str, tuple[Word, ...], tuple[str, ...]]:
-    """Lyrics, times of their words, and a warning for each of the two that had to be left out.
-
-    Lyrics in an LRC file bring the times of their words, where no other file has them.
+    A file of word times counts before times in the lyrics' own file. Where there are no lyrics they come from the word
+    times, else from the song's tags. What is not sung is left out, by the rule `sections` (see `sung_text`).
     """
-    lyrics = ""
-    words: tuple[Word, ...] = ()
     warnings: list[str] = []
-    is_lrc = Path(source.lyrics).suffix.lower() == ".lrc"
+    written, times = TimedLyrics(source.text), TimedLyrics("")
+    if source.lyrics:
+        written = read_or_warn(source, source.lyrics, "lyrics", warnings)
+    if source.words and source.words != source.lyrics:
+        times = read_or_warn(source, source.words, "word times", warnings)
+    if not written.lyrics.strip():
+        written = times if times.lyrics else lyrics_of_tags(source.file(source.path))
+    sung = sung_text(written.lyrics, sections)
+    if sung.tags + sung.debris:
+        warnings.append(f"{SECTION_TAGS} and the like left out of the lyrics: {sung.tags + sung.debris}")
+    for name, words in ((source.words, times.words), (source.lyrics or "its tags", written.words)):
+        if words:
+            try:
+                return sung.text, fit(words, sung.text, written.lyrics) if sung.text.strip() else (), tuple(warnings)
+            except UserError as error:
+                warnings.append(f"word times left out: {name} {error}")
+    return sung.text, (), tuple(warnings)
+
+
+def read_or_warn(source: Source, name: str, what: str, warnings: list[str]) -> TimedLyrics:
+    """What the file `name` of the catalog holds, nothing where it cannot be used; the reason goes to `warnings`."""
     try:
-        if source.lyrics:
-            lyrics = read_file(source.root, source.lyrics, (lambda text: read_lrc(text).lyrics) if is_lrc else str)
+        text, warning = read_text_file(source.file(name))
+        found = read_timed(text, name, is_times=what == "word times")
     except (UserError, OSError) as error:
-        warnings.append(f"lyrics left out: {error}")
-    try:
-        if name := source.words or (source.lyrics if is_lrc else ""):
-            words = read_words(source.root, name, lyrics)
-    except (UserError, OSError) as error:
-        warnings.append(f"word times left out: {error}")
-    return lyrics, words, tuple(warnings)
-
-
-def read_words(root: Path, name: str, lyrics: str) -> tuple[Word, ...]:
-    """One Word per word of the lyrics, as split at white space, with the times of the file `name` in seconds."""
-    parse = TIMES.get(Path(name).suffix.lower())
-    if parse is None:
-        raise UserError(f"{name} is none of {', '.join(TIMES)}")
-    texts, times = lyrics.split(), read_file(root, name, parse)
-    if len(texts) != len(times):
-        raise UserError(f"{name} has times for {len(times)} words, the lyrics have {len(texts)}")
-    if not all(0 <= start <= end < math.inf for start, end in times):  # false for NaN, too
-        raise UserError(f"{name} has a word that does not end after it starts")
-    return tuple(Word(text, start, end) for text, (start, end) in zip(texts, times, strict=True))
-
-
-def read_file(root: Path, name: str, parse: Callable[[str], Parsed]) -> Parsed:
-    """What `parse` makes of the text of a file of the catalog. Raises UserError, naming the file."""
-    try:
-        text = inside(root, name).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not UTF-8: save it as UTF-8") from error
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from error
-    try:
-        return parse(text)
-    except (csv.Error, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{name} cannot be read: {error if isinstance(error, UserError) else repr(error)}") from error
-
-
-# Files of word times by their ending: their text to the (start, end) of each word in seconds.
-TIMES: dict[str, Callable[[str], list[tuple[float, float]]]] = {
-    ".csv": lambda text: [(float(row["word_start"]), float(row["word_end"])) for row in csv.DictReader(io.StringIO(text))],
-    ".json": lambda text: [(float(start), float(end)) for _, start, end in json.loads(text)],
-    ".lrc": lambda text: [(word.start, word.end) for word in read_lrc(text).words],
-}
+        reason = error.strerror if isinstance(error, OSError) else error
+        warnings.append(f"{what} left out: {name}: {reason}")
+        return TimedLyrics("")
+    warnings += [f"{name} {warning}"] if warning else []
+    warnings += [f"{name}: {note}" for note in found.notes]
+    return found

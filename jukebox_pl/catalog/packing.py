@@ -9,20 +9,9 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
+from jukebox_pl.catalog.records import HELD_OUT, SPLITS, TRAIN, Skipped, SongEntry, Split
 from jukebox_pl.catalog.settings import PrepareSettings
-from jukebox_pl.catalog.shards import (
-    HELD_OUT,
-    SPLITS,
-    TRAIN,
-    Catalog,
-    ShardSample,
-    Skipped,
-    SongEntry,
-    Split,
-    shard_file,
-    store,
-    write_shard,
-)
+from jukebox_pl.catalog.shards import Catalog, ShardSample, shard_file, store, write_shard
 from jukebox_pl.catalog.steps import WORK_FOLDER, Job, OnProgress, Progress, digest
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import Characters

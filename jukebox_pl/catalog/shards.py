@@ -10,84 +10,74 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
-import tarfile
-import zipfile
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple
 
 import numpy as np
+import soundfile
 
+from jukebox_pl.catalog.records import HELD_OUT, SPLITS, TRAIN, CatalogRecord, CodesInfo, SongEntry, Split
+from jukebox_pl.catalog.tar import BrokenTarError, read_members
 from jukebox_pl.catalog.urls import Place, Url, to_place
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.labels import characters_from
 from jukebox_pl.types import Song
 from jukebox_pl.utils.codes import from_npz, to_npz
-from jukebox_pl.utils.files import write_atomic
+from jukebox_pl.utils.files import open_regular, read_bytes, write_atomic
+from jukebox_pl.utils.records import from_json, to_record, without_collections
+
+__all__ = [
+    "HELD_OUT",
+    "SPLITS",
+    "TRAIN",
+    "Catalog",
+    "CodesInfo",
+    "ShardSample",
+    "SongEntry",
+    "Split",
+    "read_shard",
+    "write_shard",
+]
 
 os.environ["WDS_SECURE"] = "1"  # webdataset reads it on import: no pickles, no `pipe:` commands
 
 SCHEMA = 1
 CATALOG_FILE = "catalog.json"
-TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
-EXTENSIONS = ("json", "flac", "codes.npz")
+MOST_BYTES = 2**30  # of `catalog.json`: three million songs
+MOST_BYTES_OF = {"json": 2**26, "flac": 2**32, "codes.npz": 2**30}  # the members of a song
 # The same bytes whoever writes them, and when.
 SAME_HEADER_EVERYWHERE = {"mtime": 0, "user": "jukebox_pl", "group": "jukebox_pl", "mode": 0o644}
-TAR_END = bytes(2 * tarfile.BLOCKSIZE)  # two blocks of zeros, as POSIX has it
-TRUNCATED = "truncated, its end is missing"
-
-
-class SongEntry(TypedDict):
-    """One song in `catalog.json`: `samples` per channel, `lyrics` in characters, `words` with times."""
-
-    id: str
-    path: str
-    samples: int
-    title: str
-    artist: str
-    genres: list[str]
-    lyrics: int
-    words: int
-    warnings: list[str]
-    view: NotRequired[str]  # how it was changed, where it is not the song itself
-    aligner: NotRequired[str]  # what found the times of its words, where they were not given
-
-
-class ShardEntry(TypedDict):
-    """`file` is relative to the catalog's folder, `songs` counts them."""
-
-    file: str
-    songs: int
-
-
-class Split(TypedDict):
-    shards: list[ShardEntry]
-    songs: list[SongEntry]
-
-
-class CodesInfo(TypedDict):
-    """What the codes of a code catalog are: `bins` per codebook, `hops` in samples per code, whose they are."""
-
-    bins: int
-    hops: list[int]
-    fingerprint: str
-
-
-class Skipped(TypedDict):
-    path: str
-    reason: str
 
 
 class ShardSample(NamedTuple):
-    """One song of a shard: the bytes of its FLAC file, or its codes [T_l] per level, bottom first, as uint16."""
+    """One song of a shard: the bytes of its FLAC file, or its codes [T_l] per level, bottom first, as uint16.
+
+    `shard` is where it was read, for whoever finds it damaged later.
+    """
 
     song: Song
     audio: bytes | None = None
     codes: tuple[np.ndarray, ...] | None = None
+    shard: Place | None = None
+
+    def sound(self, frames: int = -1) -> np.ndarray:
+        """Audio [C, T], the first `frames` samples or all. Raises UserError where the FLAC file is not whole."""
+        try:
+            with soundfile.SoundFile(io.BytesIO(self.audio or b"")) as file:  # its header is read before there is room made
+                found = file.format, file.samplerate, file.frames
+                if found != (expected := ("FLAC", self.song.sample_rate, self.song.duration)):
+                    raise ValueError(f"{found} found, expected {expected}")
+                sound = file.read(frames, dtype="float32", always_2d=True)
+            if len(sound) != (expected_frames := file.frames if frames < 0 else min(frames, file.frames)):
+                raise ValueError(f"{len(sound)} samples found, expected {expected_frames}")
+        except (ValueError, soundfile.LibsndfileError) as error:
+            raise _broken(self.shard, f"the sound of {self.song.id}", str(error)) from None
+        return np.ascontiguousarray(sound.T)
 
 
 @contextmanager
@@ -108,23 +98,10 @@ def store(path: Path, data: bytes) -> None:
 
 
 @dataclass(frozen=True)
-class Catalog:
-    """The contents of `folder`. `max_duration` is in samples per channel; `codes` is None where shards hold audio.
+class Catalog(CatalogRecord):
+    """The contents of `folder`."""
 
-    `prepared` tells the settings and the source files it was made from, for `prepare` to compare.
-    """
-
-    folder: Place
-    sample_rate: int
-    channels: int
-    splits: dict[str, Split]
-    artists: list[str]
-    genres: list[str]
-    characters: Any  # the config of a vocabulary, for `labels.characters_from`
-    max_duration: int
-    codes: CodesInfo | None = None
-    skipped: list[Skipped] = field(default_factory=list)
-    prepared: dict[str, Any] = field(default_factory=dict)
+    folder: Place = field(kw_only=True)
 
     @classmethod
     def load(cls, folder: str | Place) -> Catalog:
@@ -132,16 +109,9 @@ class Catalog:
         incomplete one; whether the shards are there is only seen in a folder.
         """
         folder = to_place(folder)
-        record = _read_record(folder / CATALOG_FILE)
-        try:
-            catalog = cls(folder, **record)
-            characters_from(catalog.characters)
-            for split in SPLITS:  # it may come from anywhere: its shards lie in its folder
-                for shard in catalog.splits[split]["shards"]:
-                    if not re.fullmatch(rf"{split}/[\w-]+\.tar", shard["file"]):
-                        raise ValueError(f"{shard['file']!r} is no shard of {split}")
-        except (TypeError, KeyError, ValueError) as error:
-            raise _corrupt(folder / CATALOG_FILE, error) from error
+        with without_collections():
+            record = _read_record(folder / CATALOG_FILE)
+        catalog = cls(**vars(record), folder=folder)
         for path in (path for split in SPLITS for path in catalog.shards(split)):
             if isinstance(path, Path) and not path.is_file():
                 raise UserError(f"{path} is missing, {folder} is incomplete: delete {folder} and make it again")
@@ -151,8 +121,7 @@ class Catalog:
         """Raises ValueError when the catalog is that of a URL, which is only read."""
         if isinstance(self.folder, Url):
             raise ValueError(f"{self.folder} is a URL")
-        record = {"schema": SCHEMA} | vars(self)
-        del record["folder"]
+        record = {"schema": SCHEMA} | {part.name: getattr(self, part.name) for part in fields(CatalogRecord)}
         store(self.folder / CATALOG_FILE, _to_json(record))
 
     def shards(self, split: str) -> list[Place]:
@@ -167,26 +136,72 @@ class Catalog:
         songs, shards = iter(self.songs(split)), zip(self.shards(split), self.splits[split]["shards"], strict=True)
         return {song["id"]: path for path, shard in shards for song in islice(songs, shard["songs"])}
 
+    def read(self, shard: Place, only: Container[str] | None = None) -> Iterator[ShardSample]:
+        """The songs of one of its shards, with `only` those of these ids, as `read_shard` gives them.
 
-def _read_record(path: Place) -> dict[str, Any]:
+        Raises UserError where a song is not what the catalog says of it, and at the end where one did not come.
+        """
+        promised = {song["id"]: song for song in self.songs_of[shard] if only is None or song["id"] in only}
+        for sample in read_shard(shard, only):
+            if (entry := promised.pop(sample.song.id, None)) is None:
+                raise _broken(shard, sample.song.id, f"{CATALOG_FILE} lists no such song in it")
+            try:
+                self._require_fit(sample, entry)
+            except ValueError as error:
+                raise _broken(shard, sample.song.id, f"{error}, as {CATALOG_FILE} says") from None
+            yield sample._replace(shard=shard)
+        for id, entry in promised.items():
+            raise _broken(shard, "its end", f"{len(promised)} songs of it are missing, {id} ({entry['path']}) among them")
+
+    @cached_property
+    def songs_of(self) -> dict[Place, list[SongEntry]]:
+        """The songs of every shard."""
+        found = {}
+        for split in SPLITS:
+            songs = iter(self.songs(split))
+            for path, shard in zip(self.shards(split), self.splits[split]["shards"], strict=True):
+                found[path] = list(islice(songs, shard["songs"]))
+        return found
+
+    def _require_fit(self, sample: ShardSample, entry: SongEntry) -> None:
+        """Raises ValueError with what was found and what was expected."""
+        song, codes, info = sample.song, sample.codes, self.codes
+        if (song.sample_rate, song.duration) != (expected := (self.sample_rate, entry["samples"])):
+            raise ValueError(
+                f"{song.duration} samples at {song.sample_rate} Hz found, expected {expected[1]} at {expected[0]}"
+            )
+        if (codes is None) != (info is None):
+            raise ValueError(
+                f"{'sound' if codes is None else 'codes'} found, expected {'sound' if info is None else 'codes'}"
+            )
+        if codes is not None and info is not None:
+            lengths = [song.duration // info["hops"][-1] * info["hops"][-1] // hop for hop in info["hops"]]
+            if (found := [len(level) for level in codes]) != lengths:
+                raise ValueError(f"{found} codes by level found, expected {lengths}")
+            if (highest := max(int(level.max(initial=0)) for level in codes)) >= info["bins"]:
+                raise ValueError(f"code {highest} found, expected less than {info['bins']}")
+
+
+def _read_record(path: Place) -> CatalogRecord:
     try:
-        text = path.read_bytes()
+        data = read_bytes(path, MOST_BYTES) if isinstance(path, Path) else path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         command = f"python -m jukebox_pl.prepare catalog=SONGS out={path.parent}"
         way_out = f"make it with `{command}`"
         raise UserError(f"{path} does not exist, {path.parent} is not a finished catalog: {way_out}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
-        record = json.loads(text)
-        schema = record.pop("schema")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise _corrupt(path, error) from error
-    if schema != SCHEMA:
-        raise UserError(f"{path} has schema {schema}, this version reads {SCHEMA}: delete {path.parent} and make it again")
-    return record
-
-
-def _corrupt(path: Place, error: Exception) -> UserError:
-    return UserError(f"{path} is corrupt ({type(error).__name__}: {error}): delete {path.parent} and make it again")
+        record = from_json(data, CATALOG_FILE)
+        if not isinstance(record, dict) or (schema := record.pop("schema", None)) is None:
+            raise ValueError("no object with a schema")
+        if schema == SCHEMA:
+            found = to_record(record, CatalogRecord, CATALOG_FILE)
+            characters_from(found.characters)
+            return found
+    except (ValueError, TypeError, LookupError) as error:
+        raise UserError(f"{path} is corrupt ({error}): delete {path.parent} and make it again") from error
+    raise UserError(f"{path} has schema {schema!r:.40}, this version reads {SCHEMA}: delete {path.parent} and make it again")
 
 
 def _to_json(record: dict[str, Any]) -> bytes:
@@ -218,7 +233,7 @@ def _write_tar(file: io.BufferedWriter, samples: Iterable[ShardSample]) -> None:
     from webdataset.writer import TarWriter  # imports torch: processes that only decode songs start without it
 
     with TarWriter(file, encoder=False, **SAME_HEADER_EVERYWHERE) as tar:
-        for song, audio, codes in samples:
+        for song, audio, codes, _ in samples:
             members = {"__key__": song.id, "json": _to_json({"schema": SCHEMA} | song.to_json())}
             if audio is not None:
                 members["flac"] = audio
@@ -228,10 +243,14 @@ def _write_tar(file: io.BufferedWriter, samples: Iterable[ShardSample]) -> None:
     file.flush()
 
 
-class _Member(NamedTuple):
-    id: str
-    extension: str
-    data: bytes
+def _most_bytes(name: str) -> int:
+    """How large a member of this name may be. Raises ValueError where there is none."""
+    id, _, extension = name.partition(".")
+    if extension not in MOST_BYTES_OF:
+        raise ValueError(f"only {', '.join(MOST_BYTES_OF)} may be in a shard")
+    if "/" in id or not id:
+        raise ValueError("it is no plain file")
+    return MOST_BYTES_OF[extension]
 
 
 def read_shard(path: str | Place, only: Container[str] | None = None) -> Iterator[ShardSample]:
@@ -242,74 +261,38 @@ def read_shard(path: str | Place, only: Container[str] | None = None) -> Iterato
     Raises UserError, naming the shard and the member, on a truncated tar, a member of an unknown kind (pickles among
     them), one that is there twice, a song without its parts, another schema.
     """
-    path = to_place(path)
-    for id, members in groupby(_read_members(path, only), key=lambda member: member.id):
-        parts = {member.extension: member.data for member in members}
-        try:
-            sample = _to_sample(id, parts)
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise _broken(path, f"the members of {id}", f"{type(error).__name__}: {error}") from error
-        yield sample
+    path, seen = to_place(path), set[str]()
 
+    def wanted(name: str) -> bool:
+        if name in seen:
+            raise BrokenTarError(name, "it is there twice")
+        seen.add(name)
+        return only is None or name.partition(".")[0] in only
 
-def _read_members(path: Place, only: Container[str] | None) -> Iterator[_Member]:
-    seen = set()
     try:
-        with path.open("rb") as file, _whole_tar(file) as tar:
-            for member in tar:
-                id, _, extension = member.name.partition(".")
-                if extension not in EXTENSIONS:
-                    raise _broken(path, member.name, f"only {', '.join(EXTENSIONS)} may be in a shard")
-                if "/" in id or not member.isreg() or member.issparse():
-                    raise _broken(path, member.name, "it is no plain file")
-                if member.name in seen:
-                    raise _broken(path, member.name, "it is there twice")
-                seen.add(member.name)
-                if only is not None and id not in only:
-                    continue
-                yield _Member(id, extension, tar.extractfile(member).read())  # type: ignore[union-attr]
-    except (OSError, tarfile.TarError) as error:
+        with open_regular(path) if isinstance(path, Path) else path.open() as file:
+            members = read_members(file, _most_bytes, wanted)
+            for id, parts in groupby(members, key=lambda member: member.name.partition(".")[0]):
+                yield _to_sample(id, {member.name.partition(".")[2]: member.data for member in parts})
+    except BrokenTarError as error:
+        raise _broken(path, error.member, str(error)) from None
+    except OSError as error:
         raise _broken(path, "the tar file", str(error)) from error
 
 
-@contextmanager
-def _whole_tar(file: BinaryIO) -> Iterator[tarfile.TarFile]:
-    """tarfile takes a tar cut between two members for a whole one; a whole one ends in TAR_END."""
-    if file.seekable():
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(size - len(TAR_END), 0))
-        if file.read() != TAR_END:
-            raise tarfile.ReadError(TRUNCATED)
-        file.seek(0)
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            yield tar
-    else:
-        tail: Any = _Tail(file)
-        with tarfile.open(fileobj=tail, mode="r|") as tar:
-            yield tar
-        while tail.read(tarfile.RECORDSIZE):
-            pass
-        if tail.end != TAR_END:
-            raise tarfile.ReadError(TRUNCATED)
-
-
-class _Tail:
-    """A stream that remembers its end."""
-
-    def __init__(self, file: BinaryIO):
-        self.file, self.end = file, b""
-
-    def read(self, size: int) -> bytes:
-        data = self.file.read(size)
-        self.end = (self.end + data[-len(TAR_END) :])[-len(TAR_END) :]
-        return data
-
-
 def _to_sample(id: str, parts: dict[str, bytes]) -> ShardSample:
-    record = json.loads(parts["json"])
-    if (schema := record.pop("schema")) != SCHEMA:
+    """Raises BrokenTarError naming the song."""
+    try:
+        return _read_sample(id, parts)
+    except (ValueError, KeyError) as error:
+        raise BrokenTarError(f"the members of {id}", f"{type(error).__name__}: {error}") from error
+
+
+def _read_sample(id: str, parts: dict[str, bytes]) -> ShardSample:
+    record = from_json(parts["json"], f"{id}.json")
+    if (schema := record.pop("schema", None) if isinstance(record, dict) else None) != SCHEMA:
         raise ValueError(f"schema {schema} found, this version reads {SCHEMA}")
-    song = Song.from_json(record)
+    song = to_record(record, Song, f"{id}.json")
     if song.id != id or parts.keys() == {"json"}:
         raise ValueError(f"{sorted(parts)} of song {song.id!r} found, expected its json and its flac or codes.npz")
     if "codes.npz" not in parts:
@@ -328,5 +311,7 @@ def _require_codes(levels: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     return tuple(levels)
 
 
-def _broken(path: Place, member: str, reason: str) -> UserError:
+def _broken(path: Place | None, member: str, reason: str) -> UserError:
+    if path is None:
+        return UserError(f"{member} is broken: {reason}")
     return UserError(f"{path} is broken at {member}: {reason}; delete {path.parent.parent} and make it again")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -24,10 +23,9 @@ from typing import NamedTuple
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.alignment import WordFinder
-from jukebox_pl.catalog.decoding import FFMPEG_DEMUXERS
 from jukebox_pl.catalog.reading import Prepared, load_song
 from jukebox_pl.catalog.settings import OF_A_SONG, OF_THE_WORDS, PrepareSettings
-from jukebox_pl.catalog.shards import store
+from jukebox_pl.catalog.shards import writing
 from jukebox_pl.catalog.sources import Source
 from jukebox_pl.errors import UserError
 
@@ -91,15 +89,19 @@ def decode(job: Job, only_examine: bool = False) -> None:
 
     Raises UserError only when it cannot store.
     """
+    out = None if only_examine else job.file("flac")
     try:
         with time_limit(job.settings.step_seconds):
-            prepared, sound = load_song(job.source, job.settings)
+            prepared = load_song(job.source, job.settings, out)
         if fingerprint(job.source) != job.fingerprint:  # it may be half of each
             raise UserError(CHANGED)
     except Exception as error:  # decoders fail in many ways on damaged files, and no file may stop the others
+        if out and isinstance(error, OSError) and error.filename == str(out):
+            with writing(out):
+                raise
         prepared = Prepared(None, to_reason(error))
-    if prepared.song and not only_examine:
-        store(job.file("flac"), audio.encode(sound, prepared.song.sample_rate))
+        if out:
+            out.unlink(missing_ok=True)
     prepared.save(job.file("check" if only_examine else "json"))  # last, for then it is done
 
 
@@ -150,7 +152,7 @@ ALIGN = Step(
     "aligned",
     align,
     # Also where there is nothing to align.
-    lambda job: not (job.settings.aligner and job.source.lyrics) or job.aligned_file.is_file(),
+    lambda job: not (job.settings.aligner and job.source.may_have_lyrics) or job.aligned_file.is_file(),
     lambda job: record_crash(job, job.aligned_file),
 )
 
@@ -183,8 +185,10 @@ def to_reason(error: Exception) -> str:
 
 
 def fingerprint(source: Source) -> str:
-    """Changes with all that decides a prepared song but the settings: labels, files (by size and time), the decoder."""
-    labels = {field.name: getattr(source, field.name) for field in fields(source) if field.name != "root"}
+    """Changes with all that decides a prepared song but the settings: labels, files (by size and time)."""
+    labels = {field.name: getattr(source, field.name) for field in fields(source) if field.name not in ("root", "trusted")}
+    if not source.text:  # 0.1.0 knew no such songs, and its catalogs are compared
+        del labels["text"]
     files: list[tuple[int, int] | None] = []
     for name in filter(None, (source.path, source.lyrics, source.words)):
         try:
@@ -192,8 +196,8 @@ def fingerprint(source: Source) -> str:
             files.append((stat.st_size, stat.st_mtime_ns))
         except (OSError, ValueError):
             files.append(None)
-    decoder = bool(shutil.which("ffmpeg")) if Path(source.path).suffix.lower() in FFMPEG_DEMUXERS else None
-    return digest([labels, files, decoder])
+    by_ffmpeg = True if Path(source.path).suffix.lower() in (".m4a", ".aac") else None  # as version 0.1.0 has it
+    return digest([labels, files, by_ffmpeg])
 
 
 def digest(facts: object) -> str:

@@ -1,14 +1,25 @@
 """Networks on disk. A config names networks of this library, or of packages that are trusted; weights are safetensors."""
 
 from jukebox_pl.checkpoints.building import DENSE, TRUSTED, assemble, build, on_meta
-from jukebox_pl.checkpoints.bundle import BUNDLE, Bundle, LazyPriors, LyricsHead, inside, load_bundle, save_bundle
+from jukebox_pl.checkpoints.bundle import (
+    BUNDLE,
+    Bundle,
+    LazyPriors,
+    LyricsHead,
+    inside,
+    load_bundle,
+    noted_head,
+    read_bundle,
+    save_bundle,
+)
 from jukebox_pl.checkpoints.folders import (
     CONFIG,
     WEIGHTS,
     fingerprint,
     load,
     load_labeller,
-    require_fitting,
+    outline_of,
+    read_config,
     save_state,
 )
 
@@ -28,8 +39,11 @@ __all__ = [
     "load",
     "load_bundle",
     "load_labeller",
+    "noted_head",
     "on_meta",
-    "require_fitting",
+    "outline_of",
+    "read_bundle",
+    "read_config",
     "save_bundle",
     "save_state",
 ]

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import msgspec
 import torch
 
+from jukebox_pl.checkpoints.agreement import require_agreement, require_head
 from jukebox_pl.checkpoints.building import TRUSTED
-from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, require_fitting
+from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, outline_of
+from jukebox_pl.checkpoints.records import BundleRecord
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.text.labels import Labeller
-from jukebox_pl.utils.files import read_json, write_json
+from jukebox_pl.utils.files import read_record, write_json
 
 BUNDLE = "bundle.json"
 
@@ -52,8 +55,8 @@ class LazyPriors(Mapping[int, Prior]):
         self, folders: Mapping[int, Path], trusted: Sequence[str], dtype: torch.dtype, lyrics_as_codes: bool = False
     ):
         self.folders, self.trusted, self.dtype, self.lyrics_as_codes = folders, trusted, dtype, lyrics_as_codes
-        for folder in folders.values():
-            require_fitting(folder, trusted)
+        # Without memory for their weights: what is known of each before it is loaded.
+        self.outlines = {level: cast(Prior, outline_of(folder, trusted)) for level, folder in folders.items()}
 
     def __getitem__(self, level: int) -> Prior:
         prior = cast(Prior, load(self.folders[level], self.trusted, self.dtype).model)
@@ -98,25 +101,40 @@ def load_bundle(
     Raises UserError naming what is missing.
     """
     folder = Path(folder)
-    record = read_json(folder / BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
-    for path, expected in record.get("fingerprints", {}).items():
+    record = read_bundle(folder)
+    for path, expected in record.fingerprints.items():
         if (now := fingerprint(inside(folder, path))) != expected:  # codes would not match
             raise UserError(
                 f"{folder / path} was trained again since {folder / BUNDLE} was written ({expected} -> {now}); "
                 f"finish recipe=hierarchy run_dir={folder}"
             )
-    vqvae = cast(VQVAE, load(inside(folder, record["vqvae"]), trusted).model)
-    folders = {int(level): inside(folder, path) for level, path in record["priors"].items()}
-    if missing := sorted(set(range(len(vqvae.hops))) - folders.keys()):
-        raise UserError(f"{folder} has no prior for level {missing}; train it with recipe=hierarchy run_dir={folder}")
+    folders = {int(level): inside(folder, path) for level, path in record.priors.items()}
+    outline = outline_of(inside(folder, record.vqvae), trusted)
     priors = LazyPriors(folders, trusted, dtype, lyrics_as_codes)
     labellers = {level: found for level, place in folders.items() if (found := load_labeller(place))}
-    head = LyricsHead(**record["lyrics_head"]) if record.get("lyrics_head") else None
-    return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record["sample_rate"], head)
+    require_agreement(folder / BUNDLE, outline, priors.outlines, labellers)
+    head = noted_head(record)
+    if head:
+        require_head(folder / BUNDLE, priors.outlines, *head)
+    vqvae = cast(VQVAE, load(inside(folder, record.vqvae), trusted).model)
+    return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record.sample_rate, head)
+
+
+def read_bundle(folder: str | Path) -> BundleRecord:
+    """The record of a run or a converted bundle. Raises UserError naming what is missing or wrong."""
+    return read_record(Path(folder) / BUNDLE, BundleRecord, "a finished run (with a VQ-VAE and a prior for every level)")
+
+
+def noted_head(record: BundleRecord) -> LyricsHead | None:
+    return LyricsHead(*msgspec.structs.astuple(record.lyrics_head)) if record.lyrics_head else None
 
 
 def inside(folder: Path, path: str) -> Path:
     """`path` within `folder`; raises UserError when it leads out."""
-    if not (folder / path).resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{folder / BUNDLE} names {path!r}, which lies outside the bundle")
+    try:
+        within = (folder / path).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a null character
+        raise UserError(f"{folder / BUNDLE} names {path!r:.300}, which is no folder: {error!s:.100}") from None
+    if not within:
+        raise UserError(f"{folder / BUNDLE} names {path!r:.300}, which lies outside the bundle")
     return folder / path

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +25,13 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.utils.earlier_versions import ARGUMENTS
 
 MISTAKE, INTERRUPTED = 2, 130
+LONGEST_LINE = 1200
 PRINT = "--print"
 OF_A_FOLDER = {"recogniser": "transformers"}  # groups that take a folder, and the choice whose `path` it then is
 TEXTS = ("lyrics",)  # whatever Hydra would read in them: [Verse] is no list
+# Other words for a setting of a command.
+SINGING = {"genres": "genre", "bundle": "run_dir"}
+ALIASES = {"sample": SINGING, "app": SINGING, "evaluate": {"bundle": "run_dir"}, "fit": {"bundle": "init_from"}}
 IN_A_RESOLVER = "UserError raised while resolving interpolation: "
 NOISE = ("To append", "full_key", "object_type", "Set the env", "reference_", "Config search path", "provider=")
 
@@ -52,7 +58,7 @@ def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = 
         if {"-h", "--help"} & set(words):
             print(help_text(name))
             return
-        config = compose_config(name, [word for word in words if word != PRINT])
+        config = compose_config(name, as_typed(name, [word for word in words if word != PRINT]))
         if PRINT in words:
             print(yaml.safe_dump(resolved(config), sort_keys=False, allow_unicode=True), end="")
         else:
@@ -63,6 +69,8 @@ def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = 
     except Exception as error:
         if (mistake := mistake_in(error)) is None:
             raise
+        if len(mistake) > LONGEST_LINE:  # it quotes what was given, which may have any length
+            mistake = f"{mistake[: LONGEST_LINE // 2]} ... {mistake[-LONGEST_LINE // 2 :]}"
         sys.stderr.write(f"error: {mistake}\n")
         raise SystemExit(MISTAKE) from None
 
@@ -91,13 +99,16 @@ def compose_config(name: str, words: list[str]) -> DictConfig:
     recipes = recipes_folder()
     words = [part for word in words for part in spelt_out(word)]
     choices = [word for word in words if word.startswith("hydra.") or (recipes / word.partition("=")[0]).is_dir()]
+    usual: dict[str, Any] = {}
     with initialize_config_dir(str(recipes), version_base="1.3"):
         try:
             usual = settings(compose(name, choices))
             config = compose(name, [literal(current_name(word, usual)) for word in words])
             given = settings(config)
         except (HydraException, OmegaConfBaseException) as error:
-            known = {file.stem for file in recipes.glob("*/*.yaml")} | set(settings(compose(name)))
+            group = re.search(r"Could not find '(\w+)/", str(error))  # a choice is misspelt, else the name of a setting
+            files = recipes.glob(f"{group[1]}/*.yaml") if group else ()
+            known = {file.stem for file in files} or usual or settings(compose(name))
             raise UserError(explain(str(error), known)) from None
     for setting, value in given.items():
         kind = KINDS.get(type(usual.get(setting)))
@@ -123,6 +134,39 @@ def current_name(word: str, known: Container[str]) -> str:
     return f"{renamed}{equals}{value}" if is_old else word
 
 
+def as_typed(command: str, words: list[str]) -> list[str]:
+    """Every word as `name=value` under its usual name, `~` before the first `/` of a value as the user's folder.
+
+    Raises UserError, with what was probably meant, for a word that is none: `--name`, `name = value`, a bare path, the
+    second word of a value that was not quoted.
+    """
+    checked: list[str] = []
+    for place, word in enumerate(words):
+        name, given, value = word.partition("=")
+        following = [*takewhile(lambda later: "=" not in later, words[place + 1 :])]
+        if word.startswith("-"):
+            meant = f"{name.lstrip('-').replace('-', '_')}={value if given else ' '.join(following) or 'VALUE'}"
+            raise UserError(f"{word}: settings are name=value, without dashes: {shlex.quote(meant)}")
+        if given and not value and following:
+            raise UserError(f"{word} {following[0]}: no blank behind =, such as {shlex.quote(word + ' '.join(following))}")
+        if not given and not re.fullmatch(r"~[^/]+", word):  # which takes a setting away
+            raise UserError(f"{word!r} is no name=value: {meant_by(words, place, following)}")
+        if re.match(r"~(/|\Z)", value):
+            value = str(Path(value).expanduser())
+        checked.append(f"{ALIASES.get(command, {}).get(name, name)}{given}{value}")
+    return checked
+
+
+def meant_by(words: list[str], place: int, following: list[str]) -> str:
+    """What to write instead of a word without `=`."""
+    word, after = words[place], words[place + 1 :]
+    if after and after[0].startswith("="):  # catalog = songs, catalog =songs
+        return f"no blanks around =, such as {shlex.quote(word + ''.join(after[:2] if after[0] == '=' else after[:1]))}"
+    if place and "/" not in word and not Path(word).exists():
+        return f"quote a value that has blanks, such as {shlex.quote(' '.join([words[place - 1], word, *following]))}"
+    return f"say what it is, such as {shlex.quote(f'NAME={word}')} with one of the names in --help"
+
+
 def literal(word: str) -> str:
     """`name=value` as Hydra takes it: quoted where it is no value but a text, with its commas, brackets and line ends."""
     name, given, value = word.partition("=")
@@ -131,7 +175,7 @@ def literal(word: str) -> str:
     else:
         try:
             is_text = OverridesParser.create().parse_override(word).is_sweep_override()
-        except HydraException:
+        except (HydraException, ValueError):  # the latter for numbers of thousands of digits
             is_text = bool(given)
     if not is_text:
         return word
@@ -167,7 +211,7 @@ def explain(message: str, known: Iterable[str]) -> str:
     """One line out of Hydra's several, with the nearest names for a misspelt one."""
     lines = [line.strip() for line in message.rpartition(IN_A_RESOLVER)[-1].splitlines() if line.strip()]
     wrong = re.search(r"(?:Could not override|Key|find) '(?:[^'/]*/)?([^']+)'", message)
-    near = difflib.get_close_matches(wrong[1], list(known), n=3) if wrong else []
+    near = difflib.get_close_matches(wrong[1], [name for name in known if name != wrong[1]], n=3) if wrong else []
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     kept = [line for line in lines if not line.startswith(NOISE)]
     return " ".join(kept) + hint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,11 @@ from jukebox_pl.models.conditioners import UpperCodesConditioner
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import MARGINS_A_PIECE, VQVAE
 from jukebox_pl.nn.attention import SelfAttention
-from jukebox_pl.utils.files import read_json
 
 FLOAT, GIGA = 4, 1e9
 DECODE_PIECE = 2**13  # what decode_long takes at once
 OVERHEAD = 1.1  # what allocators and libraries take besides
+BYTES_A_SAMPLE, BYTES_A_CODE = 4 * FLOAT, 40  # sound as decoded, joined, written; codes, their noise, what is missing
 MEMINFO = Path("/proc/meminfo")
 
 
@@ -58,16 +58,17 @@ def estimate_memory(
     `narrow_bytes` a weight for copies that an engine holds beside those loaded (1 for int8). Nothing is loaded.
     """
     folder = Path(bundle)
-    record = read_json(folder / checkpoints.BUNDLE, "a finished run or a converted bundle")
-    wanted = set(map(int, record["priors"])) if levels is None else set(levels)
-    priors = {int(level): network(folder / path) for level, path in record["priors"].items() if int(level) in wanted}
+    record = checkpoints.read_bundle(folder)
+    places = {int(level): checkpoints.inside(folder, path) for level, path in record.priors.items()}
+    wanted = set(places) if levels is None else set(levels)
+    priors = {level: network(place) for level, place in places.items() if level in wanted}
     estimates = {level: prior_memory(prior, batch, dtype, narrow_bytes) for level, prior in priors.items()}
-    return MemoryEstimate(estimates, vqvae_memory(network(folder / record["vqvae"])))
+    return MemoryEstimate(estimates, vqvae_memory(network(checkpoints.inside(folder, record.vqvae))))
 
 
 def network(folder: Path) -> Any:
     """The network of a model's folder, without memory for its weights."""
-    return checkpoints.on_meta(read_json(folder / checkpoints.CONFIG, "a trained model")["model"])
+    return checkpoints.on_meta(checkpoints.read_config(folder).model)
 
 
 def prior_memory(prior: Prior, batch: int, dtype: torch.dtype, narrow_bytes: int) -> ModelMemory:
@@ -108,6 +109,17 @@ def require_room(estimate: MemoryEstimate, device: str, together: bool = False) 
         f"this song needs about {needed / GIGA:.1f} GB on {device}, {free / GIGA:.1f} GB are free (the weights of level "
         f"{largest} alone take {weights_gb:.1f} GB): try dtype=bfloat16, fewer candidates or parallel windows"
     )
+
+
+def require_room_for_songs(songs: int, seconds: float, sample_rate: int, hops: Sequence[int]) -> None:
+    """Raises UserError when the machine has less memory free than the sound and the codes of so many songs take."""
+    needed = round(songs * seconds * sample_rate * (BYTES_A_SAMPLE + sum(BYTES_A_CODE / hop for hop in hops)))
+    free = free_bytes("cpu")
+    if free is not None and needed > free:
+        raise UserError(
+            f"sound and codes of seconds={seconds:g}, {songs} times, need about {needed / GIGA:.1f} GB, "
+            f"{free / GIGA:.1f} GB are free: ask for fewer seconds or candidates"
+        )
 
 
 def free_bytes(device: str) -> int | None:

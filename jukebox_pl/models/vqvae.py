@@ -205,6 +205,7 @@ class VQVAE(nn.Module):
         if not released_init:
             self.apply(variance_preserving_init)
 
+    @torch.no_grad()  # whole numbers have no gradient
     def encode(self, audio: Tensor, levels: Sequence[int] | None = None) -> list[Tensor]:
         """audio [B, 1, N], N a multiple of the top hop, to codes [B, N / hop] of the levels asked for (all by default)."""
         chosen = range(len(self.levels)) if levels is None else levels

@@ -6,7 +6,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.nn.patterns import expand_pattern
+from jukebox_pl.nn.patterns import MAX_LAYERS, expand_pattern
 from jukebox_pl.openai.hparams import DEFAULTS, PRIORS, VQVAES, Hparams
 
 Config = dict[str, Any]
@@ -57,9 +57,11 @@ def complete(hps: Hparams) -> Hparams:
 
 
 def pattern(order: int, depth: int) -> str:
-    """The letters of `depth` layers under a released `attn_order`. Raises UserError for orders 3, 4 and 5."""
+    """The letters of `depth` layers under a released `attn_order`. Raises UserError for others."""
     if order not in PATTERNS:
         raise UserError(f"attn_order {order} is not supported, only {', '.join(map(str, PATTERNS))}")
+    if not isinstance(depth, int) or not 0 < depth <= MAX_LAYERS:
+        raise UserError(f"a depth of {depth} is not supported, only 1 to {MAX_LAYERS}")
     return "".join(islice(cycle(expand_pattern(PATTERNS[order])), depth))
 
 

@@ -14,6 +14,7 @@ from jukebox_pl.openai.configs import complete
 from jukebox_pl.openai.files import PRIOR_FILE, VQVAE_FILE, describe, level_of, read_released
 from jukebox_pl.openai.hparams import PRIORS, Hparams
 from jukebox_pl.openai.labels import IdFile, released_labeller
+from jukebox_pl.utils.files import make_folder
 
 # What the parts of one hierarchy agree on.
 SHARED = ("sr", "levels", "downs_t", "strides_t", "l_bins")
@@ -66,6 +67,7 @@ def convert(files: ReleasedFiles, out: str | Path, note: Callable[[str], None] =
     beside = out.with_name(f".{out.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     try:
+        make_folder(beside, "out")
         write_bundle(files, beside, note)
         os.replace(beside, out)
     except BaseException:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +18,7 @@ from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.nn.codebook import Codebook
 from jukebox_pl.openai.configs import Config, complete, prior_config, vqvae_config
-from jukebox_pl.openai.hparams import PRIORS, VQVAES, Hparams
+from jukebox_pl.openai.hparams import KINDS, PRIORS, VQVAES, Hparams
 from jukebox_pl.openai.keys import EMBEDDING, TIED_OUTPUT, Shapes, expected_shapes, sources
 
 State = dict[str, Tensor]
@@ -52,6 +55,13 @@ def read_released(path: str | Path) -> Released:
     path = Path(path)
     level = level_of(path)
     state, hps = read_checkpoint(path)
+    if hps is not None and not isinstance(hps, dict):
+        raise UserError(f"{describe(path)}: expected hyper-parameters by name, found {type(hps).__name__}; save it whole")
+    for name, value in (hps or {}).items():
+        try:
+            msgspec.convert(value, KINDS.get(name, Any))
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{describe(path)}: its hyper-parameter {name!s:.60}: {error}; download it again") from None
     hps = complete(hps or nearest(state, level))
     if level not in (None, hps["level"]):
         raise UserError(
@@ -59,11 +69,19 @@ def read_released(path: str | Path) -> Released:
         )
     try:
         config = vqvae_config(hps) if level is None else prior_config(hps)
+        checkpoints.on_meta(config)
     except KeyError as error:
         raise UserError(
             f"{describe(path)}: expected its hyper-parameters to say {error}, found none; save it whole"
         ) from None
-    return Released(hps, config, translate(path, state, config, hps))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{describe(path)}: no network follows from its hyper-parameters ({error})") from None
+    try:
+        return Released(hps, config, translate(path, state, config, hps))
+    except UserError:
+        raise
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{describe(path)}: its hyper-parameters do not fit its weights ({error})") from None
 
 
 def level_of(path: Path) -> int | None:
@@ -81,7 +99,10 @@ def describe(path: Path) -> str:
 
 def read_checkpoint(path: Path) -> tuple[State, Hparams | None]:
     """The state, without the `module.` that parallel training puts before its keys, and the hyper-parameters if there."""
+    if not path.is_file():
+        raise UserError(f"{path} is no regular file: give the released file itself")
     try:
+        require_plain_archive(path)
         with torch.serialization.safe_globals([AS_DICT]):
             record = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -90,9 +111,29 @@ def read_checkpoint(path: Path) -> tuple[State, Hparams | None]:
         expected = "expected a checkpoint that holds tensors and nothing else"
         raise UserError(f"{describe(path)}: {expected}, found {what_is_wrong(path, error)}; download it again") from None
     model = record.get("model") if isinstance(record, dict) else None
-    if not isinstance(model, dict) or not all(isinstance(tensor, Tensor) for tensor in model.values()):
+    if not isinstance(model, dict) or not all(map(is_plain, model, model.values())):
         raise UserError(f"{describe(path)}: expected a mapping with `model`, found {type(record).__name__} without it")
     return {key.removeprefix("module."): tensor for key, tensor in model.items()}, record.get("hps")
+
+
+def require_plain_archive(path: Path) -> None:
+    """Raises ValueError for an archive that says it holds more than the file has bytes: torch packs without compressing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            said = sum(part.file_size for part in archive.infolist())
+        if said > path.stat().st_size:
+            raise ValueError(f"its parts are {said:,} bytes unpacked, more than the file has")
+
+
+def is_plain(name: object, tensor: object) -> bool:
+    """Whether an entry of a state is a named tensor with numbers of its own in memory."""
+    if not isinstance(name, str) or not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
+        return False
+    return (
+        tensor.is_floating_point()
+        and tensor.device.type == "cpu"
+        and tensor.numel() <= tensor.untyped_storage().nbytes() // tensor.itemsize
+    )
 
 
 def what_is_wrong(path: Path, error: Exception) -> str:

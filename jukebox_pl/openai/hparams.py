@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 Hparams = dict[str, Any]
+
+Number = Annotated[int, Meta(ge=0, le=2**40)] | None
+Sizes = Annotated[list[Annotated[int, Meta(ge=0, le=2**20)]], Meta(min_length=1, max_length=8)] | None
+Fraction = Annotated[float, Meta(ge=0, le=1e9)] | None
+# What the settings of a file may be, of those that are read and are no whole numbers.
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(("downs_t", "strides_t", "hvqvae_multipliers"), Sizes),
+    "y_bins": Sizes | Annotated[int, Meta(ge=0, le=0)],  # a VQ-VAE's file says 0: no labels
+    **dict.fromkeys(("l_mu", "revival_threshold", "min_duration", "max_duration"), Fraction),
+    **dict.fromkeys(("m_attn", "m_mlp", "init_scale", "prime_m_attn", "prime_m_mlp", "prime_init_scale"), Fraction),
+    **dict.fromkeys(("labels", "labels_v3", "single_enc_dec", "merged_decoder", "cond_res_scale"), bool | None),
+}
+NUMBERS = (
+    *("level", "levels", "sr", "sample_length", "l_bins", "emb_width", "width", "depth", "dilation_growth_rate"),
+    *("n_ctx", "n_tokens", "n_vocab", "t_bins", "max_bow_genre_size", "alignment_layer", "alignment_head"),
+    *("prior_width", "prior_depth", "heads", "attn_order", "blocks"),
+    *("prime_width", "prime_depth", "prime_heads", "prime_attn_order", "prime_blocks"),
+    *("cond_width", "cond_depth", "cond_dilation_growth_rate", "cond_dilation_cycle"),
+)
+KINDS |= dict.fromkeys(NUMBERS, Number)
 
 # What a set below leaves unsaid. Numbers that every set names for itself have no default.
 DEFAULTS: Hparams = {

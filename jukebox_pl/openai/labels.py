@@ -10,6 +10,9 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.openai.hparams import Hparams
 from jukebox_pl.text.characters import ReleasedCharacters
 from jukebox_pl.text.labels import Labeller, ReleasedVocabulary, Vocabulary
+from jukebox_pl.utils.files import read_bytes
+
+MOST_BYTES = 2**24  # of a list; the longest released one is a hundredth of it
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,13 @@ class IdFile:
         """Raises UserError naming the file, the line and what is wrong with it."""
         path = Path(path)
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            lines = read_bytes(path, MOST_BYTES).decode("utf-8").splitlines()
+        except (OSError, ValueError) as error:
             raise UserError(f"{path}: expected a text file of `name;id` lines: {error}") from None
         entries = []
         for number, line in enumerate(lines, start=1):
             name, _, found = line.rpartition(";")
-            if not found.strip().isdecimal() or int(found) >= len(lines):
+            if not found.strip().isdecimal() or len(found) > 20 or int(found) >= len(lines):
                 raise UserError(f"{path}, line {number}: expected `name;id` with an id below {len(lines)}, found {line!r}")
             entries.append((name, int(found)))
         return cls(path, entries)

@@ -1,7 +1,9 @@
-"""Putting together what sings: the run's bundle.json."""
+"""Putting together what sings: the run's bundle.json, and a folder of all its models that can be copied alone."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,21 +12,22 @@ from typing import cast
 import torch
 
 from jukebox_pl import checkpoints
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, ShardSample, read_shard
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, ShardSample
 from jukebox_pl.checkpoints import LyricsHead
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.lyric_attention import LyricHeads
 from jukebox_pl.models.lyric_attention import lyric_layers
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
-from jukebox_pl.utils.files import read_json
+from jukebox_pl.utils.locks import PART
 
 SONGS, WINDOWS = 8, 2  # to find the lyrics head by, and of each: a few seconds
 
 
 class BundleStage(Stage):
     """Lists in the run's bundle.json the VQ-VAE and, for each level, the first of the stages named that has a model, and
-    which head of the top prior follows the lyrics, if it reads any.
+    which head of the top prior follows the lyrics, if it reads any. The stage's folder is a bundle of its own: its
+    models are hard links to those of the stages, which take no room, or copies where the disk has no links.
     """
 
     def __init__(self, path: str, vqvae: str, priors: Mapping[int, Sequence[str]], codes: str = "codes"):
@@ -39,21 +42,41 @@ class BundleStage(Stage):
         for level, stages in self.priors.items():
             trained = [stage for stage in stages if (run_dir / stage / "model" / checkpoints.CONFIG).exists()]
             if not trained:
-                raise UserError(f"{run_dir} has no model of {' or '.join(stages)}; run recipe=hierarchy run_dir={run_dir}")
+                raise UserError(f"{run_dir} has no model of {' or '.join(stages)}: run a recipe with such a stage first")
             models[int(level)] = f"{trained[0]}/model"
         vqvae = f"{self.vqvae}/model"
         head = noted_lyrics_head(run_dir, models) or find_lyrics_head(run_dir, models, run_dir / self.codes / "shards")
-        checkpoints.save_bundle(run_dir, Catalog.load(self.path).sample_rate, vqvae, models, head)
+        rate = Catalog.load(self.path).sample_rate
+        checkpoints.save_bundle(run_dir, rate, vqvae, models, head)
+        (folder / checkpoints.BUNDLE).unlink(missing_ok=True)  # until all models are there
+        for model in (vqvae, *models.values()):
+            link_or_copy(run_dir / model, folder / model)
+        checkpoints.save_bundle(folder, rate, vqvae, models, head)
         return StageResult("-".join(checkpoints.fingerprint(run_dir / path) for path in (vqvae, *models.values())))
+
+
+def link_or_copy(model: Path, to: Path) -> None:
+    """A model's folder once more, its weights on the same disk where that can link. Files are only ever replaced, so a
+    link stays what it was when a stage trains on."""
+    to.mkdir(parents=True, exist_ok=True)
+    for name in (checkpoints.WEIGHTS, checkpoints.CONFIG):
+        beside = to / f".{name}{PART}"
+        beside.unlink(missing_ok=True)
+        try:
+            os.link(model / name, beside)
+        except OSError:
+            shutil.copyfile(model / name, beside)
+        os.replace(beside, to / name)
+        beside.unlink(missing_ok=True)  # of two links to one file, replacing removes neither
 
 
 def noted_lyrics_head(run_dir: Path, models: Mapping[int, str]) -> LyricsHead | None:
     """The head that bundle.json names, where the top prior is still the one it was found in."""
     if not (run_dir / checkpoints.BUNDLE).exists():
         return None
-    record, top = read_json(run_dir / checkpoints.BUNDLE, "a bundle"), models[max(models)]
-    same = record.get("fingerprints", {}).get(top) == checkpoints.fingerprint(run_dir / top)
-    return LyricsHead(**record["lyrics_head"]) if same and record.get("lyrics_head") else None
+    record, top = checkpoints.read_bundle(run_dir), models[max(models)]
+    same = record.fingerprints.get(top) == checkpoints.fingerprint(run_dir / top)
+    return checkpoints.noted_head(record) if same else None
 
 
 def find_lyrics_head(run_dir: Path, models: Mapping[int, str], shards: Path) -> LyricsHead | None:
@@ -82,4 +105,4 @@ def songs_with_lyrics(catalog: Catalog) -> Iterator[ShardSample]:
     shard_of = catalog.shard_of(split)
     for song in sorted(catalog.songs(split), key=lambda song: not song["words"]):
         if song["lyrics"]:
-            yield from read_shard(shard_of[song["id"]], {song["id"]})
+            yield from catalog.read(shard_of[song["id"]], {song["id"]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +12,8 @@ import torch
 
 from jukebox_pl import audio, checkpoints
 from jukebox_pl.audio.augmentations import Augmentation, augment, augmented_id
+from jukebox_pl.catalog.growing import fingerprint
+from jukebox_pl.catalog.prepare import remove_unlisted
 from jukebox_pl.catalog.shards import (
     SPLITS,
     TRAIN,
@@ -23,10 +25,9 @@ from jukebox_pl.catalog.shards import (
     read_shard,
     write_shard,
 )
-from jukebox_pl.catalog.urls import Place
+from jukebox_pl.errors import UserError
 from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.vqvae import VQVAE
-from jukebox_pl.pipeline.prepare import fingerprint
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.types import Song
 from jukebox_pl.utils.progress import Meter, terminal_meter
@@ -36,12 +37,18 @@ class EncodeStage(Stage):
     """Every shard at `path` through the VQ-VAE in `vqvae`. An interrupted run keeps the shards that are there.
 
     `views` are augmentations by name: the training songs are encoded once more under each, behind the song itself and
-    under ids that end in the name.
+    under ids that end in the name. Raises UserError for a device that cannot compute.
     """
+
+    grows = True
 
     def __init__(self, path: str, vqvae: str, device: str = "auto", views: Mapping[str, Augmentation] | None = None):
         self.path, self.vqvae, self.augmentations = path, vqvae, dict(views or {})
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        try:
+            torch.zeros(1, device=self.device).item()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise UserError(f"device={device} cannot be used: {str(error).splitlines()[0]}; leave it auto") from None
 
     def run(self, folder: Path) -> StageResult:
         loaded = checkpoints.load(self.vqvae)
@@ -57,6 +64,7 @@ class EncodeStage(Stage):
         info = CodesInfo(bins=model.bins, hops=list(model.hops), fingerprint=loaded.fingerprint)
         encoded = dataclasses.replace(catalog, folder=out, codes=info, splits=splits)
         encoded.save()
+        remove_unlisted(encoded)
         return StageResult(fingerprint(encoded), {"songs": songs, "views": total - songs})
 
 
@@ -78,16 +86,20 @@ class Encoder:
             path = out / split / shard.name
             is_new = not path.exists()
             if is_new:
-                write_shard(path, self.encode_shard(shard, augmentations))
+                write_shard(path, self.encode_shard(catalog.read(shard), augmentations))
             songs = [sample.song for sample in read_shard(path)]
+            originals = [song["id"] for song in catalog.songs_of[shard]]
+            expected = [id for song in originals for id in (song, *(augmented_id(song, name) for name in augmentations))]
+            if [song.id for song in songs] != expected:
+                raise UserError(f"{path} does not hold the songs of {shard}; delete it, and it is made again")
             self.done += 0 if is_new else len(songs)
             encoded["shards"].append({"file": f"{split}/{shard.name}", "songs": len(songs)})
             encoded["songs"] += [{**entries[song.id], "samples": song.duration} for song in songs]
         return encoded
 
-    def encode_shard(self, shard: Place, augmentations: Mapping[str, Augmentation]) -> Iterator[ShardSample]:
-        for sample in read_shard(shard):
-            sound, _ = audio.read(sample.audio or b"")
+    def encode_shard(self, songs: Iterable[ShardSample], augmentations: Mapping[str, Augmentation]) -> Iterator[ShardSample]:
+        for sample in songs:
+            sound = sample.sound()
             yield self.encode_song(sound, sample.song)
             for name, augmentation in augmentations.items():
                 yield self.encode_song(*augment(name, augmentation, sound, sample.song))

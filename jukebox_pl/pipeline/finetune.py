@@ -17,9 +17,6 @@ from jukebox_pl.models.surgery import grow_labels
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.pipeline.train import MODEL, TrainStage
 from jukebox_pl.text.labels import Labeller
-from jukebox_pl.utils.files import read_json
-
-BUNDLE_WANTED = "a finished run or a converted bundle"
 
 
 class CopyStage(Stage):
@@ -28,15 +25,26 @@ class CopyStage(Stage):
     def __init__(self, init_from: str, path: str):
         self.init_from, self.path = Path(init_from), path
 
+    def complete(self, result: StageResult) -> bool:
+        """Raises UserError when the bundle, where it is still there, is not the one that the run began from."""
+        if (self.init_from / checkpoints.BUNDLE).exists():
+            bundle = checkpoints.read_bundle(self.init_from)
+            now = checkpoints.fingerprint(checkpoints.inside(self.init_from, bundle.vqvae))
+            if now != result.fingerprint:
+                raise UserError(
+                    f"init_from={self.init_from} is another bundle than this run began from: choose another run_dir"
+                )
+        return True
+
     def run(self, folder: Path) -> StageResult:
         """Raises UserError when the catalog has another sample rate."""
-        bundle, catalog = read_json(self.init_from / checkpoints.BUNDLE, BUNDLE_WANTED), Catalog.load(self.path)
-        if catalog.sample_rate != bundle["sample_rate"]:
+        bundle, catalog = checkpoints.read_bundle(self.init_from), Catalog.load(self.path)
+        if catalog.sample_rate != bundle.sample_rate:
             raise UserError(
                 f"{self.path} has {catalog.sample_rate} samples a second, {self.init_from} was trained on "
-                f"{bundle['sample_rate']}; prepare the songs again with sample_rate={bundle['sample_rate']}"
+                f"{bundle.sample_rate}; prepare the songs again with sample_rate={bundle.sample_rate}"
             )
-        shutil.copytree(checkpoints.inside(self.init_from, bundle["vqvae"]), folder / MODEL, dirs_exist_ok=True)
+        shutil.copytree(checkpoints.inside(self.init_from, bundle.vqvae), folder / MODEL, dirs_exist_ok=True)
         return StageResult(checkpoints.fingerprint(folder / MODEL))
 
 
@@ -53,13 +61,13 @@ class FinetuneStage(TrainStage):
 
     def run(self, folder: Path) -> StageResult:
         """Raises UserError when the bundle has no prior of this level."""
-        priors, level = read_json(self.init_from / checkpoints.BUNDLE, BUNDLE_WANTED)["priors"], str(self.data["level"])
+        priors, level = checkpoints.read_bundle(self.init_from).priors, str(self.data["level"])
         if level not in priors:
             raise UserError(f"{self.init_from} has no prior of level {level}, only of {', '.join(sorted(priors))}")
         place = checkpoints.inside(self.init_from, priors[level])
         trained = checkpoints.load(place)
         self.base, self.base_labeller = cast(Prior, trained.model), cast(Labeller, trained.labeller)
-        self.base_config = read_json(place / checkpoints.CONFIG, "a trained model")["model"]
+        self.base_config = checkpoints.read_config(place).model
         windows = {"ctx": self.base.ctx, "lyric_tokens": self.base_labeller.lyric_tokens}
         self.data = cast(DictConfig, OmegaConf.merge(self.data, windows))
         return super().run(folder)

@@ -10,14 +10,14 @@ import torch
 from hydra.utils import instantiate
 
 from jukebox_pl import audio, checkpoints
-from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog
 from jukebox_pl.evaluation.codec import report_levels
 from jukebox_pl.evaluation.recognition import Errors, Recogniser, accustomed_to, error_rate
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.stage_folder import Stage, StageFolder, StageResult
 from jukebox_pl.sessions.jobs import sample_song, write_song
 from jukebox_pl.training.loggers.files import read_metrics
-from jukebox_pl.types import SampledSong, SamplingParams, Song, SongRequest
+from jukebox_pl.types import SampledSong, SamplingParams, Song, SongRequest, is_number
 
 SECONDS_TO_COMPARE = 6
 COLUMNS = ("stage", "number", "before, or without", "after")
@@ -74,7 +74,7 @@ def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
     """What the page shows besides the song: how each stage learned, and what the codes of each level keep of a song."""
     catalog, hop = Catalog.load(shards), vqvae.hops[-1]
     shard = [*catalog.shards(HELD_OUT), *catalog.shards(TRAIN)][0]  # of a training song where none is held out
-    sound, rate = audio.read(next(read_shard(shard)).audio or b"", frames=SECONDS_TO_COMPARE * catalog.sample_rate)
+    sound = next(catalog.read(shard)).sound(SECONDS_TO_COMPARE * catalog.sample_rate)
     clip = torch.from_numpy(audio.downmix(sound)).view(1, 1, -1)
     clip = clip[..., : clip.shape[-1] // hop * hop]
     sounds = {"original": clip[0].numpy()}
@@ -83,7 +83,8 @@ def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
             sounds[f"level {level}"] = vqvae.decode(codes, level)[0].numpy()
     return {
         "curves": dict(learning_curves(run_dir)),
-        "references": {name: (sound, rate) for name, sound in sounds.items()},
+        "held_out": bool(catalog.songs(HELD_OUT)),
+        "references": {name: (sound, catalog.sample_rate) for name, sound in sounds.items()},
         "summary": [dict(zip(COLUMNS, row, strict=True)) for row in summary_rows(run_dir, vqvae, clip)],
         "command": f'python -m jukebox_pl.sample run_dir={run_dir} artist="…" genre="…" lyrics="…" seconds=10 seed=1',
     }
@@ -92,9 +93,10 @@ def describe_run(run_dir: Path, shards: str, vqvae: VQVAE) -> dict[str, Any]:
 def summary_rows(run_dir: Path, vqvae: VQVAE, clip: torch.Tensor) -> Iterator[tuple[str, ...]]:
     """COLUMNS of the held-out number of every trained stage, and of a clip [1, 1, N] under the codes of every level."""
     for folder in sorted(run_dir.glob("*/before.json")):
-        if result := StageFolder(run_dir, folder.parent.name).result():
+        if (result := StageFolder(run_dir, folder.parent.name).result()) and len(result.summary) == 2:
             (name, before), (steps, after) = result.summary.items()
-            yield folder.parent.name, name.removesuffix(" at step 0"), f"{before:.3f}", f"{after:.3f} {steps}"
+            numbers = [f"{number:.3f}" if is_number(number) else str(number) for number in (before, after)]
+            yield folder.parent.name, name.removesuffix(" at step 0"), numbers[0], f"{numbers[1]} {steps}"
     for report in report_levels(vqvae, clip):
         baselines = f"shuffled codes {report.shuffled_codes:.1f} dB, silence {report.silence:.1f} dB"
         yield f"codes of level {report.level}", "spectral convergence", baselines, f"{report.reconstruction:.1f} dB"

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
+import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
+from pytorch_lightning.utilities import rank_zero_only
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.utils.differences import differences
+from jukebox_pl.pipeline.decisive import decisive
+from jukebox_pl.utils.differences import differences, printable
 from jukebox_pl.utils.earlier_versions import RECORDS, renamed
-from jukebox_pl.utils.files import write_json
+from jukebox_pl.utils.files import read_record, write_json
+from jukebox_pl.utils.records import to_record
 
 CONFIG, RESULT, NEEDS = "config.json", "result.json", "needs"
 SECONDS_BETWEEN_LOOKS = 1.0
 DIFFERENCES_SHOWN = 8
+Steps = Annotated[int, Meta(ge=0, le=2**60)]
+OF_THE_NAMES = re.compile(r"^model\..*(artists|genres|vocabulary)$")  # settings that follow the catalog's vocabularies
 
 
 @dataclass(frozen=True)
@@ -26,21 +34,31 @@ class StageResult:
     """What a stage leaves behind: numbers for people, and a name for its output that changes when the output does.
 
     A trained stage took `steps` and is complete for whoever asks for up to `max_steps`, which it may not have needed.
+    `earlier` are the fingerprints of what it has grown from: what was made from that may go on from this.
     """
 
-    fingerprint: str
-    summary: dict[str, Any] = field(default_factory=dict)
-    steps: int = 0
-    max_steps: int = 0
+    fingerprint: Annotated[str, Meta(max_length=1000)]
+    summary: Annotated[dict[str, Any], Meta(max_length=1000)] = field(default_factory=dict)
+    steps: Steps = 0
+    max_steps: Steps = 0
+    earlier: list[str] = field(default_factory=list)
 
     def is_complete_for(self, max_steps: int) -> bool:
         return max(self.steps, self.max_steps) >= max_steps  # version 0.1.0 noted only the steps
 
 
 class Stage(ABC):
-    """One step of a recipe, built from its YAML. `rank_zero_only`: the first rank runs it while the others wait."""
+    """One step of a recipe, built from its YAML. `rank_zero_only`: the first rank runs it while the others wait.
+
+    `grows`: what it makes of more songs holds what it made of fewer, and is made again where those have grown.
+    """
 
     rank_zero_only = True
+    grows = False
+
+    def made_outside(self) -> list[Path]:
+        """What it makes besides its folder, and has to go with that for the stage to be made anew."""
+        return []
 
     def complete(self, result: StageResult) -> bool:
         """Whether a result from before is all that is asked for. Raises UserError when it cannot be gone on from."""
@@ -57,29 +75,46 @@ class StageFolder:
     def __init__(self, run_dir: Path, name: str):
         self.run_dir, self.name, self.path = run_dir, name, run_dir / name
 
-    def require_same(self, config: Mapping[str, Any]) -> None:
-        """Raises UserError with what differs when the folder was made with another config; else notes this one.
+    def require_same(
+        self, config: Mapping[str, Any], earlier: Mapping[str, Sequence[str]], made_outside: Sequence[Path] = ()
+    ) -> bool:
+        """Raises UserError with what differs when the folder was made with another config; notes this one where nothing
+        is made yet. Of the stages it needs it may have been made from `earlier` outputs: says whether it was.
 
         Keys that version 0.1.0 did not note are not compared with a folder of it.
         """
-        if (stored := self._read(CONFIG)) is None:
-            write_json(self.path / CONFIG, config)
-            return
-        way_out = f"Choose another run_dir, or delete {self.path} to make it again"
-        if remade := [name for name, now in config.get(NEEDS, {}).items() if stored.get(NEEDS, {}).get(name) != now]:
+        stored = self._read(CONFIG)
+        if stored is None or all(path.name == CONFIG for path in self.path.iterdir()):  # stopped by a mistake, at once
+            self.note(config)
+            return False
+        stored = decisive(stored, self.run_dir)  # what may change now may have been noted then
+        folders = " and ".join(map(str, [self.path, *(path for path in made_outside if path.exists())]))
+        way_out = f"Choose another run_dir, or delete {folders} to make it again"
+        needs, then = config.get(NEEDS, {}), stored.get(NEEDS, {})
+        if remade := [name for name, now in needs.items() if then.get(name) not in (now, *earlier.get(name, ()))]:
             raise UserError(f"{self.path} was made from another {' and '.join(remade)} than there is now. {way_out}")
+        grown = then != needs and bool(then)
         if not (self.path / CONFIG).exists():
             config = {name: value for name, value in config.items() if name in stored}
-        if changes := list(differences(stored, config)):
-            shown = "; ".join(changes[:DIFFERENCES_SHOWN]) + " ..." * (len(changes) > DIFFERENCES_SHOWN)
+        if changes := list(differences(stored | {NEEDS: needs}, dict(config) | {NEEDS: needs})):
+            shown = "; ".join(map(printable, changes[:DIFFERENCES_SHOWN])) + " ..." * (len(changes) > DIFFERENCES_SHOWN)
+            if grown and all(OF_THE_NAMES.search(change.partition(":")[0]) for change in changes):
+                tuned = f"recipe=finetune init_from={self.run_dir} run_dir=NEW trains its finished models on with these"
+                raise UserError(f"{self.path} does not know names or characters of songs that are new: {shown}. {tuned}")
             raise UserError(f"{self.path} was made with other settings: {shown}. {way_out}")
+        return grown
+
+    @rank_zero_only  # one that others wrote beside it would be swept away
+    def note(self, config: Mapping[str, Any]) -> None:
+        write_json(self.path / CONFIG, config)
 
     def result(self) -> StageResult | None:
         """What the stage left when it was completed."""
-        record = self._read(RESULT)
+        if (record := self._read(RESULT)) is None:
+            return None
         try:
-            return None if record is None else StageResult(**record)
-        except TypeError as error:
+            return to_record(record, StageResult, RESULT)
+        except UserError as error:
             raise self._corrupt(RESULT, error) from None
 
     def require_result(self, needed_by: str) -> StageResult:
@@ -87,17 +122,25 @@ class StageFolder:
         if result := self.result():
             return result
         raise UserError(
-            f"stage {needed_by} needs {self.name}, and {self.path} is not complete; "
-            f"run recipe={self.name} run_dir={self.run_dir} first (or recipe=hierarchy)"
+            f"stage {needed_by} needs {self.name}, and {self.path} is not complete: leave stage {self.name} in, "
+            f"or run a recipe that has it with run_dir={self.run_dir} first"
         )
 
     def finish(self, result: StageResult) -> None:
         write_json(self.path / RESULT, vars(result))
 
-    def wait_for_result(self) -> StageResult:
-        """For ranks that take no part: until the first rank has finished the stage. Raises UserError when it is gone."""
+    def finished_at(self) -> int:
+        """When the result was written, in nanoseconds; 0 where there is none."""
+        path = self.path / RESULT
+        return path.stat().st_mtime_ns if path.exists() else 0
+
+    def wait_for_result(self, after: int = 0) -> StageResult:
+        """For ranks that take no part: until the first rank has finished the stage, later than `after` nanoseconds.
+
+        Raises UserError when that rank is gone.
+        """
         parent = os.getppid()
-        while (result := self.result()) is None:
+        while (result := self.result()) is None or self.finished_at() < after:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             if os.getppid() != parent:
                 raise UserError(f"stage {self.name} was stopped; the same command goes on from here")
@@ -109,12 +152,16 @@ class StageFolder:
         if not paths:
             return None
         try:
-            record = json.loads(paths[0].read_bytes())
-        except ValueError as error:
+            record = read_record(paths[0], dict[str, Any], "a stage")
+            to_record(record.get(NEEDS, {}), dict[str, str], NEEDS)
+        except UserError as error:
             raise self._corrupt(paths[0].name, error) from None
-        if not isinstance(record, dict):
-            raise self._corrupt(paths[0].name, f"{type(record).__name__} found")
         return renamed(record)
 
     def _corrupt(self, name: str, error: object) -> UserError:
         return UserError(f"{self.path / name} is corrupt ({error}); delete it, and the stage is taken up where it stands")
+
+
+@rank_zero_only
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +17,22 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import ModelParallelStrategy
-from pytorch_lightning.utilities.exceptions import SIGTERMException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from jukebox_pl import checkpoints
+from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.training.callbacks.weights import EMA, last_path
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, require_whole
 from jukebox_pl.training.loggers.files import MediaLogger
-from jukebox_pl.utils.files import read_json, write_json
+from jukebox_pl.utils.files import read_record, write_json
 
 MODEL, BEFORE = "model", "before.json"
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+LOST = re.compile(r"gloo|NCCL|[Cc]onnection (was )?(closed|reset)|[Bb]roken pipe")  # another process, as backends say it
+SECONDS_TO_DIE = 1.0
 TERMINATED = 143  # exit code of a process that SIGTERM has ended
 
 
@@ -62,6 +69,7 @@ class TrainStage(Stage):
         return result.is_complete_for(self.max_steps)
 
     def run(self, folder: Path) -> StageResult:
+        """Raises UserError also where another process of the run has ended."""
         pl.seed_everything(self.seed, verbose=False)
         data = instantiate(self.data, seed=self.seed)
         model, config = self.network(data)
@@ -69,12 +77,14 @@ class TrainStage(Stage):
         average = EMA(self.ema)
         trainer = self._trainer(folder, average)
         checkpoint = require_whole(last_path(folder), reads_sharded=isinstance(trainer.strategy, ModelParallelStrategy))
-        before = self._measure_before(folder, trainer, module, data, begun=checkpoint is not None)
-        self._fit(trainer, module, data, checkpoint)
+        with naming_who_is_lost(trainer):
+            before = self._measure_before(folder, trainer, module, data, begun=checkpoint is not None)
+            self._fit(trainer, module, data, checkpoint)
         # Lightning ends without a step, and without `on_train_end`, where the checkpoint is of the last step already.
         average.apply_to(module)
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # the step that the number is logged at
-        after = self._measure(trainer, module, data)
+        with naming_who_is_lost(trainer):
+            after = self._measure(trainer, module, data)
         for logger in trainer.loggers:
             if isinstance(logger, MediaLogger):
                 logger.close()
@@ -94,16 +104,20 @@ class TrainStage(Stage):
         callbacks = [instantiate(config) for config in self.callbacks.values() if config and "_target_" in config]
         parts = [config for config in self.logger.values() if isinstance(config, Mapping | DictConfig)]
         loggers = [instantiate(part, save_dir=str(folder), name=f"{folder.parent.name}/{folder.name}") for part in parts]
-        trainer: pl.Trainer = instantiate(
-            self.trainer,
-            max_steps=self.max_steps,
-            val_check_interval=self.every_steps,
-            check_val_every_n_epoch=None,
-            callbacks=[*callbacks, average],
-            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            logger=loggers,
-            default_root_dir=str(folder),
-        )
+        build: Any = instantiate(self.trainer, _partial_=True)
+        try:
+            trainer: pl.Trainer = build(
+                max_steps=self.max_steps,
+                val_check_interval=self.every_steps,
+                check_val_every_n_epoch=None,
+                callbacks=[*callbacks, average],
+                enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+                logger=loggers,
+                default_root_dir=str(folder),
+            )
+        except (MisconfigurationException, ValueError, TypeError) as error:  # of its settings, or of this machine
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"trainer: {reason}; --print shows the settings of trainer") from None
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that the YAML of the trainer chose
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer
@@ -113,7 +127,7 @@ class TrainStage(Stage):
     ) -> float:
         """The monitored number at step 0, measured once however often the stage is resumed."""
         if begun:
-            return read_json(folder / BEFORE, "the number measured before training")
+            return read_record(folder / BEFORE, float, "the number measured before training")
         value = self._measure(trainer, module, data)
         if trainer.is_global_zero:
             write_json(folder / BEFORE, value)
@@ -137,6 +151,25 @@ class TrainStage(Stage):
             raise
         if trainer.received_sigterm:
             raise terminated(trainer)
+
+
+@contextmanager
+def naming_who_is_lost(trainer: pl.Trainer) -> Iterator[None]:
+    """Raises UserError in place of what a backend says when its connection to another process breaks."""
+    parent = os.getppid()
+    try:
+        yield
+    except RuntimeError as error:
+        if trainer.world_size == 1 or not LOST.search(str(error)):
+            raise
+        time.sleep(SECONDS_TO_DIE)  # it is another's death that is seen first
+        started = getattr(trainer.strategy.launcher, "procs", None) or ()
+        ended = {rank: process.poll() for rank, process in enumerate(started, start=1) if process.poll() is not None}
+        if os.getppid() != parent:
+            ended[0] = None
+        ranks = [f"rank {rank}{f' (exit code {code})' if code else ''}" for rank, code in ended.items()]
+        lost = " and ".join(ranks) or "another process of this run"
+        raise UserError(f"{lost} has ended: the same command goes on from the last checkpoint") from None
 
 
 def terminated(trainer: pl.Trainer) -> SystemExit:

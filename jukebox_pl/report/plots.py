@@ -90,15 +90,18 @@ def heat_map(values: np.ndarray, seconds: float, rows: str) -> bytes:
     return to_png(figure)
 
 
-def loss_curves(curves: Mapping[str, Curve]) -> bytes:
-    """The loss of each stage over its steps (step, train, val); a None is a loss not measured at that step."""
+def loss_curves(curves: Mapping[str, Curve], val_songs: str = "held out") -> bytes:
+    """The loss of each stage over its steps (step, train, val); a None is a loss not measured at that step.
+
+    `val_songs` is what the songs behind the val losses are called.
+    """
     columns = min(len(curves), CURVES_PER_ROW)
     rows = -(-len(curves) // CURVES_PER_ROW)
     figure = Figure(figsize=(WIDTH, 2.6 * rows), **FIGURE)
     for place, (stage, points) in enumerate(curves.items(), start=1):
         axes = figure.add_subplot(rows, columns, place)
         steps, train, val = np.array(points, dtype=float).reshape(-1, 3).T  # None becomes NaN
-        for losses, label, colour, mark in ((train, "train", "#5b9bd5", ""), (val, "held out", "#e8843c", ".")):
+        for losses, label, colour, mark in ((train, "train", "#5b9bd5", ""), (val, val_songs, "#e8843c", ".")):
             known = np.isfinite(losses)
             axes.plot(steps[known], losses[known], color=colour, marker=mark, label=label)
         dress(axes, stage)

@@ -31,18 +31,20 @@ def write_song_page(
     references: Mapping[str, Recording] | None = None,
     summary: Sequence[TableRow] | None = None,
     command: str = "",
+    held_out: bool = True,
 ) -> Path:
     """Writes `index.html` in `folder`, whole or not at all, and returns its path.
 
     `hops`: samples per code of each level. `curves`: (step, train, val) losses by stage. `references`: the original and
     its reconstructions by name. `summary`: rows of one table, all with the keys of the first one. `command`: what makes
-    another song.
+    another song. `held_out`: are the val losses those of held-out songs? Else of training songs.
     """
     from jukebox_pl.report import plots  # imports matplotlib: commands that draw nothing answer at once without it
 
     rate, sound = song.sample_rate, song.audio.detach().cpu().float().numpy()
     codes = {level: tensor.cpu().numpy() for level, tensor in song.codes.items()}
     references = references or {}
+    val_songs = "held out" if held_out else "training songs (none held out)"
     compared = {}
     for name, (heard, its_rate) in references.items():
         compared[name] = audio.to_channels(audio.resample(heard, its_rate, rate), 1)[0]
@@ -56,7 +58,8 @@ def write_song_page(
         player=data_uri((sound, rate)),
         spectrogram=data_uri(plots.spectrogram(audio.to_channels(sound, 1)[0], rate)),
         codes=data_uri(plots.codes_image(codes, hops, rate)) if codes else "",
-        curves=data_uri(plots.loss_curves(curves)) if curves else "",
+        curves=data_uri(plots.loss_curves(curves, val_songs)) if curves else "",
+        val_songs=val_songs,
         references={name: data_uri(recording) for name, recording in references.items()},
         comparison=data_uri(plots.compare_spectrograms(compared, rate)) if compared else "",
         summary=summary or [],

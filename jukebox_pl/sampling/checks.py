@@ -16,6 +16,8 @@ from jukebox_pl.sampling.levels import MISSING, Level
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SongRequest, is_number
 
+MOST_SECONDS = 86_400.0  # a day: longer songs, and places beyond, are a slip of the pen
+
 
 def require_times(requests: Sequence[SongRequest], least: float) -> float:
     """The length of all requests in seconds.
@@ -27,6 +29,9 @@ def require_times(requests: Sequence[SongRequest], least: float) -> float:
         require_number("offset_seconds", request.offset_seconds, 0.0)
         if request.total_seconds is not None:
             require_number("total_seconds", request.total_seconds, request.offset_seconds + least)
+        for value in (request.seconds, request.offset_seconds, request.total_seconds or 0.0):
+            if value > MOST_SECONDS:
+                raise UserError(f"{value:g} seconds of a song: expected at most {MOST_SECONDS:g}, a day")
     lengths = {request.seconds for request in requests}
     if len(lengths) != 1:
         raise UserError(f"songs sampled side by side have one length, found {sorted(lengths)} seconds")

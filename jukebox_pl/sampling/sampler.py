@@ -112,9 +112,9 @@ class Sampler:
         drawn = {level: made[level].beginning().cpu() for level in sorted(made)}
         return [
             SampledSong(
-                audio[i],
+                trainable(audio[i]),
                 self.sample_rate,
-                {level: rows[i] for level, rows in drawn.items()},
+                {level: trainable(rows[i]) for level, rows in drawn.items()},
                 request,
                 params,
                 seed,
@@ -151,10 +151,10 @@ class Sampler:
             if on_window:
                 on_window(progress)
             if progress.level in decoders and (chunk := decoders[progress.level](made[progress.level].beginning())):
-                yield chunk
+                yield chunk._replace(audio=trainable(chunk.audio))
         for level, decoder in decoders.items():  # what was given whole has had no window
             if chunk := decoder(made[level].beginning()):
-                yield chunk
+                yield chunk._replace(audio=trainable(chunk.audio))
 
     @torch.inference_mode()
     def encode(self, audio: Tensor) -> dict[int, Tensor]:
@@ -166,7 +166,8 @@ class Sampler:
             raise UserError(
                 f"expected mono audio [1, N] of at least {self.hops[self.top]} samples, found {tuple(audio.shape)}"
             )
-        return {level: rows[0].cpu() for level, rows in enumerate(self.vqvae.encode_long(audio[None].to(self.device)))}
+        codes = self.vqvae.encode_long(audio[None].to(self.device))
+        return {level: trainable(rows[0].cpu()) for level, rows in enumerate(codes)}
 
     def erase(
         self, codes: Mapping[int, Tensor], begin_seconds: float, end_seconds: float, levels: Collection[int] | None = None
@@ -187,6 +188,29 @@ class Sampler:
             erased[level] = erased[level].clone()
             erased[level][..., first * times : last * times] = MISSING
         return erased
+
+    def check(
+        self,
+        requests: Sequence[SongRequest],
+        seeds: Sequence[int],
+        codes: Mapping[int, Tensor] | None = None,
+        levels: Collection[int] | None = None,
+    ) -> tuple[set[int], dict[int, Tensor], list[ConditioningSchedule]]:
+        """The levels to sample, the codes that are kept, and what each song is conditioned on.
+
+        Nothing is sampled or reserved. Raises UserError for what does not fit the models, as `sample_batch` does.
+        """
+        every = range(self.top + 1)
+        sampled = checks.require_levels(every if levels is None else levels, every)
+        seconds = checks.require_times(requests, self.hops[self.top] / self.sample_rate)
+        checks.require_seeds(seeds, len(requests))
+        given = {level: rows for level, rows in (codes or {}).items() if level >= min(sampled)}
+        checks.require_codes(given, len(requests), len(self.hops), self.vqvae.bins)
+        checks.require_room(given, self.hops, self._top_codes(seconds) * self.hops[self.top], self.sample_rate)
+        schedules = [ConditioningSchedule.of(request, self.sample_rate) for request in requests]
+        for schedule in schedules:
+            checks.require_names(schedule, self.labellers[self.top])
+        return sampled, given, schedules
 
     def level_sampler(self, level: int) -> LevelSampler:
         """What samples one level. Raises UserError when there is no prior for it."""
@@ -230,18 +254,10 @@ class Sampler:
         on_step: OnStep | None,
     ) -> dict[int, Level]:
         """Every level from the top down to the lowest that is sampled, ready to be filled, once all is checked."""
-        every, least = range(self.top + 1), self.hops[self.top] / self.sample_rate
-        sampled = checks.require_levels(every if levels is None else levels, every)
-        seconds = checks.require_times(requests, least)
+        sampled, given, schedules = self.check(requests, seeds, codes, levels)
+        least, seconds = self.hops[self.top] / self.sample_rate, requests[0].seconds
         until = seconds if until_seconds is None else checks.require_number("until_seconds", until_seconds, least, seconds)
         total, stop = self._top_codes(seconds), self._top_codes(until)
-        checks.require_seeds(seeds, len(requests))
-        given = {level: rows for level, rows in (codes or {}).items() if level >= min(sampled)}
-        checks.require_codes(given, len(requests), len(self.hops), self.vqvae.bins)
-        checks.require_room(given, self.hops, total * self.hops[self.top], self.sample_rate)
-        schedules = [ConditioningSchedule.of(request, self.sample_rate) for request in requests]
-        for schedule in schedules:
-            checks.require_names(schedule, self.labellers[self.top])
         made: dict[int, Level] = {}
         for level in range(self.top, min(sampled) - 1, -1):
             rows = torch.full((len(requests), total), MISSING, device=self.device)
@@ -267,3 +283,9 @@ class Sampler:
     def _top_codes(self, seconds: float) -> int:
         """Codes of the top that hold so many seconds."""
         return -(-round(seconds * self.sample_rate) // self.hops[self.top])
+
+
+def trainable(tensor: Tensor) -> Tensor:
+    """A copy that autograd takes, as it does not what inference mode has made."""
+    with torch.inference_mode(False):
+        return tensor.clone()

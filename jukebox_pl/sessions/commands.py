@@ -14,7 +14,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.inference.memory import require_room_for_songs
 from jukebox_pl.report.song_page import PAGE, plain
+from jukebox_pl.sampling.checks import require_times
 from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sessions.jobs import GenerationJob, LevelProgress, check_request, tensors
 from jukebox_pl.sessions.models import Computing, ModelPool
@@ -24,6 +26,7 @@ from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.types import SamplingParams, SongRequest
 from jukebox_pl.utils.codes import Codes
 from jukebox_pl.utils.differences import differences
+from jukebox_pl.utils.files import require_writable
 from jukebox_pl.utils.progress import terminal_meter
 
 ANOTHER = "python -m jukebox_pl.sample run_dir=… artist=… genre=… lyrics=FILE_OR_TEXT seconds=10 seed=1"
@@ -129,6 +132,11 @@ def make(context: SessionContext, command: SampleCommand, base: Node, parent: No
 def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes) -> None:
     """Begins and samples `nodes`, all at once, or with `stream` one after the other."""
     session, node = context.session, next(iter(nodes.values()))  # they differ in their seed alone
+    own = node.models
+    for name in nodes:
+        require_writable(session.place(name), "out")
+    require_times([node.request], own.seconds(own.top, 1))
+    require_room_for_songs(len(nodes), node.request.seconds, own.sample_rate, own.hops)
     models = context.pool.load(node.computing, rows=len(nodes) * node.params.side_by_side)
     check_request(node.request, models.bundle)
     if command.prompt and not all(name in session for name in nodes):

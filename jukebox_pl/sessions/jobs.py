@@ -54,12 +54,18 @@ class GenerationJob:
         """Writes the nodes that are not there yet, and finds the codes that each goes on from.
 
         `given`: the codes [T] by level of the parent; where there is none, of a prompt, which is stored with the node.
+        Raises UserError, before anything is written, for what cannot be sampled.
         """
+        sampler = self.models.sampler
         for name, node in self.nodes.items():
-            start = self.session.begin(name, node, given)
-            there = tensors(self.session.codes(name, node))
-            kept = {} if node.finished else initial_codes(node, tensors(start), self.models.sampler)
+            start = self.session.start(name, node, given)
+            there = tensors(self.session.codes(name, node)) if name in self.session else {}
+            kept = {} if node.finished else initial_codes(node, tensors(start), sampler)
             self.codes[name] = kept | there
+            batch = {level: codes[None] for level, codes in self.codes[name].items()}
+            sampler.check([node.request], [node.seed], batch, node.levels)
+        for name, node in self.nodes.items():
+            self.session.begin(name, node, given)
 
     def run(self, meter: Meter, stream: bool = False) -> list[SampledSong]:
         """Samples what is missing, and writes the files of every song.

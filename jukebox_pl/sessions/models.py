@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from msgspec import Meta
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.inference import memory
+from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.sampling.decoding import WEIGHTS, Engine
 from jukebox_pl.sampling.sampler import Sampler
-from jukebox_pl.utils.files import read_json
+from jukebox_pl.types import Bins, Hop, Rate
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -24,10 +26,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class Models:
     """What codes mean: `weights` names those of the VQ-VAE and of each level's prior; samples a code; codes a level."""
 
-    weights: Mapping[str, str]
-    sample_rate: int
-    hops: tuple[int, ...]
-    bins: int
+    weights: Mapping[str, Annotated[str, Meta(max_length=1000)]]
+    sample_rate: Rate
+    hops: Annotated[tuple[Hop, ...], Meta(min_length=1, max_length=10)]
+    bins: Bins
 
     @property
     def top(self) -> int:
@@ -40,14 +42,10 @@ class Models:
     def seconds(self, level: int, codes: int) -> float:
         return codes * self.hops[level] / self.sample_rate
 
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Models:
-        """Raises TypeError, KeyError or ValueError unless the record is what `asdict` gives."""
-        rate, bins, hops = int(record["sample_rate"]), int(record["bins"]), tuple(int(hop) for hop in record["hops"])
-        if min(rate, bins, *hops) < 1 or any(hops[-1] % hop for hop in hops):
-            raise ValueError(f"sample_rate={rate}, bins={bins}, hops={hops}")
-        weights = {str(name): str(value) for name, value in record["weights"].items()}
-        return cls(weights, rate, hops, bins)
+    def __post_init__(self) -> None:
+        """Raises ValueError where codes of one level do not fill those of the top."""
+        if any(self.hops[-1] % hop for hop in self.hops):
+            raise ValueError(f"hops={self.hops}: expected divisors of the last")
 
 
 @dataclass(frozen=True)
@@ -89,12 +87,13 @@ class ModelPool:
     def models(self) -> Models:
         """From the records of the bundle, not its weights. Raises UserError where there is none."""
         run_dir = self.run_dir
-        bundle = read_json(run_dir / checkpoints.BUNDLE, "a finished run (with a VQ-VAE and a prior for every level)")
-        places = {"vqvae": bundle["vqvae"], **{f"prior {level}": path for level, path in bundle["priors"].items()}}
+        bundle = checkpoints.read_bundle(run_dir)
+        places = {"vqvae": bundle.vqvae, **{f"prior {level}": path for level, path in bundle.priors.items()}}
         names = {what: checkpoints.fingerprint(checkpoints.inside(run_dir, path)) for what, path in places.items()}
-        config = read_json(checkpoints.inside(run_dir, bundle["vqvae"]) / checkpoints.CONFIG, "a trained model")
-        vqvae = checkpoints.build(config["model"])  # small; on the meta device torch first loads its compiler
-        return Models(names, bundle["sample_rate"], vqvae.hops, vqvae.bins)
+        vqvae = checkpoints.outline_of(checkpoints.inside(run_dir, bundle.vqvae))
+        if not isinstance(vqvae, VQVAE):
+            raise UserError(f"{run_dir / checkpoints.BUNDLE}: its vqvae is a {type(vqvae).__name__}, expected a VQVAE")
+        return Models(names, bundle.sample_rate, vqvae.hops, vqvae.bins)
 
     def load(self, computing: Computing, rows: int = 1) -> LoadedModels:
         """Raises UserError, in seconds, where there is too little memory to load them and sample `rows` windows at once."""
@@ -102,9 +101,11 @@ class ModelPool:
             self._loaded.clear()  # before others take its room
             narrow, dtype, as_codes = WEIGHTS[computing.weights], DTYPES[computing.dtype], computing.lyrics_as_codes
             narrow_bytes = narrow.itemsize if narrow else 0
+            bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=False)
             plan = memory.estimate_memory(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes)
             memory.require_room(plan, self.device, self.together)
-            bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=self.together)
+            if self.together:
+                bundle = replace(bundle, priors=dict(bundle.priors))
             engine, networks = Engine(self.compile, computing.weights), (bundle.vqvae, bundle.priors, bundle.labellers)
             sampler = Sampler(
                 *networks, bundle.sample_rate, self.device, engine, keep=self.together, lyrics_head=bundle.lyrics_head

@@ -14,28 +14,37 @@ import difflib
 import hashlib
 import itertools
 import json
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from textwrap import shorten
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
+from msgspec import Meta
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sessions.models import Computing, Models
-from jukebox_pl.types import SamplingParams, Section, SongRequest
+from jukebox_pl.types import SamplingParams, SongRequest
 from jukebox_pl.utils import codes as codes_file
 from jukebox_pl.utils.codes import Codes
-from jukebox_pl.utils.differences import differences
-from jukebox_pl.utils.files import read_json, write_atomic, write_json
+from jukebox_pl.utils.differences import differences, printable
+from jukebox_pl.utils.files import make_folder, read_bytes, read_json, read_record, write_atomic, write_json
+from jukebox_pl.utils.records import to_record
 
 SCHEMA = 1
+MOST_BYTES = 2**30  # of a node's files: a day of codes is a third of it
+LONGEST_NAME = 240  # bytes: file systems take 255, and files are written beside themselves first
 SESSION, NODE, CODES, PROMPT = "session.json", "node.json", "codes.npz", "prompt.npz"
-MALFORMED = (OSError, AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
+
+
+class SessionRecord(TypedDict):
+    """`session.json`."""
+
+    picked: NotRequired[Annotated[str, Meta(max_length=255)]]
 
 
 @dataclass(frozen=True)
@@ -45,16 +54,16 @@ class Node:
     `hashes` names the codes of each level when the song is finished.
     """
 
-    operation: str
+    operation: Annotated[str, Meta(max_length=100)]
     request: SongRequest
     params: SamplingParams
-    seed: int
-    lowest: int
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    lowest: Annotated[int, Meta(ge=0, le=10)]
     models: Models
     computing: Computing
-    parent: str | None = None
+    parent: Annotated[str, Meta(max_length=255)] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    hashes: Mapping[int, str] = field(default_factory=dict)
+    hashes: Mapping[int, Annotated[str, Meta(max_length=100)]] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -97,30 +106,21 @@ class Node:
     def to_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **self.config(), "hashes": {str(level): name for level, name in self.hashes.items()}}
 
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Node:
-        """Raises one of MALFORMED unless the record is what `to_json` gives."""
-        fields = dict(record)
-        if (schema := fields.pop("schema")) != SCHEMA:
-            raise ValueError(f"schema {schema} found, {SCHEMA} expected")
-        fields["request"] = request = SongRequest.from_json(fields["request"])
-        fields["params"] = SamplingParams.from_json(fields["params"])
-        fields["models"] = Models.from_json(fields["models"])
-        fields["computing"] = Computing(**fields["computing"])
-        fields["hashes"] = {int(level): str(name) for level, name in fields["hashes"].items()}
-        node = cls(**fields)
-        # JSON may hold a number in the place of a text, which a dataclass takes without a word.
-        texts: list[object] = [node.operation, node.parent or ""]
-        parts: list[SongRequest | Section] = [request, *request.schedule]
-        for part in parts:
-            artists = part.artist if isinstance(part.artist, Mapping) else [part.artist or ""]
-            texts += [*artists, *(part.genres or ()), part.lyrics or ""]
-        numbers = [request.seconds, request.offset_seconds, request.total_seconds or 0.0]
-        if not all(isinstance(text, str) for text in texts) or not all(isinstance(n, int | float) for n in numbers):
-            raise TypeError(f"expected texts and numbers, found {texts} and {numbers}")
-        if not node.levels or min(node.lowest, node.seed, node.top_codes - 1) < 0:
-            raise ValueError(f"seed={node.seed}, seconds={request.seconds}, lowest={node.lowest}")
-        return node
+    def __post_init__(self) -> None:
+        """Raises UserError where its parts do not fit each other."""
+        if not self.levels:
+            top = self.models.top
+            raise UserError(f"levels={self.lowest}: expected 0 to {top}, the lowest level to sample; {top} is the top alone")
+        if self.top_codes < 1:
+            raise UserError(f"seconds={self.request.seconds:g} leave no code to sample at the top level")
+
+
+def to_node(record: Any) -> Node:
+    """Raises UserError unless the record is what `to_json` gives."""
+    schema = record.get("schema") if isinstance(record, dict) else None
+    if schema != SCHEMA:
+        raise UserError(f"{NODE}: schema {schema!r:.40} found, {SCHEMA} expected")
+    return to_record({name: value for name, value in record.items() if name != "schema"}, Node, NODE)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,9 @@ class Session:
     def place(self, name: str) -> Path:
         """The folder of a node, whether it is there or not. Raises UserError for a name that leads elsewhere."""
         path = self.folder / name
-        plain = name == path.name and not name.startswith(".") and "\0" not in name
+        plain = (
+            name == path.name and not name.startswith(".") and "\0" not in name and len(os.fsencode(name)) <= LONGEST_NAME
+        )
         if not plain or path.resolve().parent != self.folder.resolve():
             raise UserError(f"{name!r} cannot be a node of {self.folder}: expected the name of a folder in it")
         return path
@@ -153,9 +155,9 @@ class Session:
             known = f"nearest are {', '.join(near)}" if near else "it has none yet"
             raise UserError(f"{self.folder} has no node {name!r}: {known}")
         try:
-            return Node.from_json(json.loads((self.place(name) / NODE).read_bytes()))
-        except MALFORMED as error:
-            raise self.corrupt(name, f"{NODE}: {type(error).__name__} {error}") from None
+            return to_node(read_json(self.place(name) / NODE, "a node"))
+        except UserError as error:
+            raise self.corrupt(name, str(error)) from None
 
     def stored(self, name: str, node: Node) -> Node:
         """`node` as it is on disk, with its hashes once it is finished; itself where nothing of that name is there.
@@ -181,18 +183,20 @@ class Session:
         names = itertools.chain([node.name], (f"{node.name}_{number}" for number in itertools.count(2)))
         return next(name for name in names if name not in taken), node
 
-    def begin(self, name: str, node: Node, given: Codes) -> Codes:
-        """Writes a node that is not there yet; returns the codes [T] by level that it goes on from.
+    def start(self, name: str, node: Node, given: Codes) -> Codes:
+        """The codes [T] by level that a node goes on from: those `given`, or of the prompt that it has begun with."""
+        return self.prompt(name, node) if node.parent is None and name in self else given
 
-        `given`: those of the parent; where there is none, of a prompt, which is stored with the node.
-        """
-        if name not in self:
-            if given and node.parent is None:
-                write_atomic(self.place(name) / PROMPT, codes_file.to_npz(given))
-            write_json(self.place(name) / NODE, node.to_json())
-        elif node.parent is None:
-            return self.prompt(name, node)  # what it began with, whatever has become of the file
-        return given
+    def begin(self, name: str, node: Node, given: Codes) -> None:
+        """Writes a node that is not there yet, and where it has no parent the codes [T] by level `given` by its prompt."""
+        if name in self:
+            return
+        record = node.to_json()
+        to_node(record)  # what could not be read again is not written
+        place = make_folder(self.place(name), "out")
+        if given and node.parent is None:
+            write_atomic(place / PROMPT, codes_file.to_npz(given))
+        write_json(place / NODE, record)
 
     def codes(self, name: str, node: Node | None = None) -> Codes:
         """The codes [T] of every level as far as there are any, checked against the node."""
@@ -238,8 +242,7 @@ class Session:
     def picked(self) -> str | None:
         if not (self.folder / SESSION).exists():
             return None
-        record = read_json(self.folder / SESSION, "a session")
-        return str(record["picked"]) if isinstance(record, dict) and "picked" in record else None
+        return read_record(self.folder / SESSION, SessionRecord, "a session").get("picked")
 
     def corrupt(self, name: str, reason: str) -> UserError:
         return UserError(f"{self.folder / name} is corrupt ({printable(reason)}): delete it; the other nodes are usable")
@@ -250,7 +253,7 @@ class Session:
         if not path.exists():
             return {}
         try:
-            codes = codes_file.from_npz(path.read_bytes())
+            codes = codes_file.from_npz(read_bytes(path, MOST_BYTES))
             for level, array in codes.items():
                 if len(array) > (most := node.lengths.get(level, 0)):
                     raise ValueError(f"{len(array)} codes at level {level}, expected at most {most or 'none'}")
@@ -259,9 +262,3 @@ class Session:
         except (OSError, ValueError) as error:
             raise self.corrupt(name, f"{file}: {error}") from None
         return codes
-
-
-def printable(text: str, width: int = 300) -> str:
-    """One line of a text from a file, without what could move a terminal's cursor."""
-    line = shorten(text, width, placeholder="...")
-    return "".join(character if character.isprintable() else "?" for character in line)

@@ -67,7 +67,7 @@ class Operation:
 class New(Operation):
     """A song from nothing, or from a prompt on."""
 
-    takes = ("prompt", "prompt_seconds")
+    takes = ("prompt", "prompt_seconds", "prompt_from")
 
 
 class Extend(Operation):
@@ -189,9 +189,6 @@ def requested_node(base: Node, overrides: Overrides, parent: Node | None) -> Nod
             others = [mode for mode, other in OPERATIONS.items() if name in (*other.needs, *other.takes)]
             raise UserError(f"{name} means nothing to mode={base.operation}, only to mode={' or '.join(others)}")
     node = operation.apply(base, overrides)
-    if not node.levels:
-        top = node.models.top
-        raise UserError(f"levels={node.lowest}: expected 0 to {top}, the lowest level to sample; {top} is the top alone")
     operation.check(node, parent)
     return node
 

@@ -15,3 +15,10 @@ def differences(stored: Any, wanted: Any, name: str = "") -> Iterator[str]:
     leaves = (list(leaf) if isinstance(leaf, Sequence) and not isinstance(leaf, str) else leaf for leaf in (stored, wanted))
     if next(leaves) != next(leaves):
         yield f"{name}: {stored} -> {wanted}"
+
+
+def printable(text: str, width: int = 300) -> str:
+    """One line of a text from a file, without what could move a terminal's cursor."""
+    line = " ".join(text.split())
+    line = line if len(line) <= width else f"{line[: width - 3]}..."
+    return "".join(character if character.isprintable() else "?" for character in line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.models.aligner import AcousticModel
 from jukebox_pl.text.characters import letters
+from jukebox_pl.utils.files import read_json
 
 NETWORK = "jukebox_pl.models.aligner.AcousticModel"
 
@@ -29,8 +29,8 @@ class TrainedAligner(CTCAligner):
     def __init__(self, path: str, prior: float = 0.4):
         self.path, self.prior = path, prior
         try:
-            found = json.loads((Path(path) / "config.json").read_bytes())["model"]["_target_"]
-        except (OSError, ValueError, KeyError, TypeError):
+            found = read_json(Path(path) / "config.json", "a trained model")["model"]["_target_"]
+        except (UserError, LookupError, TypeError):
             found = "nothing"
         if found != NETWORK:
             raise UserError(f"path={path} holds {found}, expected RUN/aligner/model of a run of recipe=aligner")

@@ -57,6 +57,7 @@ class Finding(NamedTuple):
 
 
 OTHER_LYRICS = "compare the lyrics with the song: they may be those of another one"
+SECTION_TAGS = "section tags"  # a warning that begins so is a finding of its own, and ends with their number
 INCOMPLETE, SAME_RECORDING, SAME_LYRICS = "incomplete", "same recording", "same lyrics"
 # What to do about each kind of finding, for all songs that have it.
 FIXES = {
@@ -75,6 +76,7 @@ FIXES = {
     "no lyrics": "add the lyrics, or say language=instrumental: else voices without words are learned",
     "wrong script": "correct the language or the lyrics",
     "late words": "compare the word times with the song: they may be those of another version",
+    SECTION_TAGS: "nothing, if [Verse 1] and the like are not sung; else prepare with sections=keep or tokens",
     INCOMPLETE: "mend what is named and prepare again",
     SAME_RECORDING: "keep one of them: copies are learned by heart, and held out they flatter the scores",
     SAME_LYRICS: OTHER_LYRICS,
@@ -84,7 +86,7 @@ FIXES = {
 def findings(examined: ExaminedSong, standards: Standards) -> Iterator[Finding]:
     """What one song has by itself."""
     for warning in examined.warnings:
-        yield Finding(INCOMPLETE, warning)
+        yield Finding(SECTION_TAGS if warning.startswith(SECTION_TAGS) else INCOMPLETE, warning)
     yield from check_sound(examined.audio_stats, standards)
     yield from check_channels(examined.audio_stats, standards)
     yield from check_lyrics(examined.song, examined.audio_stats.seconds, standards)
@@ -111,7 +113,7 @@ def check_sound(stats: AudioStats, standards: Standards) -> Iterator[Finding]:
 def check_channels(stats: AudioStats, standards: Standards) -> Iterator[Finding]:
     if standards.channels == 1 and stats.mono_decibels < standards.mono_decibels:
         yield Finding("cancelling channels", f"its channels cancel: mixed to one they lose {-stats.mono_decibels:.0f} dB")
-    if stats.quietest_channel_decibels < standards.quietest_channel_decibels:
+    if stats.channels == 2 and stats.quietest_channel_decibels < standards.quietest_channel_decibels:  # an LFE may be silent
         yield Finding("one-sided", f"one channel is {-stats.quietest_channel_decibels:.0f} dB below the other")
     if standards.channels == 2 and stats.mono_decibels > standards.same_decibels:
         yield Finding("mono", "mono, where stereo is asked for")

@@ -12,7 +12,7 @@ from jukebox_pl.catalog.doctor.checks import SAME_LYRICS, SAME_RECORDING, Examin
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, find_duplicates, group
 from jukebox_pl.catalog.doctor.report import LABELS, LEARNED, Letter, Report, Share, SongReport, Spellings
 from jukebox_pl.catalog.doctor.standards import Standards
-from jukebox_pl.catalog.shards import Skipped
+from jukebox_pl.catalog.records import Skipped
 from jukebox_pl.text.characters import RELEASED, normalize
 from jukebox_pl.text.labels import UNKNOWN, fold
 
@@ -77,7 +77,7 @@ def report_song(examined: ExaminedSong, standards: Standards) -> SongReport:
         characters=len(song.lyrics),
         words=len(song.lyrics.split()),
         timed_words=len(song.words),
-        audio_stats=examined.audio_stats._replace(fingerprint=""),  # 22 bytes a second, kept once
+        audio_stats=replace(examined.audio_stats, fingerprint=""),  # 22 bytes a second, kept once
         findings=tuple(findings(examined, standards)),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
-from jukebox_pl.audio.fingerprint import fingerprint
+from jukebox_pl.audio.fingerprint import Fingerprinter
 
 FLOOR_DECIBELS = -120.0
 SILENCE_DECIBELS = -60.0
@@ -15,12 +16,14 @@ FULL_SCALE = 0.999
 NEAR_PEAK = 0.98
 CLIP_RUN = 3  # equal samples in a row; two are common where a loud tone turns round
 SPECTRUM_SIZE = 4096
-SPECTRUM_FRAMES = 100
+SPECTRA_A_BLOCK = 4
+FRAMES_A_BLOCK = 40  # of silence or sound: two seconds, which hold a spectrum at every rate
 BANDWIDTH_DECIBELS = -80.0
 LOWEST_HERTZ = 20.0  # below it a constant would count as the strongest frequency
 
 
-class AudioStats(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AudioStats:
     """What was measured on audio as decoded. Decibels of audio are relative to full scale and at least FLOOR_DECIBELS.
 
     `clipped_share`: samples at full scale or on a flat top, in runs of CLIP_RUN or more. `silent_share`: frames below
@@ -46,29 +49,121 @@ class AudioStats(NamedTuple):
     fingerprint: str
 
 
+class Examiner:
+    """Takes sound in blocks of `block` samples, of which the last may be shorter, and keeps sums alone."""
+
+    def __init__(self, sample_rate: int, channels: int):
+        self.sample_rate = sample_rate
+        self.frame = max(1, round(SILENCE_FRAME_SECONDS * sample_rate))
+        self.block = FRAMES_A_BLOCK * self.frame
+        self.samples, self.peak = 0, 0.0
+        self.sums, self.powers, self.mono_power = np.zeros(channels), np.zeros(channels), 0.0
+        self.clipping = [Clipping() for _ in range(channels)]
+        self.frames, self.heard, self.first_heard, self.last_heard = 0, 0, -1, -1
+        self.spectrum: np.ndarray | None = None
+        self.fingerprinter = Fingerprinter(sample_rate)
+
+    def add(self, audio: np.ndarray) -> None:
+        """The next block of finite audio [C, n]."""
+        channels, samples = audio.shape
+        self.peak = max(self.peak, float(audio.max()), -float(audio.min()))
+        self.sums += audio.sum(axis=1, dtype=np.float64)
+        self.powers += [float(np.vdot(channel, channel)) for channel in audio]  # as a dot product: no copy
+        mono = np.full(channels, 1 / channels, audio.dtype) @ audio
+        self.mono_power += float(np.vdot(mono, mono))
+        for clipping, channel in zip(self.clipping, audio, strict=True):
+            clipping.add(channel, NEAR_PEAK * min(self.peak, FULL_SCALE))
+        self._add_frames(audio)
+        if samples >= SPECTRUM_SIZE or self.spectrum is None:
+            self.spectrum = power_spectrum(audio) + (0 if self.spectrum is None else self.spectrum)
+        self.fingerprinter.add(mono)
+        self.samples += samples
+
+    def _add_frames(self, audio: np.ndarray) -> None:
+        """Counts the frames in which there is sound: where the mean power of their channels is not that of silence."""
+        size = self.frame if self.frames else min(self.frame, audio.shape[1])
+        frames = audio[:, : audio.shape[1] // size * size].reshape(len(audio), -1, size)
+        powers = np.einsum("cfn,cfn->f", frames, frames) / (len(audio) * size)
+        heard = np.flatnonzero(powers >= 10 ** (SILENCE_DECIBELS / 10))
+        if len(heard):
+            self.first_heard = self.frames + int(heard[0]) if self.heard == 0 else self.first_heard
+            self.last_heard = self.frames + int(heard[-1])
+        self.frames, self.heard = self.frames + len(powers), self.heard + len(heard)
+
+    def stats(self) -> AudioStats:
+        """Of all that was added, which is at least one sample."""
+        channels, powers = len(self.powers), self.powers / self.samples
+        leading, trailing = (self.first_heard, self.frames - 1 - self.last_heard) if self.heard else (self.frames,) * 2
+        seconds = min(self.frame, self.samples) / self.sample_rate
+        clipped = sum(clipping.total(NEAR_PEAK * min(self.peak, FULL_SCALE)) for clipping in self.clipping)
+        return AudioStats(
+            seconds=self.samples / self.sample_rate,
+            sample_rate=self.sample_rate,
+            channels=channels,
+            peak=self.peak,
+            clipped_share=clipped / (channels * self.samples),
+            silent_share=1 - self.heard / self.frames,
+            leading_silence_seconds=leading * seconds,
+            trailing_silence_seconds=trailing * seconds,
+            dc_offset=float(np.abs(self.sums / self.samples).max()),
+            loudness_decibels=decibels(float(powers.mean())),
+            bandwidth_hertz=bandwidth(self.spectrum, self.sample_rate) if self.spectrum is not None else 0.0,
+            mono_decibels=decibels(self.mono_power / self.samples, float(powers.mean())),
+            quietest_channel_decibels=decibels(float(powers.min()), float(powers.max())),
+            fingerprint=self.fingerprinter.finish(),
+        )
+
+
+class Clipping:
+    """Counts samples of one channel in runs of CLIP_RUN or more that are beyond full scale, or equal and near the peak."""
+
+    def __init__(self) -> None:
+        self.beyond = 0
+        self.flat: Counter[float] = Counter()  # by their level, as a later peak may be far above
+        self.open: tuple[float, int] | None = None  # the value and length of a run that the next block may go on with
+
+    def add(self, channel: np.ndarray, threshold: float) -> None:
+        """The next block [n]; what is below `threshold`, which only grows, is not looked at."""
+        near = np.flatnonzero(np.abs(channel) >= threshold) if threshold else np.empty(0, int)
+        values, carried = channel[near], 0
+        if self.open:
+            near, values, carried = (
+                np.append(-1, near),
+                np.append(channel.dtype.type(self.open[0]), values),
+                self.open[1] - 1,
+            )
+        before, after = values[:-1], values[1:]
+        beyond = (np.minimum(np.abs(before), np.abs(after)) >= FULL_SCALE) & (before * after > 0)
+        goes_on = (np.diff(near) == 1) & (beyond | (before == after))
+        starts = np.append(0, np.flatnonzero(~goes_on) + 1)[: len(near)]
+        lengths = np.diff(np.append(starts, len(near)))
+        lengths[:1] += carried
+        levels = np.abs(values[starts])
+        self.open = None
+        if len(near) and near[-1] == len(channel) - 1:
+            self.open = (float(values[-1]), int(lengths[-1]))
+            levels, lengths = levels[:-1], lengths[:-1]
+        self._count(levels, lengths)
+
+    def _count(self, levels: np.ndarray, lengths: np.ndarray) -> None:
+        runs, full = lengths >= CLIP_RUN, levels >= FULL_SCALE
+        self.beyond += int(lengths[runs & full].sum())
+        for level, length in zip(levels[runs & ~full], lengths[runs & ~full], strict=True):
+            self.flat[float(level)] += int(length)
+
+    def total(self, threshold: float) -> int:
+        if self.open:
+            self._count(np.abs([self.open[0]]), np.array([self.open[1]]))
+            self.open = None
+        return self.beyond + sum(samples for level, samples in self.flat.items() if level >= threshold)
+
+
 def examine(audio: np.ndarray, sample_rate: int) -> AudioStats:
     """Examines finite float audio [C, T] with at least one sample."""
-    channels, samples = audio.shape
-    powers = [float(np.vdot(channel, channel)) / samples for channel in audio]  # as a dot product: no copy of the song
-    mono = np.full(channels, 1 / channels, audio.dtype) @ audio
-    peak = float(max(audio.max(), -audio.min()))
-    silent_share, leading_seconds, trailing_seconds = find_silence(audio, sample_rate)
-    return AudioStats(
-        seconds=samples / sample_rate,
-        sample_rate=sample_rate,
-        channels=channels,
-        peak=peak,
-        clipped_share=sum(clipped_samples(channel, peak) for channel in audio) / audio.size,
-        silent_share=silent_share,
-        leading_silence_seconds=leading_seconds,
-        trailing_silence_seconds=trailing_seconds,
-        dc_offset=float(np.abs(audio.mean(axis=1)).max()),
-        loudness_decibels=decibels(sum(powers) / channels),
-        bandwidth_hertz=bandwidth(audio, sample_rate),
-        mono_decibels=decibels(float(np.vdot(mono, mono)) / samples, sum(powers) / channels),
-        quietest_channel_decibels=decibels(min(powers), max(powers)),
-        fingerprint=fingerprint(mono, sample_rate),
-    )
+    examiner = Examiner(sample_rate, len(audio))
+    for start in range(0, audio.shape[1], examiner.block):
+        examiner.add(audio[:, start : start + examiner.block])
+    return examiner.stats()
 
 
 def decibels(power: float, reference: float = 1.0) -> float:
@@ -78,41 +173,17 @@ def decibels(power: float, reference: float = 1.0) -> float:
     return float(10 * np.log10(max(power / reference, 10 ** (FLOOR_DECIBELS / 10))))
 
 
-def clipped_samples(channel: np.ndarray, peak: float) -> int:
-    """Samples of a channel [T] in runs of CLIP_RUN or more that are beyond full scale, or equal and near the peak."""
-    near = np.flatnonzero(np.abs(channel) >= NEAR_PEAK * min(peak, FULL_SCALE)) if peak else np.empty(0, int)
-    values = channel[near]
-    before, after = values[:-1], values[1:]
-    beyond = (np.minimum(np.abs(before), np.abs(after)) >= FULL_SCALE) & (before * after > 0)
-    goes_on = (np.diff(near) == 1) & (beyond | (before == after))
-    runs = np.diff([0, *np.flatnonzero(~goes_on) + 1, len(near)])
-    return int(runs[runs >= CLIP_RUN].sum())
-
-
-def find_silence(audio: np.ndarray, sample_rate: int) -> tuple[float, float, float]:
-    """Of audio [C, T]: the share of silent frames, seconds of silence at the start and at the end.
-
-    A frame is silent when the mean power of its channels is.
-    """
-    size = max(1, min(round(SILENCE_FRAME_SECONDS * sample_rate), audio.shape[1]))
-    frames = audio[:, : audio.shape[1] // size * size].reshape(len(audio), -1, size)
-    powers = np.einsum("cfn,cfn->f", frames, frames) / (len(audio) * size)
-    heard = np.flatnonzero(powers >= 10 ** (SILENCE_DECIBELS / 10))
-    first, last = (heard[0], heard[-1]) if len(heard) else (len(powers), -1)
-    leading, trailing = (float(frames) * size / sample_rate for frames in (first, len(powers) - 1 - last))
-    return 1 - len(heard) / len(powers), leading, trailing
-
-
-def bandwidth(audio: np.ndarray, sample_rate: int) -> float:
-    """The highest frequency of audio [C, T] within BANDWIDTH_DECIBELS of the strongest one, 0 for silence.
-
-    Of the mean power spectrum over channels, and over frames spread evenly: few are enough, and long songs cost no more.
-    """
+def power_spectrum(audio: np.ndarray) -> np.ndarray:
+    """The power of each frequency of audio [C, n], summed over channels and a few frames that are spread evenly."""
     audio = np.pad(audio, ((0, 0), (0, max(SPECTRUM_SIZE - audio.shape[1], 0))))
-    starts = np.linspace(0, audio.shape[1] - SPECTRUM_SIZE, SPECTRUM_FRAMES).astype(int)
+    starts = np.linspace(0, audio.shape[1] - SPECTRUM_SIZE, SPECTRA_A_BLOCK).astype(int)
     places = starts[:, None] + np.arange(SPECTRUM_SIZE)  # [frames, samples]
     window = np.hanning(SPECTRUM_SIZE).astype(np.float32)
-    power = np.mean([np.abs(np.fft.rfft(channel[places] * window)) ** 2 for channel in audio], axis=(0, 1))
+    return sum((np.abs(np.fft.rfft(channel[places] * window)) ** 2).sum(axis=0, dtype=np.float64) for channel in audio)
+
+
+def bandwidth(power: np.ndarray, sample_rate: int) -> float:
+    """The highest frequency of a power spectrum within BANDWIDTH_DECIBELS of the strongest one, 0 for silence."""
     frequencies = np.fft.rfftfreq(SPECTRUM_SIZE, 1 / sample_rate)
     power = power * (frequencies >= LOWEST_HERTZ)
     present = np.flatnonzero(power > power.max() * 10 ** (BANDWIDTH_DECIBELS / 10))

@@ -10,7 +10,7 @@ from jukebox_pl.catalog.doctor.checks import Finding
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, group
 from jukebox_pl.catalog.doctor.examine import AudioStats
 from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Standards, judge
-from jukebox_pl.catalog.shards import Skipped
+from jukebox_pl.catalog.records import PassedOver, Skipped
 
 KEPT, WARNED = "kept", "kept with warning"
 LABELS = ("artist", "genre", "language", "license")
@@ -47,7 +47,7 @@ class SongReport:
     def to_json(self) -> dict[str, Any]:
         """Without the fingerprint, which tells a reader nothing."""
         record = {"verdict": self.verdict} | vars(self)
-        stats = record.pop("audio_stats")._asdict()
+        stats = asdict(record.pop("audio_stats"))
         del stats["fingerprint"], record["findings"]
         return record | {"checkup": stats, "findings": _records(self.findings)}
 
@@ -90,6 +90,8 @@ class Report:
     spellings: tuple[Spellings, ...]
     letters: tuple[Letter, ...]
     unknown: dict[str, tuple[Letter, ...]]
+    passed_over: tuple[PassedOver, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -132,6 +134,8 @@ class Report:
             "unknown": {name: _records(letters) for name, letters in self.unknown.items()},
             "duplicates": _records(self.duplicates),
             "skipped": list(self.skipped),
+            "passed_over": list(self.passed_over),
+            "notes": list(self.notes),
             "charts": [song.to_json() for song in self.songs],
             "standards": asdict(self.standards),
         }

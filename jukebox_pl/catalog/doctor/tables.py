@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from jukebox_pl.catalog.doctor.checks import FIXES
+from jukebox_pl.catalog.doctor.checks import FIXES, SECTION_TAGS
 from jukebox_pl.catalog.doctor.report import KEPT, LEARNED, WARNED, Report
 from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Size, judge
 
@@ -40,6 +40,10 @@ def advice(report: Report) -> list[str]:
         said.append(f"{length} {of_what} are enough for {size.enough_for}. This rests on: {size.evidence}.")
     missing = {label: sum(share.songs for share in report.labels[label] if not share.name) for label in WANTED}
     said += [f"{songs} of {len(report.songs)} songs have no {label}." for label, songs in missing.items() if songs]
+    tags = [finding.text for song in report.songs for finding in song.findings if finding.kind == SECTION_TAGS]
+    if tags:
+        count = sum(int(text.rpartition(" ")[2]) for text in tags)
+        said.append(f"{count} section tags and the like were left out of the lyrics of {len(tags)} songs.")
     few = report.standards.few_songs
     for label in LEARNED:
         names = [share for share in report.labels[label] if share.name]
@@ -129,6 +133,9 @@ def song_tables(report: Report) -> Iterator[Table]:
         songs.append((song.path, song.verdict, clock(stats.seconds), f"{stats.loudness_decibels:.1f} dB", found))
     yield Table("songs", ("song", "verdict", "length", "loudness", "findings"), songs)
     yield Table("skipped", ("song", "why"), [(song["path"], song["reason"]) for song in report.skipped])
+    files: list[Row] = [(each["kind"], str(each["files"]), ", ".join(each["such_as"])) for each in report.passed_over]
+    yield Table("passed over", ("kind", "files", "such as"), files)
+    yield Table("notes", ("of the catalog",), [(note,) for note in report.notes])
 
 
 def visible(name: str) -> str:

@@ -1,107 +1,89 @@
-"""LRC: lyrics with times, of lines `[mm:ss.xx]line` or of words `[mm:ss.xx]<mm:ss.xx>word <mm:ss.xx>word`."""
+"""LRC: lyrics with times, of lines `[mm:ss.xx]line` or of words `[mm:ss.xx]<mm:ss.xx>word <mm:ss.xx>word`, and dialects."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
-from typing import NamedTuple
 
-import numpy as np
-
-from jukebox_pl.errors import UserError
+from jukebox_pl.catalog.word_times.timed import Line, TimedLyrics, spread
 from jukebox_pl.types import Word
 
-TIME = r"(\d{1,3}:[0-5]?\d(?:[.:]\d{1,3})?)"
+TIME = r"(\d{1,3}:[0-5]?\d(?::[0-5]?\d)?(?:[.:,]\d{1,9})?)"
 LINE = re.compile(rf"\s*((?:\[{TIME}\]\s*)+)(.*)")
 LINE_TIME, WORD_TIME, MARK = re.compile(rf"\[{TIME}\]"), re.compile(rf"<{TIME}>"), re.compile(rf"( *)<{TIME}>( *)")
-TAG = re.compile(r"\s*\[(#|[A-Za-z]+):([^\]]*)\]\s*")
-SLOWEST, TIMES_SLOWER = 0.4, 2.0  # seconds a character, and times the song's median: what takes longer is a pause
-
-
-class TimedLyrics(NamedTuple):
-    """The words are those of the lyrics, as white space separates them, in order."""
-
-    lyrics: str
-    words: tuple[Word, ...]
-
-
-class Line(NamedTuple):
-    """A line of a song and when it begins; `anchors` are seconds of some of its characters, in order."""
-
-    start: float
-    text: str
-    anchors: dict[int, float]
+TAG = re.compile(r"\s*\[(#|[A-Za-z_]+)\s*:(.*)\]\s*")
+SINGER = re.compile(r"(?:[FMD]|v\d|bg)\s*:\s+(?=\S)|(?:v\d|bg):")  # who sings it: woman, man, both; first voice, background
+PAUSE = re.compile(r"\s*(?://|\.{3}|…)?\s*")
 
 
 def read_lrc(text: str) -> TimedLyrics:
-    """Words without a time of their own are spread by their characters between the times around them.
-
-    A line ends where the next one begins, unless that is long after; an empty line is a pause. `[offset:ms]` moves what
-    comes after it, a line with several times is sung as often. Raises UserError when a line has no time or its times go
-    backwards.
+    """`[offset:ms]` moves what comes after it, a line with several times is sung as often. Of lines with one time, which are
+    translations, the first counts. Odd lines are passed over, which a note says. A text without times is one of lyrics.
     """
-    lines = sorted(parse(text), key=lambda line: line.start)
-    if not any(line.text for line in lines):
-        raise UserError("no line of words begins with a time, as [00:12.34]")
-    paces = [(two.start - one.start) / len(one.text) for one, two in pairwise(lines) if one.text and two.start > one.start]
-    slowest = min(SLOWEST, TIMES_SLOWER * median(paces or [SLOWEST]))
-    ends = [line.start for line in lines[1:]] + [math.inf]
-    words = [word for line, end in zip(lines, ends, strict=True) for word in place(line, end, slowest)]
-    return TimedLyrics("\n".join(line.text for line in lines), tuple(words))
-
-
-def parse(text: str) -> Iterator[Line]:
-    """Lines in the order of the file, one with several times as often. Raises UserError naming a line that is none."""
-    offset = 0.0
+    lines: list[Line] = []
+    odd: list[str] = []
+    offset, translations, latest = 0.0, 0, [-1.0]
     for number, written in enumerate(text.splitlines(), start=1):
-        if tag := TAG.fullmatch(written):
-            if tag[1].lower() == "offset":  # positive: words come earlier than written
-                try:
-                    offset = int(tag[2]) / 1000
-                except ValueError:
-                    way_out = "expected milliseconds as +250 or -250"
-                    raise UserError(f"line {number}: offset {tag[2]!r}, {way_out}") from None
-        elif found := LINE.fullmatch(written):
-            times = [to_seconds(time) for time in LINE_TIME.findall(found[1])]
-            plain, anchors = split(found[3])
-            if any(two < one for one, two in pairwise([times[0], *anchors.values()])):
-                raise UserError(f"line {number}: its times go backwards, found {written.strip()[:60]!r}")
-            for time in times:
-                moved = time - times[0] - offset
-                yield Line(max(time - offset, 0), plain, {at: max(second + moved, 0) for at, second in anchors.items()})
-        elif written.strip():
-            raise UserError(f"line {number} has no time, found {written.strip()[:40]!r}, expected [mm:ss.xx] before it")
+        if not written.strip():
+            continue
+        here = f"line {number}: {written.strip()[:40]}"
+        marked = LINE.fullmatch(written)
+        if tag := TAG.fullmatch(written) if not marked else None:
+            if tag[1].lower() == "offset" and not re.fullmatch(r"\s*[+-]?\d+\s*", tag[2]):
+                odd.append(here)
+            elif tag[1].lower() == "offset":  # positive: words come earlier than written
+                offset = int(tag[2]) / 1000
+            continue
+        if not marked and not WORD_TIME.match(written.strip()):
+            odd.append(here)
+            continue
+        sung = marked[3] if marked else written
+        plain, anchors = split("" if PAUSE.fullmatch(sung) else sung)
+        times = [to_seconds(time) for time in LINE_TIME.findall(marked[1])] if marked else [min(anchors.values())]
+        if any(two < one for one, two in pairwise([times[0], *anchors.values()])):
+            odd.append(here)
+            anchors = {}
+        if plain and times == latest:
+            translations += 1
+            continue
+        latest = times if plain else [-1.0]
+        for time in times:
+            moved = time - times[0] - offset
+            lines.append(Line(max(time - offset, 0), plain, {at: max(second + moved, 0) for at, second in anchors.items()}))
+    if not any(line.text for line in lines):
+        plain = re.sub(r"[\[<]-?[\d:.,]+[\]>]", "", text)
+        return TimedLyrics(plain, (), ("no line of words begins with a time, as [00:12.34]: read as lyrics without times",))
+    notes = [f"{len(odd)} odd line{'s' * (len(odd) > 1)} passed over ({odd[0]})"] if odd else []
+    notes += (
+        [f"{translations} line{'s' * (translations > 1)} with the time of the one before passed over, as of a translation"]
+        if translations
+        else []
+    )
+    return spread(lines, notes)
 
 
 def to_seconds(time: str) -> float:
-    """Of mm:ss, mm:ss.xx or mm:ss:xx."""
-    minutes, seconds = time.split(":", 1)
-    return 60 * int(minutes) + float(seconds.replace(":", "."))
+    """Of mm:ss, mm:ss.xx, mm:ss:xx, mm:ss,xx or hh:mm:ss.xx."""
+    parts = re.split("[:]", time.replace(",", "."))
+    if len(parts) == 3 and "." not in parts[2]:  # mm:ss:xx is more frequent than hours
+        return 60 * int(parts[0]) + float(f"{parts[1]}.{parts[2]}")
+    seconds = 0.0
+    for part in parts:
+        seconds = 60 * seconds + float(part)
+    return seconds
 
 
 def split(marked: str) -> tuple[str, dict[int, float]]:
-    """A line without the times in it, and those times by the character that comes next."""
+    """A line without the times and the singer in it, and those times by the character that comes next."""
     joined = MARK.sub(lambda mark: f"{' ' if mark[1] or mark[3] else ''}<{mark[2]}>", " ".join(marked.split()))
-    parts = WORD_TIME.split(joined)
+    parts = WORD_TIME.split(SINGER.sub("", joined, count=1) if SINGER.match(joined) else joined)
     plain, anchors = "", {}
     for before, time in zip(parts[::2], [*parts[1::2], None], strict=True):
         plain = (plain + before).lstrip()
         if time:
             anchors[len(plain)] = to_seconds(time)
     return plain.rstrip(), anchors
-
-
-def place(line: Line, next_start: float, slowest: float) -> list[Word]:
-    """The words of a line that ends before the next one starts, and takes at most `slowest` seconds a character."""
-    at, time = max(line.anchors.items(), default=(0, line.start))
-    end = min(next_start, time + slowest * max(len(line.text) - at, 0))
-    anchors = {0: line.start} | line.anchors | {max(len(line.text), at): max(end, time)}
-    places, seconds = zip(*sorted(anchors.items()), strict=True)
-    found = [(word[0], *np.interp(word.span(), places, seconds)) for word in re.finditer(r"\S+", line.text)]
-    return [Word(text, min(float(start), next_start), min(float(end), next_start)) for text, start, end in found]
 
 
 def write_lrc(lyrics: str, words: Sequence[Word]) -> str:

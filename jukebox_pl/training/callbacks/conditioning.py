@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
 
-from jukebox_pl.catalog.shards import TRAIN, read_shard
+from jukebox_pl.catalog.shards import TRAIN
 from jukebox_pl.evaluation.conditioning import PriorUse, in_words
 from jukebox_pl.evaluation.windows import evenly, song_windows
 from jukebox_pl.models.prior import Prior
@@ -53,7 +53,7 @@ class ConditioningVerdict(Callback):
         ids = evenly(list(data.held_out.last_start), self.windows)
         count = -(-self.windows // len(ids))
         for shard in dict.fromkeys(data.held_out.shard_of[id] for id in ids):
-            for song, _, levels in read_shard(shard, ids):
+            for song, _, levels, _ in data.catalog.read(shard, ids):
                 codes = [torch.from_numpy(level.astype(np.int64))[None] for level in levels or ()]
                 windows = song_windows(song, codes, hops, data.level, data.ctx, data.labeller, count)
                 use.add([window.to(device) for window in windows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -32,6 +33,17 @@ class StageModule(pl.LightningModule):
         optimizer, scheduler = self.optim.build(self.model.parameters())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The learning rate is today's, not the checkpoint's: it may be lowered on the way."""
+        for state in checkpoint.get("optimizer_states", ()):
+            for group in state["param_groups"]:
+                group["lr"] *= self.optim.lr / group["initial_lr"]
+                group["initial_lr"] = self.optim.lr
+        for state in checkpoint.get("lr_schedulers", ()):
+            rates = zip(state["_last_lr"], state["base_lrs"], strict=True)
+            state["_last_lr"] = [last * self.optim.lr / base for last, base in rates]
+            state["base_lrs"] = [self.optim.lr] * len(state["base_lrs"])
+
     def configure_model(self) -> None:
         """With trainer=fsdp spreads the parameters over the devices, block by block."""
         if self.device_mesh is None or isinstance(self.model, FSDPModule):
@@ -59,9 +71,10 @@ class StageModule(pl.LightningModule):
         """Looks at the last norm, which waits for the device: once the weights are not finite, every later norm is not."""
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if scaler is None and not self._grad_norm.isfinite():  # a loss scaler leaves such a step out, and goes on
+            stage = Path(self.trainer.default_root_dir).name
             raise UserError(
-                f"the gradient at step {step} is {self._grad_norm.item()}; lower the learning rate "
-                f"({self.optim.lr}) and run again, the last checkpoint is kept"
+                f"the gradient at step {step} is {self._grad_norm.item()}; run it again with a lower learning rate, such as "
+                f"size.{stage}.optim.lr={self.optim.lr / 2:g}: it goes on from the last checkpoint"
             )
 
 

@@ -1,4 +1,5 @@
 import errno
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -70,3 +71,26 @@ def test_sound_is_added_to_what_was_written_at_once(tmp_path):
     for start in range(0, sound.shape[1], 1000):
         audio.append(tmp_path / "grown.wav", sound[:, start : start + 1000])
     assert (tmp_path / "grown.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+
+
+@pytest.mark.parametrize(("rate", "target"), [(44_100, 22_050), (8000, 44_100), (48_000, 44_100), (8000, 8000)])
+def test_blocks_are_resampled_as_the_whole(rate, target):
+    sound = np.random.default_rng(0).uniform(-1, 1, (2, 30_011)).astype(np.float32)
+    blocks = (sound[:, start : start + 7001] for start in range(0, sound.shape[1], 7001))
+    np.testing.assert_array_equal(
+        np.concatenate(list(audio.resampled(blocks, rate, target)), axis=1), audio.resample(sound, rate, target)
+    )
+
+
+def test_flac_in_blocks_is_flac_at_once(tmp_path):
+    with audio.writing_flac(tmp_path / "a.flac", RATE, 2) as write:
+        for start in range(0, RATE, 999):
+            write(2 * tone()[:, start : start + 999])
+    assert (tmp_path / "a.flac").read_bytes() == audio.encode(2 * tone(), RATE)
+
+
+def test_flac_that_is_not_finished_is_not_there(tmp_path):
+    with suppress(KeyError), audio.writing_flac(tmp_path / "a.flac", RATE, 2) as write:
+        write(tone())
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,8 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -154,6 +156,36 @@ def test_killed_at_random_moments_is_never_killed(make_song, settings):
         assert contents(prepare(again).folder) == contents(whole.folder)
 
 
+@pytest.mark.slow
+def test_many_songs_killed_with_their_workers_at_work_are_the_same(make_song, settings, tmp_path):
+    """The process that hands them out is killed at three moments; its workers are left to find out by themselves."""
+    words = [f"catalog={tmp_path / 'songs'}", "sample_rate=8000", "workers=2", "songs_per_shard=50"]
+
+    def run(out: str, seconds: float | None = None) -> float:
+        begun = time.monotonic()
+        command = [sys.executable, "-m", "jukebox_pl.prepare", *words, f"out={tmp_path / out}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        return time.monotonic() - begun
+
+    for number in range(300):
+        song = make_song(f"{number % 7}/{number}.flac", seconds=1.0)
+        song.with_suffix(".txt" if number % 2 else ".jpg").write_text(f"la {number}")
+    length = run("whole")
+    for _ in range(3):
+        run("killed", 0.3 * length)
+    run("killed")
+    whole, killed = (contents(tmp_path / out) for out in ("whole", "killed"))
+    for made in (whole, killed):
+        assert made.pop("doctor.html")
+    assert len(whole) == 9  # six shards to train on, one held out, catalog.json, doctor.json
+    assert whole == killed
+
+
 class Stop(Exception):
     pass
 
@@ -248,12 +280,9 @@ def test_other_settings_or_songs_are_refused_with_the_difference(make_song, sett
     prepare(settings())
     with pytest.raises(UserError, match=r"prepared otherwise: sample_rate 8000 -> 4000; held_out 0\.3 -> 0\.5; choose"):
         prepare(settings(sample_rate=4000, held_out=0.5))
-    make_song("new.flac")
-    (tmp_path / "songs/Artist 0/0.flac").unlink()
-    (tmp_path / "songs/Artist 1/1.txt").write_text("lo lo")
-    with pytest.raises(
-        UserError, match=r"new songs: 1 \(new\.flac\); gone songs: 1 \(.*0\.flac\); changed songs: 1 \(.*1\.flac\)"
-    ):
+    (tmp_path / "songs").rename(tmp_path / "others")
+    make_song("other.flac")
+    with pytest.raises(UserError, match=r"otherwise: new songs: 1 \(other\.flac\); gone songs: 7 \(.*; choose another out="):
         prepare(settings())
 
 
@@ -300,8 +329,8 @@ def test_a_disk_that_is_full_in_the_middle_of_a_shard_leaves_no_half_of_it(make_
 
 
 def test_a_song_that_changes_while_it_is_read_is_skipped(make_song, settings, monkeypatch):
-    def load_and_touch(source, settings):
-        loaded = load(source, settings)
+    def load_and_touch(source, settings, out):
+        loaded = load(source, settings, out)
         if source.path == "b.flac":
             make_song("b.flac", seconds=3.0)
         return loaded

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 import tarfile
 from dataclasses import replace
 
@@ -156,10 +157,10 @@ BROKEN = {
     "apart": ([(f"{ID}.json", record(3)), (f"{song(4).id}.json", record(4)), (f"{ID}.flac", b"")], "expected its json and"),
     "no sound": ([(f"{ID}.json", record(3))], "expected its json and its flac or codes.npz"),
     "no json": ([(f"{ID}.flac", b"")], "KeyError: 'json'"),
-    "not json": ([(f"{ID}.flac", b""), (f"{ID}.json", b"{")], "JSONDecodeError"),
+    "not json": ([(f"{ID}.flac", b""), (f"{ID}.json", b"{")], "is not JSON"),
     "another song": ([(f"{ID}.flac", b""), (f"{ID}.json", record(4))], song(4).id),
     "another schema": ([(f"{ID}.flac", b""), (f"{ID}.json", record(3, schema=2))], "schema 2 found, this version reads 1"),
-    "unknown field": ([(f"{ID}.flac", b""), (f"{ID}.json", b'{"schema": 1, "tempo": 3}')], "tempo"),
+    "unknown field": ([(f"{ID}.flac", b""), (f"{ID}.json", record(4)[:-1] + b', "tempo": 3}')], "tempo"),
     "wide codes": ([(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_0=np.arange(3)))], "expected uint16 or int32"),
     "signed codes": (
         [(f"{ID}.json", record(3)), (f"{ID}.codes.npz", npz(level_0=np.arange(3, dtype=np.int32)))],
@@ -198,7 +199,9 @@ def catalog(folder) -> Catalog:
         "train": {"shards": [{"file": "train/000000.tar", "songs": 1}], "songs": [entry | {"warnings": []}]},
         "held_out": {"shards": [], "songs": []},
     }
-    return Catalog(folder, 8000, 1, splits, ["X"], ["pop"], "à", 5, codes={"bins": 32, "hops": [8], "fingerprint": "f"})
+    return Catalog(
+        8000, 1, splits, ["X"], ["pop"], "à", 5, codes={"bins": 32, "hops": [8], "fingerprint": "f"}, folder=folder
+    )
 
 
 def test_a_catalog_saved_is_a_catalog_loaded(tmp_path):
@@ -233,3 +236,84 @@ def test_a_damaged_catalog_tells_the_way_out(tmp_path, damage, message):
     damage(tmp_path / "catalog.json")
     with pytest.raises(UserError, match=message):
         Catalog.load(tmp_path)
+
+
+def promised(folder, song: Song, **codes) -> Catalog:
+    """A catalog that lists `song` in its one shard, which is yet to be written."""
+    entry = {"id": song.id, "path": "a.mp3", "samples": song.duration, "title": "", "artist": "", "genres": []}
+    entry |= {"lyrics": 0, "words": 0, "warnings": []}
+    shards = [{"file": "train/000000.tar", "songs": 1}]
+    splits = {"train": {"shards": shards, "songs": [entry]}, "held_out": {"shards": [], "songs": []}}
+    return Catalog(song.sample_rate, 1, splits, [], [], "", song.duration, codes or None, folder=folder)
+
+
+def flac(samples: int, rate: int = 8000) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(samples), rate, format="flac")
+    return buffer.getvalue()
+
+
+A = song(3, duration=64)
+HEARD = ShardSample(A, audio=flac(64))
+UNKEPT = {
+    "no song": ([], "1 songs of it are missing, 0000000000000003 (a.mp3) among them"),
+    "another song": ([ShardSample(song(4), audio=b"")], "lists no such song in it"),
+    "a song more": ([HEARD, ShardSample(song(4), audio=b"")], "lists no such song in it"),
+    "another length": (
+        [ShardSample(replace(A, duration=63), audio=b"")],
+        "63 samples at 8000 Hz found, expected 64",
+    ),
+    "another rate": ([ShardSample(replace(A, sample_rate=8001), audio=b"")], "64 samples at 8001 Hz found"),
+    "codes for sound": ([ShardSample(A, codes=CODES)], "codes found, expected sound"),
+}
+
+
+@pytest.mark.parametrize(("samples", "message"), UNKEPT.values(), ids=UNKEPT)
+def test_a_shard_holds_what_its_catalog_promises(tmp_path, samples, message):
+    write_shard(tmp_path / "train/000000.tar", samples)
+    catalog = promised(tmp_path, A)
+    with pytest.raises(UserError, match=r"train/000000\.tar is broken at") as refused:
+        list(catalog.read(tmp_path / "train/000000.tar"))
+    assert message in str(refused.value)
+
+
+def test_a_shard_of_zeros_lacks_its_songs(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/000000.tar").write_bytes(bytes(10_240))
+    with pytest.raises(UserError, match=r"000000\.tar is broken at its end: 1 songs of it are missing"):
+        list(promised(tmp_path, A).read(tmp_path / "train/000000.tar"))
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        ((np.zeros(32), np.zeros(15)), r"\[32, 15\] codes by level found, expected \[32, 16\]"),
+        ((np.zeros(32),), r"\[32\] codes by level found"),
+        ((np.zeros(32), np.full(16, 4)), "code 4 found, expected less than 4"),
+    ],
+)
+def test_codes_are_those_the_catalog_promises(tmp_path, levels, message):
+    write_shard(tmp_path / "train/000000.tar", [ShardSample(A, codes=tuple(level.astype(np.uint16) for level in levels))])
+    catalog = promised(tmp_path, A, bins=4, hops=[2, 4], fingerprint="")
+    with pytest.raises(UserError, match=message):
+        list(catalog.read(tmp_path / "train/000000.tar"))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "Error opening"),
+        (flac(64)[:-20], "the sound of 0000000000000003"),
+        (flac(63), r"\('FLAC', 8000, 63\) found, expected \('FLAC', 8000, 64\)"),
+        (flac(64, rate=16_000), "16000"),
+        (b"garbage" * 100, "Error opening"),
+    ],
+)
+def test_a_damaged_sound_names_song_and_shard(tmp_path, data, message):
+    write_shard(tmp_path / "train/000000.tar", [ShardSample(A, audio=data)])
+    (sample,) = promised(tmp_path, A).read(tmp_path / "train/000000.tar")
+    with pytest.raises(
+        UserError, match=rf"000000\.tar is broken at the sound of {A.id}.*delete .* and make it again"
+    ) as refused:
+        sample.sound()
+    assert re.search(message, str(refused.value))

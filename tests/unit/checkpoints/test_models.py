@@ -1,7 +1,11 @@
+import hashlib
 import json
+import os
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from small_run import save_singing_run
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
@@ -64,11 +68,18 @@ def test_a_bundle_holds_a_prior_and_a_labeller_for_every_level(bundle):
     assert loaded.sample_rate == 8000
 
 
-def test_the_head_that_follows_the_lyrics_is_noted(bundle):
+def test_the_head_that_follows_the_lyrics_is_noted(bundle, tmp_path):
     assert checkpoints.load_bundle(bundle).lyrics_head is None  # as in bundles of before
-    head = checkpoints.LyricsHead(level=1, layer=2, head=0)
-    checkpoints.save_bundle(bundle, 8000, "vqvae", {0: "prior_0", 1: "prior_1"}, head)
-    assert checkpoints.load_bundle(bundle).lyrics_head == head
+    singing = save_singing_run(tmp_path / "singing")
+    assert checkpoints.load_bundle(singing).lyrics_head == checkpoints.LyricsHead(level=2, layer=3, head=1)
+
+
+@pytest.mark.parametrize("head", [{"level": 1}, {"layer": 2}, {"head": 2}])
+def test_a_head_that_sees_no_lyrics_is_told(tmp_path, head):
+    singing = save_singing_run(tmp_path)
+    rewrite(singing / "bundle.json", lyrics_head={"level": 2, "layer": 3, "head": 1} | head)
+    with pytest.raises(UserError, match="which sees no lyrics"):
+        checkpoints.load_bundle(singing)
 
 
 def test_priors_of_a_bundle_may_be_loaded_when_they_are_looked_up(bundle):
@@ -158,3 +169,95 @@ def test_damaged_weights_are_named(tmp_path, damage):
 def test_a_folder_that_is_no_model_is_named(tmp_path):
     with pytest.raises(UserError, match=r"does not hold a trained model: there is no config.json"):
         checkpoints.load(tmp_path)
+
+
+def change_weights(folder, change):
+    """Writes other numbers into the weights of a folder, beside the config that was saved with the first ones."""
+    state = load_file(folder / "model.safetensors")
+    change(state)
+    save_file(state, folder / "model.safetensors")
+
+
+def poison(state):
+    next(iter(state.values())).view(-1)[-1] = torch.nan
+
+
+@pytest.mark.parametrize("of_version_0_1_0", [False, True])
+def test_other_weights_of_the_same_shapes_are_told(bundle, of_version_0_1_0):
+    if of_version_0_1_0:  # it named the weights alone
+        data = (bundle / "prior_0/model.safetensors").read_bytes()
+        rewrite(bundle / "prior_0/config.json", fingerprint=hashlib.sha256(data).hexdigest()[:16])
+    rewrite(bundle / "bundle.json", fingerprints={})
+    checkpoints.load_bundle(bundle)
+    change_weights(bundle / "prior_0", lambda state: state["embed.weight"].mul_(2))
+    with pytest.raises(UserError, match=r"prior_0: model.safetensors or config.json was changed since they were saved"):
+        checkpoints.load_bundle(bundle)
+
+
+def test_the_same_weights_under_another_config_are_told(bundle):
+    """Twice as many heads, or other letters, have the same shapes and write other songs."""
+    model = PRIOR | {"transformer": PRIOR["transformer"] | {"heads": 1}}
+    rewrite(bundle / "prior_0/config.json", model=model)
+    with pytest.raises(UserError, match="was changed since they were saved"):
+        checkpoints.load_bundle(bundle)
+
+
+def test_weights_that_are_no_numbers_are_told_where_they_are_opened(tmp_path):
+    model = checkpoints.build(PRIOR)
+    poison(state := model.state_dict())
+    checkpoints.save_state(tmp_path, state, PRIOR, LABELLER)
+    with pytest.raises(UserError, match=r"positions holds numbers that are not finite"):
+        checkpoints.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"ctx": 10**6}, "does not hold the weights of"),
+        ({"width": 2**40}, r"Expected `int` <= .* at `\$.transformer.width`"),
+        ({"pattern": "R*2000"}, "more than 1024 layers"),
+        ({"pattern": "R" * 10**6}, "length <= 10000"),
+        ({"heads": "2"}, r"Expected `int`, got `str` - at `\$.transformer.heads`"),
+        ({"heads": 3}, "does not divide into 3 heads"),
+        ({"unheard_of": 1}, "unexpected keyword argument 'unheard_of'"),
+    ],
+)
+def test_a_config_out_of_all_measure_is_told_before_memory_is_taken(bundle, change, told):
+    rewrite(bundle / "prior_0/config.json", model=PRIOR | {"transformer": PRIOR["transformer"] | change})
+    with pytest.raises(UserError, match=told):
+        checkpoints.load_bundle(bundle, at_once=False)
+
+
+@pytest.mark.parametrize(
+    "change", [{"depth": 1024}, {"strides": [64, 64], "downs": [16, 16]}, {"dilation_growth": 64, "depth": 16}]
+)
+def test_sizes_that_are_too_much_together_are_told(change):
+    with pytest.raises(UserError, match="these sizes together make more than"):
+        checkpoints.build(VQVAE | {"downs": [8, 8]} | change)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "told"),
+    [
+        ("prior_0/config.json", {"model": PRIOR | {"bins": 8}}, "does not hold"),
+        ("prior_0/config.json", {"labeller": None}, "has no labeller"),
+        ("bundle.json", {"vqvae": "prior_0"}, "expected a VQVAE and a Prior"),
+        ("bundle.json", {"priors": {"0": "vqvae", "1": "prior_1"}}, "expected a VQVAE and a Prior"),
+        ("bundle.json", {"priors": {"0": "prior_0", "1": "prior_1", "2": "prior_1"}}, "its VQ-VAE has levels 0 to 1"),
+        ("bundle.json", {"sample_rate": "8000"}, "does not fit at sample_rate: Expected `int`, got `str`"),
+        ("bundle.json", {"vqvae": "../elsewhere"}, "lies outside the bundle"),
+        ("bundle.json", {"vqvae": "a\0b", "fingerprints": {}}, "which is no folder: embedded null byte"),
+        ("bundle.json", {"vqvae": "n" * 300, "fingerprints": {}}, "File name too long"),
+    ],
+)
+def test_parts_that_were_not_made_for_each_other_are_told(bundle, file, change, told):
+    rewrite(bundle / file, **change)
+    with pytest.raises(UserError, match=told):
+        checkpoints.load_bundle(bundle, at_once=False)
+
+
+def test_a_pipe_in_the_place_of_weights_is_told(bundle):
+    (bundle / "vqvae/model.safetensors").unlink()
+    os.mkfifo(bundle / "vqvae/model.safetensors")
+    with pytest.raises(UserError, match="does not hold the weights of"):
+        checkpoints.load_bundle(bundle)

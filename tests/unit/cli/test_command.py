@@ -1,13 +1,14 @@
 """What every command can do: print its settings, take old names of them, say a mistake in one line."""
 
 import errno
+import re
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError
 
-from jukebox_pl import errors, fit
+from jukebox_pl import errors, fit, sample
 from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
 
@@ -80,6 +81,61 @@ def test_old_names_reach_the_config(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "recipes_folder", lambda: tmp_path)
     config = command.compose_config("fit", ["size.vqvae.model.emb=8", "size.vqvae.model.growth=1"])
     assert config.size.vqvae.model == {"code_dim": 8, "dilation_growth": 1}
+
+
+UNQUOTED = {
+    "a value with blanks": (["seconds=3", "artist=Ada", "Bell"], "'Bell' is no name=value: quote .* 'artist=Ada Bell'"),
+    "three words": (["artist=Ada", "Bell", "Lee", "seed=1"], "such as 'artist=Ada Bell Lee'"),
+    "dashes": (["--artist", "Ada", "Bell"], "--artist: settings are name=value, without dashes: 'artist=Ada Bell'"),
+    "dashes and =": (["--run-dir=x"], "without dashes: run_dir=x"),
+    "dashes alone": (["--stream"], "without dashes: stream=VALUE"),
+    "one dash": (["-n", "3"], "without dashes: n=3"),
+    "a bare path": (["/tmp"], "'/tmp' is no name=value: say what it is, such as NAME=/tmp"),
+    "a path behind": (["seed=1", "runs/no such"], "such as 'NAME=runs/no such'"),
+    "a tilde path": (["~/songs"], "'~/songs' is no name=value: say what it is"),
+    "blanks around =": (["run_dir", "=", "x"], "'run_dir' is no name=value: no blanks around =, such as run_dir=x"),
+    "a blank before =": (["run_dir", "=x"], "no blanks around =, such as run_dir=x"),
+    "a blank behind =": (["run_dir=", "x"], "run_dir= x: no blank behind =, such as run_dir=x"),
+    "= alone": (["=", "x"], "= x: no blank behind ="),
+}
+
+
+@pytest.mark.parametrize(("words", "told"), UNQUOTED.values(), ids=UNQUOTED)
+def test_what_is_no_setting_is_answered_with_what_was_meant(words, told, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command.run(lambda config: pytest.fail("the command ran"), "sample", words)
+    line = capsys.readouterr().err
+    assert re.search(told, line), line
+    assert line.count("\n") == 1
+    assert not re.search("Hydra|EQUAL|mismatched|overrides", line)
+
+
+def test_what_is_meant_composes():
+    assert command.as_typed("sample", ["artist=", "run_dir=x"]) == ["artist=", "run_dir=x"]
+    assert command.as_typed("fit", ["~stages.codes", "+a.b=1", "++c=2"]) == ["~stages.codes", "+a.b=1", "++c=2"]
+
+
+def test_a_tilde_is_the_users_folder_and_nothing_else(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    words = ["run_dir=~/runs/a b", "out=~", "artist=~Ada", "lyrics=la ~/x"]
+    assert command.as_typed("sample", words) == ["run_dir=/home/ada/runs/a b", "out=/home/ada", *words[2:]]
+
+
+def test_a_setting_has_other_words():
+    config = command.compose_config("sample", command.as_typed("sample", ["genres=Waltz", "bundle=B"]))
+    assert (config.genre, config.run_dir) == ("Waltz", "B")
+    assert command.as_typed("fit", ["bundle=B"]) == ["init_from=B"]
+    assert sample.names_in(["genres=Waltz", "seed=1"]) == {"genre", "seed"}
+
+
+@pytest.mark.parametrize("wrong", ["data.sample_rat=1", "data.workerz=1", "sample_rate=11025", "data.songz=x"])
+def test_a_name_that_is_offered_is_taken(wrong):
+    fit_words = ["recipe=vqvae", "data=folder", "data.songs=SONGS"]
+    with pytest.raises(UserError) as told:
+        command.compose_config("fit", [*fit_words, wrong])
+    offered = re.search(r"did you mean (.*)\?", str(told.value))[1].split(" or ")
+    for name in offered:
+        command.compose_config("fit", [*fit_words, f"{name}=null"])
 
 
 def raised(error, cause=None):

@@ -8,7 +8,7 @@ from jukebox_pl.openai.configs import complete, prior_config, vqvae_config
 from jukebox_pl.openai.keys import EMBEDDING, TIED_OUTPUT, expected_shapes
 
 SHARED = {"levels": 2, "downs_t": [2, 1], "strides_t": [2, 2], "l_bins": 16, "sr": 8000}
-VQVAE = SHARED | {"emb_width": 8, "width": 8, "depth": 2, "sample_length": 1024}
+VQVAE = SHARED | {"emb_width": 8, "width": 8, "depth": 2, "sample_length": 1024, "y_bins": 0}
 TOP = SHARED | {
     "level": 1,
     "n_ctx": 32,

@@ -4,6 +4,8 @@ import os
 import pickle
 import sys
 import types
+import zipfile
+from contextlib import suppress
 
 import pytest
 import torch
@@ -145,3 +147,55 @@ def test_a_released_model_is_known_by_its_keys_and_its_level(name):
     shapes = expected_shapes(checkpoints.on_meta(released_config(name)))
     state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
     assert nearest(state, PRIORS[name]["level"]) is PRIORS[name]
+
+
+def test_an_archive_that_says_it_is_larger_than_its_file(folder):
+    path = folder / "vqvae.pth.tar"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10**8))
+    with pytest.raises(UserError, match="its parts are 100,000,000 bytes unpacked, more than the file has"):
+        read_released(path)
+
+
+def test_a_pipe_and_an_endless_device(tmp_path):
+    os.mkfifo(tmp_path / "vqvae.pth.tar")
+    (tmp_path / "prior_level_0.pth.tar").symlink_to("/dev/zero")
+    for path in tmp_path.iterdir():
+        with pytest.raises(UserError, match="is no regular file"):
+            read_released(path)
+
+
+NOT_PLAIN = {
+    "one number as many": torch.zeros(1).expand(10**9, 10**3),
+    "a sparse one": torch.sparse_coo_tensor([[0]], [1.0], (10**9,)),
+    "without memory": torch.zeros(10**9, device="meta"),
+    "whole numbers": torch.zeros(16, 16, dtype=torch.long),
+}
+
+
+@pytest.mark.parametrize("tensor", NOT_PLAIN.values(), ids=NOT_PLAIN)
+def test_tensors_that_are_no_plain_weights(rewrite, tensor):
+    with pytest.raises(UserError, match="expected a mapping with `model`"):
+        read_released(rewrite("prior_level_1.pth.tar", **{"prior.x_emb.weight": tensor}))
+
+
+ANY_KIND = None, "text", -1, 2**80, [], [2, 1, 2], 0.5, 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["vqvae", "prior_level_1"])
+def test_hyper_parameters_of_any_kind(folder, part):
+    path = folder / f"{part}.pth.tar"
+    record = torch.load(path, weights_only=True)
+    for name in record["hps"]:
+        for value in ANY_KIND:
+            torch.save(record | {"hps": record["hps"] | {name: value}}, path)
+            with suppress(UserError):
+                read_released(path)
+
+
+def test_hyper_parameters_that_are_a_text(folder):
+    path = folder / "vqvae.pth.tar"
+    torch.save(torch.load(path, weights_only=True) | {"hps": "text"}, path)
+    with pytest.raises(UserError, match="expected hyper-parameters by name, found str"):
+        read_released(path)

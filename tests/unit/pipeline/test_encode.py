@@ -10,6 +10,7 @@ import torch
 from jukebox_pl import checkpoints
 from jukebox_pl.audio.augmentations import Shift, Tempo
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
+from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.encode import EncodeStage
 
 CONFIG = {
@@ -70,3 +71,11 @@ def test_killed_at_random_moments_is_never_killed(stage, tmp_path):
         process.join()
     stage.run(tmp_path / "killed")
     assert bytes_of(tmp_path / "killed") == bytes_of(tmp_path / "whole")
+
+
+def test_a_shard_of_an_interrupted_run_that_lost_its_songs_is_named(stage, tmp_path):
+    stage.run(tmp_path)
+    shard = next((tmp_path / "shards/train").glob("*.tar"))
+    shard.write_bytes(bytes(10_240))
+    with pytest.raises(UserError, match=rf"{shard.name} does not hold the songs of .*; delete it, and it is made again"):
+        stage.run(tmp_path)

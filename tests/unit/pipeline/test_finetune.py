@@ -61,7 +61,7 @@ def test_songs_at_another_rate_are_refused(bundle, demo_shards, tmp_path):
 
 
 def test_a_folder_that_is_no_bundle_is_named(tmp_path):
-    with pytest.raises(UserError, match="does not hold a finished run or a converted bundle"):
+    with pytest.raises(UserError, match="does not hold a finished run"):
         CopyStage(str(tmp_path), str(tmp_path)).run(tmp_path / "vqvae")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jukebox_pl.pipeline.run import MAY_CHANGE, decisive
+from jukebox_pl.pipeline.decisive import MAY_CHANGE, decisive
 
 
 def test_what_may_change_is_a_place_not_a_name_at_any_depth():

@@ -14,14 +14,23 @@ def test_a_result_is_read_as_written(tmp_path):
 
 def test_other_settings_are_refused_with_what_differs(tmp_path):
     folder = StageFolder(tmp_path, "vqvae")
-    folder.require_same({"model": {"width": 32, "downs": [3, 2]}, "lr": 1e-3})
-    folder.require_same({"model": {"width": 32, "downs": (3, 2)}, "lr": 1e-3})
+    folder.require_same({"model": {"width": 32, "downs": [3, 2]}, "lr": 1e-3}, {})
+    folder.require_same({"model": {"width": 16, "downs": (3, 2)}, "lr": 1e-3}, {})  # nothing is made yet
+    folder.require_same({"model": {"width": 32, "downs": (3, 2)}, "lr": 1e-3}, {})
+    write_json(folder.path / "before.json", 1.0)
     with pytest.raises(UserError, match=r"model.width: 32 -> 64.*another run_dir, or delete .*vqvae"):
-        folder.require_same({"model": {"width": 64, "downs": [3, 2]}, "lr": 1e-3})
+        folder.require_same({"model": {"width": 64, "downs": [3, 2]}, "lr": 1e-3}, {})
+
+
+def test_what_may_change_now_may_have_been_noted_before(tmp_path):
+    folder = StageFolder(tmp_path, "vqvae")
+    folder.require_same({"module": {"optim": {"lr": 1e-3, "clip": 1.0}}, "songs": "a"}, {})
+    write_json(folder.path / "before.json", 1.0)
+    folder.require_same({"module": {"optim": {"clip": 1.0}}}, {})
 
 
 def test_a_missing_stage_names_the_recipe_that_makes_it(tmp_path):
-    with pytest.raises(UserError, match=r"stage top_prior needs codes.*run recipe=codes run_dir="):
+    with pytest.raises(UserError, match=r"stage top_prior needs codes.*leave stage codes in, or run a recipe"):
         StageFolder(tmp_path, "codes").require_result("top_prior")
 
 
@@ -31,9 +40,9 @@ def test_a_folder_of_version_0_1_0_is_read_under_todays_names(tmp_path):
     write_json(folder.path / "asked.json", old)
     write_json(folder.path / "done.json", {"fingerprint": "abc", "summary": {"held_out/loss at step 0": 2.0}, "steps": 10})
     now = {"_target_": "jukebox_pl.pipeline.train.TrainStage", "monitor": "val/loss", "model": {"code_dim": 8}}
-    folder.require_same(now | {"trainer": {"precision": "32-true"}})  # which was not noted then
+    folder.require_same(now | {"trainer": {"precision": "32-true"}}, {})  # which was not noted then
     with pytest.raises(UserError, match="monitor: val/loss -> val/bpd"):
-        folder.require_same(now | {"monitor": "val/bpd"})
+        folder.require_same(now | {"monitor": "val/bpd"}, {})
     result = folder.result()
     assert result == StageResult("abc", {"val/loss at step 0": 2.0}, 10)
     assert result.is_complete_for(10)

@@ -1,6 +1,8 @@
 import base64
+import dataclasses
 import html
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +18,7 @@ STATS = AudioStats(180.0, 44100, 2, 0.9, 0.0, 0.01, 0.1, 1.0, 0.0, -15.0, 18000.
 def song(number=0, **facts):
     known = {"artist": "A", "genres": ("G",), "lyrics": f"word {number} " * 30, "language": "en", "license": "CC0"}
     return ExaminedSong(
-        Song(str(number), 1, 44100, **(known | facts)), f"{number}.mp3", STATS._replace(seconds=60.0 + number)
+        Song(str(number), 1, 44100, **(known | facts)), f"{number}.mp3", replace(STATS, seconds=60.0 + number)
     )
 
 
@@ -41,6 +43,17 @@ def test_the_page_says_what_the_report_says(tmp_path):
         assert fact in page
     (picture,) = re.findall(r'"data:image/png;base64,([^"]+)"', page)
     assert base64.b64decode(picture).startswith(b"\x89PNG")
+
+
+def test_the_page_names_what_was_passed_over(tmp_path):
+    passed_over = ({"kind": ".nfo (x)", "files": 7, "such_as": ["<i>.nfo", "b.nfo"]},)
+    whole = dataclasses.replace(
+        report(song(0)), passed_over=passed_over, notes=("t.csv has columns that are not read: bpm",)
+    )
+    page = write_doctor_page(tmp_path, whole).read_text()
+    assert "<i>" not in page
+    for fact in ("passed over", ".nfo (x)", "<td>7</td>", "<i>.nfo, b.nfo", "t.csv has columns that are not read: bpm"):
+        assert fact in html.unescape(page)
 
 
 def test_text_from_outside_is_escaped(tmp_path):

@@ -17,7 +17,7 @@ def test_room_is_asked_for_all_that_is_sampled_at_once(context, monkeypatch):
 
 def test_without_room_nothing_is_loaded_and_no_song_begun(context, monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
-    with pytest.raises(UserError, match=r"needs about 0\.0 GB on cpu, 0\.0 GB are free"):
+    with pytest.raises(UserError, match=r"need about 0\.0 GB, 0\.0 GB are free"):
         sample(context)
     assert not context.session.folder.exists()
 

@@ -1,5 +1,6 @@
 """Songs that go on from a recording, or from the codes of another song."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,17 @@ import soundfile
 import torch
 from small_run import BINS, HOPS, RATE, SECONDS, same, sample
 
+from jukebox_pl.audio import streams
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.models import Computing
 from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.utils.codes import to_npz
+
+
+@pytest.fixture(autouse=True)
+def slow_recordings(monkeypatch):
+    """The models of these tests have 80 samples a second, at which no recording comes."""
+    monkeypatch.setattr(streams, "LOWEST_RATE", 1)
 
 
 def write(path, seconds=1.0, rate=RATE, channels=1, loudness=0.5, **how):
@@ -39,6 +47,41 @@ def test_the_beginning_of_a_recording_is_enough(context, tmp_path):
     path = write(tmp_path / "tone.wav", subtype="FLOAT")
     sample(context, prompt=Prompt(path, 0.5))
     assert {level: len(codes) for level, codes in context.session.prompt("seed_1").items()} == {0: 8, 1: 4, 2: 2}
+
+
+def test_a_prompt_may_begin_later(context, tmp_path):
+    path = write(tmp_path / "tone.wav", subtype="FLOAT")
+    song = sample(context, prompt=Prompt(path, 0.4, 0.5))
+    sound = soundfile.read(path)[0][40:72]
+    for level, codes in encoded(context, sound).items():
+        assert (song[level][: len(codes)] == codes.numpy()).all()
+    assert {level: len(codes) for level, codes in context.session.prompt("seed_1").items()} == {0: 8, 1: 4, 2: 2}
+
+
+def test_behind_silence_there_is_sound(context, tmp_path):
+    path = write(tmp_path / "a.wav", seconds=3.0)
+    sound = soundfile.read(path)[0]
+    soundfile.write(path, np.concatenate([np.zeros(2 * RATE), sound]), RATE)
+    with pytest.raises(UserError, match="is silent from 0 to 1 s: begin at another second with prompt_from"):
+        sample(context, prompt=Prompt(path, 1.0))
+    sample(context, prompt=Prompt(path, 1.0, 2.0))
+
+
+def test_codes_may_begin_later(context, songs):
+    path = context.session.place("whole") / "codes.npz"
+    sample(context, seed=3, prompt=Prompt(path, 0.4, 0.8))
+    given = context.session.prompt("seed_3")
+    for level, codes in songs["whole"].items():
+        assert (given[level] == codes[len(codes) // 2 : len(codes) * 3 // 4]).all()
+
+
+def test_channels_that_cancel_are_no_silence(context, tmp_path):
+    path = write(tmp_path / "a.wav", channels=2, subtype="FLOAT")
+    sound = soundfile.read(path)[0]
+    soundfile.write(path, sound * [1, -1], RATE, subtype="FLOAT")
+    song = sample(context, prompt=Prompt(path))
+    for level, codes in encoded(context, sound[:, 0]).items():
+        assert (song[level][: len(codes)] == codes.numpy()).all()
 
 
 @pytest.mark.parametrize(("name", "rate", "channels"), [("a.wav", 44_100, 2), ("a.flac", 22_050, 1), ("a.ogg", 8_000, 2)])
@@ -73,7 +116,27 @@ def codes_of(path, **levels):
     return path
 
 
+def fifo(path):
+    os.mkfifo(path)
+    return path
+
+
 REFUSED = {
+    "a FIFO": (lambda folder: Prompt(fifo(folder / "a.wav")), "a.wav cannot be read: it is no regular file"),
+    "a FIFO of codes": (lambda folder: Prompt(fifo(folder / "a.npz")), "a.npz cannot be read: it is no regular file"),
+    "a device": (lambda folder: Prompt(Path("/dev/zero")), "/dev/zero cannot be read: it is no regular file"),
+    "a beginning behind the end": (
+        lambda folder: Prompt(write(folder / "a.wav"), None, 7.0),
+        "prompt_from=7: .*a.wav does not last that long",
+    ),
+    "codes behind the end": (
+        lambda folder: Prompt(codes_of(folder / "a.npz", level_2=np.zeros(8)), None, 7.0),
+        "prompt_from=7: .*a.npz does not last that long",
+    ),
+    "more than there is behind the beginning": (
+        lambda folder: Prompt(write(folder / "a.wav"), 0.6, 0.6),
+        "prompt_seconds=0.6: .* lasts 0.40 s only behind prompt_from=0.6",
+    ),
     "nothing": (lambda folder: Prompt(folder / "none.wav"), "none.wav cannot be read: No such file"),
     "a folder": (lambda folder: Prompt(folder), "cannot be read: Is a directory"),
     "no sound": (lambda folder: Prompt(Path(__file__)), "is no recording that can be read: damaged, or not a .py file"),

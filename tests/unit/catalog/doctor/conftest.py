@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def examined(clean: Sound) -> Callable[..., ExaminedSong]:
 
     def make(id: str = "song", sound: Sound | None = None, warnings=(), split: str = "train", **facts) -> ExaminedSong:
         known = {"title": "T", "artist": "A", "genres": ("G",), "lyrics": LYRICS, "language": "en", "license": "CC0"}
-        measured = stats._replace(fingerprint="") if sound is None else examine(sound, RATE)
+        measured = replace(stats, fingerprint="") if sound is None else examine(sound, RATE)
         song = Song(id, round(measured.seconds * RATE), RATE, **(known | facts))
         return ExaminedSong(song, id, measured, tuple(warnings), split)
 

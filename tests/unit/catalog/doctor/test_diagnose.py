@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_sizes_grow_from_nothing(sizes):
     ("hours", "word"), [(0.1, "pieces"), (1.9, "expect it to copy"), (11, "of one kind"), (1000, "from scratch")]
 )
 def test_advice_says_what_the_catalog_is_enough_for(hours, word, examined):
-    long = examined()._replace(audio_stats=examined().audio_stats._replace(seconds=hours * 3600))
+    long = examined()._replace(audio_stats=replace(examined().audio_stats, seconds=hours * 3600))
     assert word in advice(diagnose([long], STANDARDS))[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import soxr
 
 from jukebox_pl.catalog.doctor import AudioStats, Standards, examine
 from jukebox_pl.catalog.doctor.checks import findings
-from jukebox_pl.catalog.doctor.examine import FLOOR_DECIBELS
+from jukebox_pl.catalog.doctor.examine import FLOOR_DECIBELS, NEAR_PEAK, Clipping
 
 RATE = 22_050
 MONO, STEREO = (Standards(sample_rate=RATE, channels=channels) for channels in (1, 2))
@@ -112,10 +113,34 @@ def test_a_loud_tone_is_not_clipped(hertz):
 @pytest.mark.parametrize("sound", [np.zeros((2, RATE)), np.zeros((1, 1)), np.full((1, 3), 0.5), np.ones((6, 1000))])
 def test_degenerate_sound_has_stats_that_survives_json(sound):
     stats = examine(sound.astype(np.float32), RATE)
-    assert AudioStats(**json.loads(json.dumps(stats._asdict(), allow_nan=False))) == stats
+    assert AudioStats(**json.loads(json.dumps(asdict(stats), allow_nan=False))) == stats
 
 
 def test_an_examination_does_not_change_the_sound(clean):
     before = clean.copy()
     examine(clean, RATE)
     np.testing.assert_array_equal(clean, before)
+
+
+@pytest.mark.parametrize("drive", [0.5, 1.1, 3.0])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_clipping_is_counted_across_blocks(clean, drive, size):
+    """Also where the song grows louder: what was near the first peak is far from the last."""
+    channel = np.clip(drive * clean[0, :5000] * np.linspace(0.1, 1, 5000), -1, 1).astype(np.float32)
+    channel[100:104], channel[998:1003], channel[4000:4020] = 0.09, np.abs(channel).max(), -np.abs(channel).max()
+    peak = NEAR_PEAK * min(float(np.abs(channel).max()), 0.999)
+    whole, parts, heard = Clipping(), Clipping(), 0.0
+    whole.add(channel, peak)
+    for start in range(0, len(channel), size):
+        block = channel[start : start + size]
+        heard = max(heard, float(np.abs(block).max()))
+        parts.add(block, NEAR_PEAK * min(heard, 0.999))
+    assert parts.total(peak) == whole.total(peak) >= 25
+
+
+def test_a_run_that_goes_on_for_ever_costs_nothing(clean):
+    clipping = Clipping()
+    for _ in range(100):
+        clipping.add(np.full(1000, 0.25, np.float32), 0.98 * 0.25)
+    assert not clipping.flat
+    assert clipping.total(0.98 * 0.25) == 100_000

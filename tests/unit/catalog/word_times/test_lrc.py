@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from jukebox_pl.catalog.word_times.lrc import read_lrc, write_lrc
-from jukebox_pl.errors import UserError
 from jukebox_pl.types import Word
 
 
@@ -52,7 +51,10 @@ def test_an_offset_makes_words_earlier(offset, start):
     assert read_lrc(f"[offset:{offset}]\n[00:10.00]<00:10.00>la").words[0].start == start
 
 
-@pytest.mark.parametrize("time", ["01:02", "1:02", "01:02.0", "01:02.00", "01:02.000", "01:02:00", "001:02"])
+@pytest.mark.parametrize(
+    "time",
+    ["01:02", "1:02", "01:02.0", "01:02.00", "01:02.000", "01:02:00", "001:02", "01:02,00", "01:02.00000", "00:01:02.0"],
+)
 def test_times_come_in_many_spellings(time):
     assert read_lrc(f"[{time}]la").words[0].start == 62.0
 
@@ -65,27 +67,61 @@ def test_lines_may_lie_over_each_other_and_words_stay_in_order():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "odd",
     [
-        ("", "no line of words begins with a time"),
-        ("[ar:somebody]\n[00:10.00]\n", "no line of words begins with a time"),
-        ("la na", "line 1 has no time, found 'la na', expected"),
-        ("[00:10.00]la\n\nna", "line 3 has no time, found 'na'"),
-        ("[00:99.00]la", r"line 1 has no time, found '\[00:99.00\]la'"),
-        ("[-1:10.00]la", "line 1 has no time"),
-        ("[00:1e3]la", "line 1 has no time"),
-        ("[00:10.00la", "line 1 has no time"),
-        ("[Chorus]\n[00:10]la", r"line 1 has no time, found '\[Chorus\]'"),
-        ("[00:10.00]<00:09.00>la", "line 1: its times go backwards"),
-        ("[00:10]<00:12>la <00:11>na", "line 1: its times go backwards"),
-        ("[offset:soon]\n[00:10]la", "line 1: offset 'soon', expected milliseconds"),
-        ("{\\rtf1}", "line 1 has no time"),
-        ("\0\0[00:10]la", "line 1 has no time"),
+        "na",
+        "[00:99.00]na",
+        "[-1:10.00]na",
+        "[00:1e3]na",
+        "[00:10.00na",
+        "[Chorus]",
+        "[offset:soon]",
+        '{"t":0,"c":[{"tx":"lyricist: "},{"tx":"Ann"}]}',
     ],
 )
-def test_what_is_no_lrc_is_refused_by_its_line(text, message):
-    with pytest.raises(UserError, match=message):
-        read_lrc(text)
+def test_an_odd_line_is_passed_over_and_counted(odd):
+    found = read_lrc(f"[00:10.00]la\n\n{odd}\n[00:12.00]mi")
+    assert (found.lyrics, [word.start for word in found.words]) == ("la\nmi", [10, 12])
+    assert found.notes == (f"1 odd line passed over (line 3: {odd[:40]})",)
+
+
+@pytest.mark.parametrize("text", ["[00:10.00]<00:09.00>la", "[00:10]<00:12>la <00:11>na"])
+def test_times_that_go_backwards_in_a_line_are_not_used(text):
+    found = read_lrc(text)
+    assert found.words[0].start == 10
+    assert "1 odd line" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "head", ["[ti:Some Song [Live] (Remastered)]", "[t_time:(00:12)]", "[#:c]", "[tool: x]", "[length: 05:25]", "[by:]", ""]
+)
+def test_headers_are_no_words(head):
+    found = read_lrc(f"{head}\n[00:01.00]la\n[00:03.00]na\n")
+    assert (found.lyrics, found.notes) == ("la\nna", ())
+
+
+@pytest.mark.parametrize("text", ["la na\nmi", "[ar:Ann]\nla na\nmi", ""])
+def test_without_times_it_is_lyrics_alone(text):
+    found = read_lrc(text)
+    assert found.lyrics == text
+    assert found.words == ()
+    assert "no line of words begins with a time" in found.notes[0]
+
+
+def test_the_first_of_two_languages_counts():
+    found = read_lrc("[00:01.00]深秋嫩绿\n[00:01.00]deep autumn\n[00:05.00]亲吻着我\n[00:05.00]kisses me\n")
+    assert [word.text for word in found.words] == found.lyrics.split() == ["深秋嫩绿", "亲吻着我"]
+    assert found.words[0].end > found.words[0].start + 1
+    assert found.notes == ("2 lines with the time of the one before passed over, as of a translation",)
+
+
+@pytest.mark.parametrize("singer", ["F: ", "M: ", "D: ", "v1: ", "v2:", "bg: "])
+def test_who_sings_is_not_sung(singer):
+    assert read_lrc(f"[00:01.00]{singer}la na").lyrics == "la na"
+
+
+def test_lines_may_have_the_times_of_their_words_alone():
+    assert times("<00:01.00>la <00:02.00>na<00:03.00>") == {"la": (1, 1.667), "na": (2, 3)}
 
 
 def test_what_is_written_is_read_again():

@@ -113,7 +113,7 @@ def test_an_upsampler_refuses_top_codes(code_shards, tmp_path):
 def test_a_gradient_that_is_not_finite_stops_the_stage(code_shards, tmp_path):
     model = checkpoints.build(PRIOR)
     torch.nn.init.constant_(model.positions, torch.nan)
-    with pytest.raises(UserError, match="gradient at step 0 is nan; lower the learning rate"):
+    with pytest.raises(UserError, match="gradient at step 0 is nan; run it again with a lower learning rate"):
         fit(PriorModule(model), codes(code_shards, 2), 1, tmp_path)
 
 
@@ -128,7 +128,7 @@ def test_a_gradient_is_looked_at_when_it_is_logged_and_before_a_checkpoint(code_
 def test_a_loss_scaler_may_meet_gradients_that_are_not_finite():
     module = PriorModule(checkpoints.build(PRIOR))
     module._grad_norm = torch.tensor(torch.inf)
-    module._trainer = SimpleNamespace(precision_plugin=SimpleNamespace(scaler=object()))
+    module._trainer = SimpleNamespace(precision_plugin=SimpleNamespace(scaler=object()), default_root_dir="main")
     module._require_finite(3)
     module._trainer.precision_plugin.scaler = None
     with pytest.raises(UserError, match="gradient at step 3 is inf"):
