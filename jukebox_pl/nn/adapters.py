@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from jukebox_pl.nn.transformer import Transformer
 
 PARTS = ("attention", "mlp")
+NAME = "adapter"
 
 
 class LoRA(nn.Module):
@@ -26,9 +27,21 @@ class LoRA(nn.Module):
         self.up = nn.Parameter(torch.zeros(outputs, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
-    def forward(self, weight: Tensor) -> Tensor:
+    def delta(self, weight: Tensor) -> Tensor:
         """What is added to the weight [out, in]."""
         return self.scale * (self.up @ self.down)
+
+    def forward(self, x: Tensor, plain: Tensor, weight: Tensor, moved: Tensor, strength: float) -> Tensor:
+        """`moved` with `strength` times x @ delta.T, where `plain` = x @ weight.T.
+
+        Through the thin matrices: none of the size of the weight is made, kept for the gradient, or multiplied for it.
+        """
+        return self._add(x, moved, self.up, strength)
+
+    def _add(self, x: Tensor, moved: Tensor, up: Tensor, strength: float) -> Tensor:
+        thin = F.linear(x, self.down.to(x.dtype)).flatten(0, -2)
+        added = torch.addmm(moved.flatten(0, -2), thin, up.T.to(thin.dtype), alpha=strength * self.scale)
+        return added.view_as(moved)
 
 
 class DoRA(LoRA):
@@ -39,11 +52,21 @@ class DoRA(LoRA):
 
     def __init__(self, weight: Tensor, rank: int, alpha: float):
         super().__init__(weight, rank, alpha)
-        self.magnitude = nn.Parameter(weight.detach().float().norm(dim=1, keepdim=True))
+        self.magnitude = nn.Parameter(weight.detach().float().norm(dim=1))
 
-    def forward(self, weight: Tensor) -> Tensor:
-        moved = weight.float() + super().forward(weight)
-        return self.magnitude / moved.norm(dim=1, keepdim=True).detach().clamp(min=1e-12) * moved - weight.float()
+    def delta(self, weight: Tensor) -> Tensor:
+        return self._stretch(weight)[:, None] * (weight.float() + super().delta(weight)) - weight.float()
+
+    def forward(self, x: Tensor, plain: Tensor, weight: Tensor, moved: Tensor, strength: float) -> Tensor:
+        stretch = self._stretch(weight)
+        moved = torch.addcmul(moved, plain, (strength * (stretch - 1)).to(plain.dtype))
+        return self._add(x, moved, stretch[:, None] * self.up, strength)
+
+    def _stretch(self, weight: Tensor) -> Tensor:
+        """Trained over moved length, a number an output."""
+        with torch.no_grad():
+            length = (weight.float() + super().delta(weight)).norm(dim=1)
+        return self.magnitude / length.clamp(min=1e-12)
 
 
 KINDS: dict[str, type[LoRA]] = {"lora": LoRA, "dora": DoRA}
@@ -85,14 +108,18 @@ class AdaptedLinear(nn.Linear):
         """The weight [out, in] with what the adapters add, in the type of the weight."""
         moved = self.weight.float()
         for name, adapter in self.adapters.items():
-            moved = moved + self.strengths[name] * adapter(self.weight)
+            moved = moved + self.strengths[name] * adapter.delta(self.weight)
         return moved.to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.merged(), self.bias)
+        plain = F.linear(x, self.weight)
+        moved = plain if self.bias is None else plain + self.bias
+        for name, adapter in self.adapters.items():
+            moved = adapter(x, plain, self.weight, moved, self.strengths[name])
+        return moved
 
 
-def adapt(transformer: Transformer, config: AdapterConfig, name: str = "adapter", strength: float = 1.0) -> None:
+def adapt(transformer: Transformer, config: AdapterConfig, name: str = NAME, strength: float = 1.0) -> None:
     """Adds an adapter `name` to the linear layers that `config` is for; several stack. Nothing is frozen here.
 
     Raises ValueError where the pattern has none of the letters, or there is an adapter of that name.
@@ -124,13 +151,18 @@ def merge(network: nn.Module) -> None:
             setattr(parent, child, plain)
 
 
-def adapter_state(network: nn.Module, name: str = "adapter") -> dict[str, Tensor]:
+def adapter_state(network: nn.Module, name: str = NAME) -> dict[str, Tensor]:
     """The tensors of the adapter `name`, each under the name of its layer in the network."""
-    mark = f".adapters.{name}."
-    return {key.replace(mark, "."): tensor for key, tensor in network.state_dict().items() if mark in key}
+    state = network.state_dict()
+    return {file_key(key, name): tensor for key, tensor in state.items() if f".adapters.{name}." in key}
 
 
-def load_adapter_state(network: nn.Module, state: Mapping[str, Tensor], name: str = "adapter") -> None:
+def file_key(key: str, name: str = NAME) -> str:
+    """The name of a tensor in the file of the adapter `name`, from that in the state of the network."""
+    return key.replace(f".adapters.{name}.", ".")
+
+
+def load_adapter_state(network: nn.Module, state: Mapping[str, Tensor], name: str = NAME) -> None:
     """Fills the adapter `name`. Raises ValueError where `state` is of another network or another config."""
     mine = adapter_state(network, name)
     shapes, given = ({key: list(tensor.shape) for key, tensor in tensors.items()} for tensors in (mine, state))
