@@ -16,7 +16,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from jukebox_pl.catalog.shards import Catalog
-from jukebox_pl.checkpoints import BUNDLE
+from jukebox_pl.checkpoints import ADAPTER, BUNDLE
 from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import alphabet
@@ -99,6 +99,9 @@ def main(config: DictConfig) -> None:
             say(f"to see and hear: {page}")
     if (run_dir / BUNDLE).exists():
         say(f"to sing: {sample_command(run_dir, Catalog.load(config.data.path))}")
+    elif (run_dir / ADAPTER).exists():
+        words = f"adapter={run_dir / ADAPTER}", "strength=1.0"
+        say(f"to sing: {sample_command(config.init_from, Catalog.load(config.data.path), *words)}")
 
 
 def require_usable(config: DictConfig) -> None:
@@ -136,10 +139,10 @@ def require_sample_rate(config: DictConfig) -> None:
         warnings.warn(line, stacklevel=2)
 
 
-def sample_command(run_dir: Path, catalog: Catalog) -> str:
-    """What a shell takes: a song of this run, under names that it knows."""
+def sample_command(run_dir: Path | str, catalog: Catalog, *others: str) -> str:
+    """What a shell takes: a song of this run, under names that it knows, with `others` of its settings."""
     names = [f"artist={name}" for name in catalog.artists[:1]] + [f"genre={name}" for name in catalog.genres[:1]]
-    words = [f"run_dir={run_dir}", *names, "seconds=10", "seed=1"]
+    words = [f"run_dir={run_dir}", *others, *names, "seconds=10", "seed=1"]
     return shlex.join(["python", "-m", "jukebox_pl.sample", *words])
 
 

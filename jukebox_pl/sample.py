@@ -10,7 +10,7 @@ from functools import partial
 from omegaconf import DictConfig
 
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import command_of, place_of, require_device
+from jukebox_pl.cli.sample_arguments import adapters_of, command_of, place_of, require_device
 from jukebox_pl.errors import UserError
 from jukebox_pl.sessions.commands import MODES, SessionContext
 from jukebox_pl.sessions.models import ModelPool
@@ -32,7 +32,8 @@ def main(config: DictConfig, named: Collection[str]) -> None:
     """`named` are the settings on the command line: all else a song takes over from the one that it is made of."""
     folder, name = place_of(config)
     sample_command = command_of(config, named, name)
-    pool = ModelPool(config.run_dir, require_device(config.device), config.compile, together=config.stream)
+    device, adapters = require_device(config.device), adapters_of(config)
+    pool = ModelPool(config.run_dir, device, config.compile, together=config.stream, adapters=adapters)
     if config.mode not in MODES:
         near = difflib.get_close_matches(str(config.mode), MODES, n=1, cutoff=0.0)
         raise UserError(f"unknown mode {config.mode!r}, nearest is {near[0]!r}; known are {', '.join(MODES)}")

@@ -11,7 +11,7 @@ import msgspec
 from jukebox_pl.catalog.doctor.report import ReportRecord
 from jukebox_pl.catalog.reading import PreparedRecord
 from jukebox_pl.catalog.records import CatalogRecord
-from jukebox_pl.checkpoints.records import BundleRecord, LabellerConfig, ModelRecord, NetworkConfig
+from jukebox_pl.checkpoints.records import AdapterRecord, BundleRecord, LabellerConfig, ModelRecord, NetworkConfig
 from jukebox_pl.pipeline.stage_folder import StageResult
 from jukebox_pl.sessions.nodes import Node, SessionRecord
 from jukebox_pl.training.loggers.resuming import DashboardRun
@@ -26,6 +26,7 @@ RECORDS: dict[str, Any] = {
     "doctor.json": ReportRecord,
     "result.json": StageResult,
     "bundle.json": BundleRecord,
+    "adapter.json": AdapterRecord,  # the metadata of adapter.safetensors
     "config.json": ModelRecord,
     "network.json": NetworkConfig,  # `model` of a config
     "labeller.json": LabellerConfig,  # `labeller` of a config

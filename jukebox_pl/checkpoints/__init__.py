@@ -1,5 +1,15 @@
 """Networks on disk. A config names networks of this library, or of packages that are trusted; weights are safetensors."""
 
+from jukebox_pl.checkpoints.adapters import (
+    ADAPTER,
+    STRONGEST,
+    Adapter,
+    AdapterUse,
+    TrainedLevel,
+    read_adapter,
+    save_adapter,
+    with_tables_for,
+)
 from jukebox_pl.checkpoints.building import DENSE, TRUSTED, assemble, build, on_meta
 from jukebox_pl.checkpoints.bundle import (
     BUNDLE,
@@ -22,16 +32,23 @@ from jukebox_pl.checkpoints.folders import (
     read_config,
     save_state,
 )
+from jukebox_pl.checkpoints.records import LevelAdapter
 
 __all__ = [
+    "ADAPTER",
     "BUNDLE",
     "CONFIG",
     "DENSE",
+    "STRONGEST",
     "TRUSTED",
     "WEIGHTS",
+    "Adapter",
+    "AdapterUse",
     "Bundle",
     "LazyPriors",
+    "LevelAdapter",
     "LyricsHead",
+    "TrainedLevel",
     "assemble",
     "build",
     "fingerprint",
@@ -42,8 +59,11 @@ __all__ = [
     "noted_head",
     "on_meta",
     "outline_of",
+    "read_adapter",
     "read_bundle",
     "read_config",
+    "save_adapter",
     "save_bundle",
     "save_state",
+    "with_tables_for",
 ]

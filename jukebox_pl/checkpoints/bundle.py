@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import torch
 
+from jukebox_pl.checkpoints.adapters import AdapterUse, Overlay
 from jukebox_pl.checkpoints.agreement import require_agreement, require_head
 from jukebox_pl.checkpoints.building import TRUSTED
-from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, outline_of
+from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, outline_of, read_config
 from jukebox_pl.checkpoints.records import BundleRecord
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
@@ -48,18 +49,28 @@ class Bundle:
 class LazyPriors(Mapping[int, Prior]):
     """Priors on disk: whoever looks one up loads it, and nobody else holds it. See `load` for `dtype`.
 
-    `lyrics_as_codes` lets them draw lyric symbols as codes. Raises UserError at once where one could not be loaded.
+    `lyrics_as_codes` lets them draw lyric symbols as codes, `overlays` lay adapters over some levels. Raises UserError at
+    once where one could not be loaded.
     """
 
     def __init__(
-        self, folders: Mapping[int, Path], trusted: Sequence[str], dtype: torch.dtype, lyrics_as_codes: bool = False
+        self,
+        folders: Mapping[int, Path],
+        trusted: Sequence[str],
+        dtype: torch.dtype,
+        lyrics_as_codes: bool = False,
+        overlays: Mapping[int, Overlay] | None = None,
     ):
         self.folders, self.trusted, self.dtype, self.lyrics_as_codes = folders, trusted, dtype, lyrics_as_codes
+        self.overlays = overlays or {}
         # Without memory for their weights: what is known of each before it is loaded.
         self.outlines = {level: cast(Prior, outline_of(folder, trusted)) for level, folder in folders.items()}
+        self.outlines |= {level: overlay.outline for level, overlay in self.overlays.items()}
 
     def __getitem__(self, level: int) -> Prior:
         prior = cast(Prior, load(self.folders[level], self.trusted, self.dtype).model)
+        if level in self.overlays:
+            prior = self.overlays[level](prior, self.dtype)
         prior.lyrics_as_codes = self.lyrics_as_codes
         return prior
 
@@ -95,10 +106,12 @@ def load_bundle(
     dtype: torch.dtype = torch.float32,
     lyrics_as_codes: bool = False,
     at_once: bool = True,
+    adapters: Sequence[AdapterUse] = (),
 ) -> Bundle:
     """Opens a run folder or a converted bundle, its transformers in `dtype`; `at_once`, or each prior when it is looked up.
 
-    Raises UserError naming what is missing.
+    `adapters` are in the weights of its priors then. Raises UserError naming what is missing, and an adapter that is
+    another bundle's.
     """
     folder = Path(folder)
     record = read_bundle(folder)
@@ -110,14 +123,30 @@ def load_bundle(
             )
     folders = {int(level): inside(folder, path) for level, path in record.priors.items()}
     outline = outline_of(inside(folder, record.vqvae), trusted)
-    priors = LazyPriors(folders, trusted, dtype, lyrics_as_codes)
     labellers = {level: found for level, place in folders.items() if (found := load_labeller(place))}
+    overlays = overlays_of(adapters, folders, labellers)
+    labellers |= {level: overlay.labeller for level, overlay in overlays.items()}
+    priors = LazyPriors(folders, trusted, dtype, lyrics_as_codes, overlays)
     require_agreement(folder / BUNDLE, outline, priors.outlines, labellers)
     head = noted_head(record)
     if head:
         require_head(folder / BUNDLE, priors.outlines, *head)
     vqvae = cast(VQVAE, load(inside(folder, record.vqvae), trusted).model)
     return Bundle(vqvae, dict(priors) if at_once else priors, labellers, record.sample_rate, head)
+
+
+def overlays_of(
+    adapters: Sequence[AdapterUse], folders: Mapping[int, Path], labellers: Mapping[int, Labeller]
+) -> dict[int, Overlay]:
+    """What is laid over the prior of each level that an adapter is for. Raises UserError for a level that is not there."""
+    levels = {int(level): use.adapter.path for use in adapters for level in use.adapter.record.levels}
+    if unknown := sorted(levels.keys() - (folders.keys() & labellers.keys())):
+        known = ", ".join(map(str, sorted(folders)))
+        raise UserError(f"{levels[unknown[0]]} is for level {unknown[0]}; this bundle has levels {known} with a labeller")
+    return {
+        level: Overlay(adapters, level, fingerprint(folders[level]), read_config(folders[level]).model, labellers[level])
+        for level in levels
+    }
 
 
 def read_bundle(folder: str | Path) -> BundleRecord:

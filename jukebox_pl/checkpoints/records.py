@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.nn.adapters import AdapterConfig
 from jukebox_pl.nn.patterns import expand_pattern
 
 MOST_LAYERS, MOST_BLOCKS, MOST_HOP, MOST_REACH = 1024, 4096, 2**20, 2**31
@@ -164,6 +165,22 @@ class BundleRecord(msgspec.Struct):
     priors: Annotated[dict[Level, Folder], Levels]
     fingerprints: Annotated[dict[Folder, Fingerprint], Meta(max_length=16)] = {}
     lyrics_head: HeadRecord | None = None
+
+
+class LevelAdapter(msgspec.Struct):
+    """What was trained of the prior of one level, `base` its fingerprint: tables for the names of `labeller`, and layers."""
+
+    base: Fingerprint
+    labeller: dict[str, Any]
+    layers: AdapterConfig | None = None
+
+
+class AdapterRecord(msgspec.Struct):
+    """The metadata of an adapter's file, whose tensors have names that begin with their level. `base`: the name of the
+    bundle that it was trained on, for people."""
+
+    base: Name
+    levels: Annotated[dict[Level, LevelAdapter], Levels]
 
 
 def require_network(config: Any) -> None:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig
 
 from jukebox_pl import audio
 from jukebox_pl.catalog.word_times.formats import read_timed
+from jukebox_pl.checkpoints import STRONGEST, AdapterUse, read_adapter
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.checks import MOST_SECONDS
 from jukebox_pl.sessions.commands import SampleCommand
@@ -107,6 +108,23 @@ def params_and_computing(config: DictConfig) -> tuple[dict[str, Any], dict[str, 
         params[name] = tuple(value) if isinstance(value, ListConfig) else value
     dtype = config.dtype or Computing.dtype
     return params, {"dtype": dtype, "weights": config.weights, "lyrics_as_codes": bool(config.lyrics_as_codes)}
+
+
+def adapters_of(config: DictConfig) -> list[AdapterUse]:
+    """`adapter` is a file, several, or a mapping of files to strengths; `strength` is that of those that have none."""
+    given = config.adapter
+    if not isinstance(given, Mapping):
+        given = dict.fromkeys(listed(given), config.strength)
+    uses = []
+    for path, strength in given.items():
+        adapter = read_adapter(path)
+        is_list = isinstance(strength, list | ListConfig)  # one a level, bottom first
+        by_level = dict(enumerate(strength)) if is_list else dict.fromkeys(map(int, adapter.record.levels), strength)
+        strengths = {
+            level: number({"strength": value}, "strength", -STRONGEST, STRONGEST) for level, value in by_level.items()
+        }
+        uses.append(AdapterUse(adapter, strengths))
+    return uses
 
 
 def place_among_processes() -> tuple[int, int]:

@@ -16,10 +16,12 @@ from jukebox_pl.types import Labels
 
 
 class PriorLosses(NamedTuple):
-    """Mean cross entropies in nats: of the codes and, where the prior models them, of the lyrics."""
+    """Mean cross entropies in nats: of the codes and, where the prior models them, of the lyrics. `kl`: how far the prior
+    has moved from another one, in nats a code."""
 
     codes: Tensor
     lyrics: Tensor | None
+    kl: Tensor | None = None
 
 
 class Prior(nn.Module):
@@ -126,18 +128,27 @@ class Prior(nn.Module):
         x, _ = self._embed(codes + self.vocabulary, cond, 0)
         return self.transformer(x, cond.states, layers=layer)
 
-    def losses(self, codes: Tensor, cond: Conditioning, past: Tensor | None = None) -> PriorLosses:
-        """Teacher-forced losses of codes [B, T], of which the codes before each are read, or those of `past` [B, T]."""
+    def losses(
+        self, codes: Tensor, cond: Conditioning, past: Tensor | None = None, base: Tensor | None = None
+    ) -> PriorLosses:
+        """Teacher-forced losses of codes [B, T], of which the codes before each are read, or those of `past` [B, T].
+
+        With the logits [B, T, bins] that a `base` gives after the same codes also KL(base || this prior).
+        """
         symbols = codes + self.vocabulary
         read = symbols if past is None else past + self.vocabulary
         logits = self.symbol_logits(read[:, :-1], cond)  # [B, prefix + T, vocabulary + bins]
         loss = F.cross_entropy(logits[:, self.prefix :].flatten(0, 1), symbols.flatten())
+        kl = None
+        if base is not None:
+            mine, its = (x.float().log_softmax(-1) for x in (logits[:, self.prefix :, self.vocabulary :], base))
+            kl = F.kl_div(mine, its, reduction="none", log_target=True).sum(-1).mean()
         if cond.lyrics is None:
-            return PriorLosses(loss, None)
+            return PriorLosses(loss, None, kl)
         lyric_logits = logits[:, : self.prefix]
         if self.lyrics is not None and cond.states is not None:
             lyric_logits = self.lyrics.out(cond.states.float())
-        return PriorLosses(loss, F.cross_entropy(lyric_logits.flatten(0, 1), cond.lyrics.flatten()))
+        return PriorLosses(loss, F.cross_entropy(lyric_logits.flatten(0, 1), cond.lyrics.flatten()), kl)
 
     def _embed(self, symbols: Tensor, cond: Conditioning, position: int) -> tuple[Tensor, Tensor | None]:
         """What the transformer reads from `position` on [B, n, W], and the part of it that the conditioners add.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.patterns import CROSS
@@ -14,6 +14,9 @@ from jukebox_pl.text.labels import Labeller
 
 Rows = Sequence[Sequence[int]]  # for every new row the old rows that it is the sum of
 UNKNOWN_ROW = 0
+OF_LABELS = ("conditioners.labels.artist.weight", "conditioners.labels.genre.weight")
+OF_LYRICS = ("lyrics.embed.weight", "lyrics.out.weight")
+OF_SYMBOLS = ("embed.weight", "out.weight")  # codes, and where a prior writes lyrics and codes as one sequence both
 
 
 def graft_lyrics(old: Prior, new: Prior) -> None:
@@ -50,9 +53,7 @@ def grow_labels(old: Prior, new: Prior, known: Labeller, wanted: Labeller) -> No
     names it does not know, a released genre of several words as their sum, a new character as the padding. Raises
     ValueError with a line for every tensor that is missing, left over or of another shape.
     """
-    rows, state = table_rows(old, known, wanted), old.state_dict()
-    for name in rows.keys() & state.keys():  # tables [N, W] to [rows, W]
-        state[name] = torch.stack([state[name][list(sources)].sum(0) for sources in rows[name]])
+    state = grown_state(old, known, wanted)
     found, expected = ({name: str(tuple(x.shape)) for name, x in each.items()} for each in (state, new.state_dict()))
     names = [name for name in found | expected if found.get(name) != expected.get(name)]
     if names:
@@ -61,21 +62,35 @@ def grow_labels(old: Prior, new: Prior, known: Labeller, wanted: Labeller) -> No
     new.load_state_dict(state)
 
 
-def table_rows(old: Prior, known: Labeller, wanted: Labeller) -> dict[str, Rows]:
-    """Where the rows of every table of names or characters come from."""
+def grown_state(old: Prior, known: Labeller, wanted: Labeller) -> dict[str, Tensor]:
+    """The weights of a prior with its tables as the labeller `wanted` numbers them; see `grow_labels`."""
+    rows, state = table_rows(old.vocabulary, old.bins, known, wanted), old.state_dict()
+    return state | {name: resize(state[name], rows[name]) for name in rows.keys() & state.keys()}
+
+
+def resize(table: Tensor, rows: Rows) -> Tensor:
+    """A table [N, W] as one [len(rows), W], each row the sum of those that `rows` names."""
+    return torch.stack([table[list(sources)].sum(0) for sources in rows])
+
+
+def table_rows(vocabulary: int, bins: int, known: Labeller, wanted: Labeller) -> dict[str, Rows]:
+    """Where the rows of every table of names or characters come from.
+
+    `vocabulary`: how many rows of the table of codes are lyric tokens; 0 where these have tables of their own.
+    """
     tokens = {character: token for token, character in enumerate(known.characters.characters, start=1)}
     characters = [[PADDING], *([tokens.get(character, PADDING)] for character in wanted.characters.characters)]
-    codes = [[old.vocabulary + code] for code in range(old.bins)]
-    symbols = [*characters, *codes] if old.vocabulary else codes
+    codes = [[vocabulary + code] for code in range(bins)]
+    symbols = [*characters, *codes] if vocabulary else codes
     names: list[Rows] = []
     for before, after in ((known.artists, wanted.artists), (known.genres, wanted.genres)):
         rows = {after.id(name): before.ids(name) for name in after.names}
         names.append([rows.get(row, [UNKNOWN_ROW]) for row in range(len(after))])
-    return {
-        "conditioners.labels.artist.weight": names[0],
-        "conditioners.labels.genre.weight": names[1],
-        "lyrics.embed.weight": characters,
-        "lyrics.out.weight": characters,
-        "embed.weight": symbols,
-        "out.weight": symbols,
-    }
+    tables = dict(zip(OF_LABELS, names, strict=True))
+    return tables | dict.fromkeys(OF_LYRICS, characters) | dict.fromkeys(OF_SYMBOLS, symbols)
+
+
+def tables_of_names(prior: Prior) -> dict[str, nn.Parameter]:
+    """The tables of names and characters that a prior has, by their names in its state."""
+    names = OF_LABELS + OF_LYRICS + (OF_SYMBOLS if prior.vocabulary else ())
+    return {name: table for name, table in prior.named_parameters() if name in names}

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.errors import HydraException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from jukebox_pl import checkpoints
 from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.checkpoints import ADAPTER
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.models.surgery import grow_labels
+from jukebox_pl.models.surgery import grown_state
+from jukebox_pl.pipeline.bundle import BundleStage
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.pipeline.train import MODEL, TrainStage
 from jukebox_pl.text.labels import Labeller
+from jukebox_pl.training.tuning import Base, Tuning
 
 
 class CopyStage(Stage):
@@ -51,41 +57,68 @@ class CopyStage(Stage):
 class FinetuneStage(TrainStage):
     """A TrainStage that goes on from the prior of the bundle `init_from` at the level of `data`.
 
-    The network is the bundle's and so are the windows it reads; only the tables of names and characters are this
-    catalog's.
+    The network is the bundle's and so are the windows it reads; the names and characters of this catalog are added to its
+    tables. What of it is trained, and what comes out, is for `tune`, a Tuning, to say.
     """
 
-    def __init__(self, init_from: str, **training: Any):
+    def __init__(self, init_from: str, tune: DictConfig, **training: Any):
         super().__init__(**training)
-        self.init_from = Path(init_from)
+        self.init_from, self.level = Path(init_from), int(self.data["level"])
+        try:
+            self.tune: Tuning = instantiate(tune)
+        except HydraException as error:  # what a record refuses
+            raise UserError(f"tune: {' '.join(str(error.__cause__ or error).split())}") from None
 
     def run(self, folder: Path) -> StageResult:
         """Raises UserError when the bundle has no prior of this level."""
-        priors, level = checkpoints.read_bundle(self.init_from).priors, str(self.data["level"])
-        if level not in priors:
+        priors = checkpoints.read_bundle(self.init_from).priors
+        if (level := str(self.level)) not in priors:
             raise UserError(f"{self.init_from} has no prior of level {level}, only of {', '.join(sorted(priors))}")
         place = checkpoints.inside(self.init_from, priors[level])
+        if not self.tune.trains(self.level):
+            self.tune.keep(folder, place)
+            return StageResult(checkpoints.fingerprint(place), max_steps=self.max_steps)
         trained = checkpoints.load(place)
-        self.base, self.base_labeller = cast(Prior, trained.model), cast(Labeller, trained.labeller)
-        self.base_config = checkpoints.read_config(place).model
-        windows = {"ctx": self.base.ctx, "lyric_tokens": self.base_labeller.lyric_tokens}
+        self.network_before, self.labeller_before = cast(Prior, trained.model), cast(Labeller, trained.labeller)
+        self.config_before = checkpoints.read_config(place).model
+        self.base = Base(self.init_from.resolve().name, self.level, trained.fingerprint)
+        windows = {"ctx": self.network_before.ctx, "lyric_tokens": self.labeller_before.lyric_tokens}
         self.data = cast(DictConfig, OmegaConf.merge(self.data, windows))
+        self.module = cast(DictConfig, OmegaConf.merge(self.module, {"optim": dict(self.tune.optim)}))
         return super().run(folder)
 
     def network(self, data: Any) -> tuple[nn.Module, Any]:
-        """The bundle's prior with its tables resized, and filled by name, for the labeller of this catalog."""
-        labeller: Labeller = data.labeller
-        sizes = {
-            "conditioners.labels.artists": len(labeller.artists),
-            "conditioners.labels.genres": len(labeller.genres),
-            "lyrics.vocabulary": len(labeller.characters),
-            "vocabulary": len(labeller.characters),
+        """The bundle's prior with its tables grown by what only the labeller of this catalog knows."""
+        data.labeller = self.labeller_before.extended(data.labeller)
+        config = checkpoints.with_tables_for(self.config_before, data.labeller)
+        state = grown_state(self.network_before, self.labeller_before, data.labeller)
+        model = checkpoints.assemble(config, state).train()
+        self.tune.prepare(model)
+        if any(not parameter.requires_grad for parameter in model.parameters()):
+            self.ema = None  # an average would be a second copy of all that is frozen
+        return model, config
+
+    def save(self, folder: Path, state: Mapping[str, Any], config: Any, labeller: Labeller | None) -> None:
+        self.tune.save(folder, self.base, state, config, cast(Labeller, labeller))
+
+    def fingerprint(self, folder: Path) -> str:
+        return self.tune.fingerprint(folder)
+
+
+class FinetunedBundleStage(BundleStage):
+    """A BundleStage; of stages that have left adapters it makes one file for all levels, in the run's folder."""
+
+    def run(self, folder: Path) -> StageResult:
+        run_dir = folder.parent
+        files = [run_dir / stages[0] / ADAPTER for stages in self.priors.values()]
+        adapters = [checkpoints.read_adapter(path) for path in files if path.exists()]
+        if not adapters:
+            return super().run(folder)
+        levels = {
+            int(level): checkpoints.TrainedLevel(record, adapter.state(int(level)))
+            for adapter in adapters
+            for level, record in adapter.record.levels.items()
         }
-        config = OmegaConf.create(self.base_config)
-        for name, size in sizes.items():
-            if OmegaConf.select(config, name):  # a prior without lyrics has no table of characters
-                OmegaConf.update(config, name, size)
-        resized = OmegaConf.to_container(config)
-        model = checkpoints.build(resized)
-        grow_labels(self.base, model, self.base_labeller, labeller)
-        return model, resized
+        checkpoints.save_adapter(run_dir / ADAPTER, adapters[0].record.base, levels)
+        size = (run_dir / ADAPTER).stat().st_size / 1e6
+        return StageResult(checkpoints.read_adapter(run_dir / ADAPTER).fingerprint, {"adapter, MB": size})

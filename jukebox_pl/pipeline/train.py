@@ -24,6 +24,7 @@ from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.loggers import build_loggers
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
+from jukebox_pl.text.labels import Labeller
 from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
@@ -31,7 +32,7 @@ from jukebox_pl.utils.files import read_record, write_json
 from jukebox_pl.utils.stopping import STOP, Stopped
 
 MODEL, BEFORE = "model", "before.json"
-WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 LOST = re.compile(r"gloo|NCCL|[Cc]onnection (was )?(closed|reset)|[Bb]roken pipe")  # another process, as backends say it
 SECONDS_TO_DIE = 1.0
 
@@ -91,15 +92,22 @@ class TrainStage(Stage):
             after = self._measure(trainer, module, data)
         state: Any = get_model_state_dict(module.model, options=WHOLE)
         if trainer.is_global_zero:
-            checkpoints.save_state(folder / MODEL, state, config, getattr(data, "labeller", None))
+            self.save(folder, state, config, getattr(data, "labeller", None))
         trainer.strategy.barrier()
         summary = {f"{self.monitor} at step 0": before, f"at step {trainer.global_step}": after}
-        return StageResult(checkpoints.fingerprint(folder / MODEL), summary, trainer.global_step, self.max_steps)
+        return StageResult(self.fingerprint(folder), summary, trainer.global_step, self.max_steps)
 
     def network(self, data: Any) -> tuple[nn.Module, Any]:
         """The network as it is before the first step, and its config."""
         config: Any = OmegaConf.to_container(self.model, resolve=True)
         return checkpoints.build(config), config
+
+    def save(self, folder: Path, state: Mapping[str, Any], config: Any, labeller: Labeller | None) -> None:
+        """Writes what was trained, all parameters but frozen ones, into the stage's folder."""
+        checkpoints.save_state(folder / MODEL, state, config, labeller)
+
+    def fingerprint(self, folder: Path) -> str:
+        return checkpoints.fingerprint(folder / MODEL)
 
     def _trainer(self, folder: Path, average: EMA) -> pl.Trainer:
         callbacks = [instantiate(config) for config in self.callbacks.values() if config and "_target_" in config]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from msgspec import Meta
 
 from jukebox_pl import checkpoints
+from jukebox_pl.checkpoints import AdapterUse
 from jukebox_pl.errors import UserError
 from jukebox_pl.inference import memory
 from jukebox_pl.models.vqvae import VQVAE
@@ -24,7 +25,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class Models:
-    """What codes mean: `weights` names those of the VQ-VAE and of each level's prior; samples a code; codes a level."""
+    """What codes mean: `weights` names those of the VQ-VAE and of each level's prior, and adapters by their strengths;
+    samples a code; codes a level."""
 
     weights: Mapping[str, Annotated[str, Meta(max_length=1000)]]
     sample_rate: Rate
@@ -71,10 +73,19 @@ class LoadedModels(NamedTuple):
 
 
 class ModelPool:
-    """The models of a run on a device. The ones loaded last stay, `together` all of them or one prior at a time."""
+    """The models of a run on a device, under `adapters`. The ones loaded last stay, `together` all of them or one prior at
+    a time."""
 
-    def __init__(self, run_dir: str | Path | None, device: str = "cpu", compile: bool = False, together: bool = False):
+    def __init__(
+        self,
+        run_dir: str | Path | None,
+        device: str = "cpu",
+        compile: bool = False,
+        together: bool = False,
+        adapters: Sequence[AdapterUse] = (),
+    ):
         self._run_dir, self.device, self.compile, self.together = run_dir, device, compile, together
+        self.adapters = adapters
         self._loaded: dict[Computing, LoadedModels] = {}
 
     @property
@@ -91,6 +102,9 @@ class ModelPool:
         bundle = checkpoints.read_bundle(run_dir)
         places = {"vqvae": bundle.vqvae, **{f"prior {level}": path for level, path in bundle.priors.items()}}
         names = {what: checkpoints.fingerprint(checkpoints.inside(run_dir, path)) for what, path in places.items()}
+        for use in self.adapters:
+            strengths = ", ".join(f"{strength:g} at level {level}" for level, strength in sorted(use.strengths.items()))
+            names[f"adapter {use.adapter.fingerprint}"] = strengths
         vqvae = checkpoints.outline_of(checkpoints.inside(run_dir, bundle.vqvae))
         if not isinstance(vqvae, VQVAE):
             raise UserError(f"{run_dir / checkpoints.BUNDLE}: its vqvae is a {type(vqvae).__name__}, expected a VQVAE")
@@ -102,7 +116,9 @@ class ModelPool:
             self._loaded.clear()  # before others take its room
             narrow, dtype, as_codes = WEIGHTS[computing.weights], DTYPES[computing.dtype], computing.lyrics_as_codes
             narrow_bytes = narrow.itemsize if narrow else 0
-            bundle = checkpoints.load_bundle(self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=False)
+            bundle = checkpoints.load_bundle(
+                self.run_dir, dtype=dtype, lyrics_as_codes=as_codes, at_once=False, adapters=self.adapters
+            )
             plan = memory.estimate_memory(self.run_dir, batch=rows, dtype=dtype, narrow_bytes=narrow_bytes)
             memory.require_room(plan, self.device, self.together)
             if self.together:

@@ -39,6 +39,15 @@ class Characters:
         """This vocabulary with every character of a text after normalisation, in code point order."""
         return Characters("".join(sorted({*self.characters, *self.normalize(text)})))
 
+    def extended(self, other: Characters) -> Characters:
+        """This one, every token as it is, and behind them the characters that only `other` has.
+
+        `other` alone where the two read texts otherwise, as letters and phonemes.
+        """
+        if not type(self) is type(other) is Characters:
+            return other
+        return Characters(self.characters + "".join(c for c in other.characters if c not in self._tokens))
+
     def normalize(self, text: str) -> str:
         return normalize(text)
 

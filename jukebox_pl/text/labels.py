@@ -54,6 +54,10 @@ class Vocabulary:
             f"unknown {what} {name!r}: this model knows {len(self) - 1}, nearest are {', '.join(map(repr, known))}"
         )
 
+    def extended(self, other: Vocabulary) -> Vocabulary:
+        """This one, every id as it is, and behind it the names that only `other` knows."""
+        return Vocabulary([*self.names, *(name for name in other.names if fold(name) not in self._ids)])
+
     def to_config(self) -> Any:
         return self.names[1:]
 
@@ -80,6 +84,10 @@ class ReleasedVocabulary(Vocabulary):
         # Each run of what is neither an ASCII letter nor a digit becomes one underscore, none stays at the ends.
         underscored = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
         return {"v2_artists": [underscored], "v2_genres": underscored.split("_")}[self.rule]
+
+    def extended(self, other: Vocabulary) -> Vocabulary:
+        """`other` alone: whose names are looked up by its own rule, which cannot be added to a released list."""
+        return other
 
     def to_config(self) -> Any:
         return {"entries": self.entries, "rule": self.rule}
@@ -133,6 +141,11 @@ class Labeller:
         self.artists, self.genres = artists, genres
         self.characters = characters or Characters("")
         self.lyric_tokens, self.genre_slots = lyric_tokens, genre_slots
+
+    def extended(self, other: Labeller) -> Labeller:
+        """This one with the names and characters that only `other` knows; see `Vocabulary.extended`."""
+        parts = self.artists.extended(other.artists), self.genres.extended(other.genres)
+        return Labeller(*parts, self.characters.extended(other.characters), self.lyric_tokens, self.genre_slots)
 
     def to_config(self) -> dict[str, Any]:
         return {

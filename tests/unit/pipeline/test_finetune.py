@@ -3,9 +3,12 @@
 import dataclasses
 
 import pytest
+import torch
+from omegaconf import OmegaConf
 
 from jukebox_pl import checkpoints
 from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl.cli.command import recipes_folder
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.finetune import CopyStage, FinetuneStage
 from jukebox_pl.pipeline.stage_folder import StageFolder
@@ -39,16 +42,45 @@ def more_artists(demo_shards, tmp_path):
 
 @pytest.mark.parametrize("shards", ["demo_shards", "more_artists"])
 def test_it_starts_at_the_held_out_numbers_of_the_bundle(bundle, shards, fit, tmp_path, request):
-    (init_from, ended), shards = bundle, request.getfixturevalue(shards)
+    (init_from, ended), new = bundle, ["Aaron"] * (shards == "more_artists")
+    known, shards = Catalog.load(request.getfixturevalue("demo_shards")).artists, request.getfixturevalue(shards)
     run_dir = tmp_path / "run"
     fit("recipe=finetune", f"init_from={init_from}", f"run_dir={run_dir}", f"data.path={shards}", *SMALL)
     stages = ["top_prior", "upsampler_1", "upsampler_0"]
     begun = [StageFolder(run_dir, stage).result().summary["val/bpd at step 0"] for stage in stages]
     assert begun == ended
     tuned = checkpoints.load_bundle(run_dir)
-    assert tuned.labellers[2].artists.names[1:] == Catalog.load(shards).artists
+    assert tuned.labellers[2].artists.names[1:] == known + new  # behind those of the bundle
     assert checkpoints.fingerprint(run_dir / "vqvae/model") == checkpoints.fingerprint(init_from / "vqvae/model")
     assert checkpoints.fingerprint(run_dir / "top_prior/model") not in str(read_json(init_from / "bundle.json", ""))
+
+
+def test_an_adapter_is_trained_and_saved_alone(bundle, more_artists, fit, tmp_path):
+    init_from, ended = bundle
+    words = ("recipe=finetune", f"init_from={init_from}", f"data.path={more_artists}", *SMALL)
+    asked = ("tune=dora", "tune.layers.rank=2", "tune.levels=[2]", "kl_weight=0.5", f"run_dir={tmp_path / 'run'}")
+    fit(*words, *asked)
+    result = StageFolder(tmp_path / "run", "top_prior").result()
+    assert result.summary["val/bpd at step 0"] == pytest.approx(ended[0], abs=1e-5)
+    assert result.summary["at step 2"] != result.summary["val/bpd at step 0"]
+    assert sorted(path.name for path in (tmp_path / "run").rglob("*.safetensors")) == [
+        "adapter.safetensors",  # of the run
+        "adapter.safetensors",  # of the stage
+        "model.safetensors",  # the VQ-VAE
+    ]
+    adapter = checkpoints.read_adapter(tmp_path / "run" / checkpoints.ADAPTER)
+    assert list(adapter.record.levels) == ["2"]
+    use = checkpoints.AdapterUse(adapter, {2: 1.0})
+    tuned, base = checkpoints.load_bundle(init_from, adapters=[use]), checkpoints.load_bundle(init_from)
+    assert tuned.labellers[2].artists.id("Aaron") == len(base.labellers[2].artists)
+    before = dict(base.priors[2].named_parameters())
+    pairs = ((name, now, before[name]) for name, now in tuned.priors[2].named_parameters())
+    moved = {name for name, now, then in pairs if now.shape == then.shape and not now.equal(then)}
+    assert any("mlp" in name for name in moved)
+    assert not any("norm" in name or "bias" in name for name in moved)
+    checkpoint = torch.load(tmp_path / "run/top_prior/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["state_dict"]
+    assert not [name for name in checkpoint["state_dict"] if name.endswith(("norm.weight", "qkv.weight"))]
 
 
 def test_songs_at_another_rate_are_refused(bundle, demo_shards, tmp_path):
@@ -68,6 +100,7 @@ def test_a_folder_that_is_no_bundle_is_named(tmp_path):
 def test_a_level_that_the_bundle_lacks_is_named(bundle, tmp_path):
     run_dir, _ = bundle
     parts = {"model": None, "module": None, "trainer": None, "logger": None}
-    stage = FinetuneStage(str(run_dir), data={"level": 3}, max_steps=1, every_steps=1, monitor="val/bpd", **parts)
+    tune = OmegaConf.load(recipes_folder() / "tune/all.yaml")
+    stage = FinetuneStage(str(run_dir), tune, data={"level": 3}, max_steps=1, every_steps=1, monitor="val/bpd", **parts)
     with pytest.raises(UserError, match="has no prior of level 3, only of 0, 1, 2"):
         stage.run(tmp_path)
