@@ -21,6 +21,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from jukebox_pl import errors
+from jukebox_pl.cli import multirun
 from jukebox_pl.errors import UserError
 from jukebox_pl.utils.earlier_versions import ARGUMENTS
 
@@ -57,6 +58,9 @@ def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = 
     try:
         if {"-h", "--help"} & set(words):
             print(help_text(name))
+            return
+        if name == "fit" and set(multirun.FLAGS) & set(words):
+            multirun.multirun(name, [word for word in words if word not in multirun.FLAGS])
             return
         config = compose_config(name, as_typed(name, [word for word in words if word != PRINT]))
         if PRINT in words:

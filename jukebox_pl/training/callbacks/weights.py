@@ -3,53 +3,60 @@
 from __future__ import annotations
 
 import time
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+import torch.distributed.checkpoint as distributed_checkpoint
 from pytorch_lightning.callbacks import Callback, Checkpoint
-from pytorch_lightning.strategies import ModelParallelStrategy
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
-from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 
 from jukebox_pl.training.checkpoint_io import NEXT, keep_copy, last_path, rotate
 from jukebox_pl.training.modules.base import is_log_step
 
+CURRENT = "current_model_state"  # in a checkpoint: the weights beside their average
+
 
 class EMA(Callback):
     """Averages the parameters after every step; validations, and whatever else reads the module while one lasts, see the
-    average. `decay` None, or a network that is spread over devices, of which no copy can be made: there is no average.
+    average. `decay` None: there is none. Of a network that is spread over devices each averages its own shards.
 
-    Buffers are copied, not averaged: the codebooks live in buffers and are averages themselves. A checkpoint holds the
-    average as its `state_dict` and the weights to train on with as `current_model_state`, as Lightning's does.
+    Buffers are not averaged: the codebooks live in buffers and are averages themselves. A checkpoint holds the average as
+    its `state_dict` and the weights to train on with as `current_model_state`, as Lightning's does.
     """
 
     def __init__(self, decay: float | None):
         self.decay = decay
-        self.average: AveragedModel | None = None
+        self.average: dict[str, Tensor] = {}  # by name; it begins with the parameters after the first step
         self.latest_step, self.swapped = 0, False
 
     @property
     def state_key(self) -> str:
         return "EMAWeightAveraging"  # Lightning's, in checkpoints of version 0.1.0
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == TrainerFn.FITTING and self.decay and not isinstance(trainer.strategy, ModelParallelStrategy):
-            self.average = AveragedModel(pl_module, pl_module.device, get_ema_avg_fn(self.decay), use_buffers=False)
-
     def apply_to(self, module: pl.LightningModule) -> None:
         """Gives `module` the average for good. From here on there is one set of weights: what is measured is saved."""
-        if self.average is not None:
-            for mine, averaged in self._pairs(module):
-                mine.data.copy_(averaged.data)
-            self.average = None
+        self._swap(module)
+        self.average, self.decay = {}, None
 
+    @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        if self.average is not None and trainer.global_step > self.latest_step:  # not while gradients accumulate
-            self.average.update_parameters(pl_module)
-            self.latest_step = trainer.global_step
+        if self.decay is None or trainer.global_step == self.latest_step:  # gradients accumulate
+            return
+        self.latest_step = trainer.global_step
+        for name, parameter in own_parameters(pl_module):
+            if name in self.average:
+                average = self.average[name]
+                average.copy_(self.decay * average + (1 - self.decay) * parameter)
+            else:
+                self.average[name] = parameter.clone()
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._swap(pl_module)
@@ -62,19 +69,12 @@ class EMA(Callback):
             self._swap(pl_module)
 
     def _swap(self, module: pl.LightningModule) -> None:
-        if self.average is not None:
+        if self.average:
             self.swapped = not self.swapped
-            for mine, averaged in self._pairs(module):
-                kept = mine.data.clone()
-                mine.data.copy_(averaged.data)
-                averaged.data.copy_(kept)
-
-    def _pairs(self, module: pl.LightningModule) -> Any:
-        assert self.average is not None
-        averaged = self.average.module
-        return zip(
-            chain(module.parameters(), module.buffers()), chain(averaged.parameters(), averaged.buffers()), strict=True
-        )
+            for name, parameter in own_parameters(module):
+                kept = parameter.clone()
+                parameter.copy_(self.average[name])
+                self.average[name].copy_(kept)
 
     def state_dict(self) -> dict[str, Any]:
         return {"latest_update_step": self.latest_step}
@@ -83,23 +83,43 @@ class EMA(Callback):
         self.latest_step = state_dict["latest_update_step"]
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self.average is not None:
-            state = self.average.state_dict()
-            checkpoint["current_model_state"] = checkpoint["state_dict"]
-            checkpoint["state_dict"] = {
-                name.removeprefix("module."): value for name, value in state.items() if name.startswith("module.")
-            }
-            checkpoint["averaging_state"] = {k: v for k, v in state.items() if not k.startswith("module.")}
+        """Adds the average in the form that the weights have there: whole, gathered on all devices, or in shards.
 
+        Only what is named `state_dict` is written in shards, so there the weights to train on with stand beside.
+        """
+        if not self.average:
+            return
+        current, average = checkpoint["state_dict"], self.average
+        if any(isinstance(tensor, DTensor) for tensor in current.values()):
+            checkpoint["state_dict"] = current | average | {f"{CURRENT}.{name}": current[name] for name in average}
+        else:
+            whole = {name: gathered(tensor) for name, tensor in average.items()}
+            checkpoint |= {CURRENT: current, "state_dict": current | whole}
+        checkpoint["averaging_state"] = {"n_averaged": torch.tensor(self.latest_step)}
+
+    @torch.no_grad()
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """The module has read `state_dict` by now: the average, or the weights themselves where there was none."""
-        if self.average is None:
+        if self.decay is None:
             return
-        self.average.module.load_state_dict(checkpoint["state_dict"])
-        if "current_model_state" in checkpoint:
-            state = {f"module.{name}": value for name, value in checkpoint["state_dict"].items()}
-            self.average.load_state_dict(state | checkpoint["averaging_state"])
-            pl_module.load_state_dict(checkpoint["current_model_state"])
+        self.average = {name: parameter.clone() for name, parameter in own_parameters(pl_module)}
+        if CURRENT in checkpoint:
+            set_model_state_dict(pl_module, checkpoint[CURRENT], options=StateDictOptions(full_state_dict=True))
+        elif "averaging_state" in checkpoint:
+            shards = {f"{CURRENT}.{name}": parameter for name, parameter in own_parameters(pl_module)}
+            distributed_checkpoint.load({"state_dict": shards}, checkpoint_id=trainer.ckpt_path)
+
+
+def own_parameters(module: pl.LightningModule) -> Iterator[tuple[str, Tensor]]:
+    """The parameters without their gradients; of a network that is spread over devices, the shards that are here."""
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()  # else those of the last forward are still whole
+    return ((name, parameter.detach()) for name, parameter in module.named_parameters())
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    return tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor
 
 
 class LastCheckpoint(Checkpoint):

@@ -35,14 +35,15 @@ class StageModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The learning rate is today's, not the checkpoint's: it may be lowered on the way."""
-        for state in checkpoint.get("optimizer_states", ()):
-            for group in state["param_groups"]:
-                group["lr"] *= self.optim.lr / group["initial_lr"]
-                group["initial_lr"] = self.optim.lr
         for state in checkpoint.get("lr_schedulers", ()):
             rates = zip(state["_last_lr"], state["base_lrs"], strict=True)
             state["_last_lr"] = [last * self.optim.lr / base for last, base in rates]
             state["base_lrs"] = [self.optim.lr] * len(state["base_lrs"])
+
+    def on_train_start(self) -> None:
+        """Where the schedule stands; the optimizer has that of the checkpoint, which not every strategy lets us see."""
+        for group, rate in zip(self.optimizers().param_groups, self.lr_schedulers().get_last_lr(), strict=True):
+            group["lr"] = rate
 
     def configure_model(self) -> None:
         """With trainer=fsdp spreads the parameters over the devices, block by block."""

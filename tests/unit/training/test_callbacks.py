@@ -83,7 +83,6 @@ class Module(pl.LightningModule):
 
 def averaging(module, decay=0.75):
     ema = EMA(decay)
-    ema.setup(SimpleNamespace(strategy=None), module, "fit")
     for step in (1, 1, 2, 3):  # the first twice: gradients accumulate
         if step > ema.latest_step:
             module.step()
@@ -118,12 +117,24 @@ def test_a_checkpoint_restores_both_sets_as_lightnings_own_would():
     lightnings.setup(SimpleNamespace(strategy=None), other, "fit")
     lightnings.on_load_checkpoint(None, other, copy.deepcopy(checkpoint))
     restored, again = EMA(0.75), Module()
-    restored.setup(SimpleNamespace(strategy=None), again, "fit")
     again.load_state_dict(checkpoint["state_dict"])  # as Lightning does first
     restored.on_load_checkpoint(None, again, checkpoint)
-    for mine, theirs in ((again, other), (restored.average, lightnings._average_model)):
-        assert all(tensor.equal(theirs.state_dict()[name]) for name, tensor in mine.state_dict().items())
+    for name, tensor in again.state_dict().items():
+        assert tensor.equal(other.state_dict()[name])
+        average = restored.average.get(name, tensor)  # of a buffer there is none but the buffer
+        assert average.equal(lightnings._average_model.module.state_dict()[name])
     assert again.linear.weight.equal(module.linear.weight)
+
+
+def test_a_checkpoint_of_a_validation_that_was_stopped_has_both_sets_in_their_places():
+    module = Module()
+    ema = averaging(module)
+    trained = module.linear.weight.detach().clone()
+    ema.on_validation_epoch_start(None, module)
+    ema.on_exception(None, module, KeyboardInterrupt())
+    ema.on_exception(None, module, KeyboardInterrupt())  # of another error on the way out
+    assert module.linear.weight.equal(trained)
+    assert not ema.average["linear.weight"].equal(trained)
 
 
 def test_without_a_decay_nothing_is_averaged():
