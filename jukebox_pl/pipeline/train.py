@@ -23,7 +23,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
-from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep
+from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep, Surroundings
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
 from jukebox_pl.training.loggers.files import MediaLogger
@@ -110,7 +110,7 @@ class TrainStage(Stage):
                 max_steps=self.max_steps,
                 val_check_interval=self.every_steps * self.trainer.get("accumulate_grad_batches", 1),  # which counts batches
                 check_val_every_n_epoch=None,
-                callbacks=[*callbacks, average, StopBehindStep(), StepSeed(self.seed)],
+                callbacks=[*callbacks, average, StopBehindStep(), StepSeed(self.seed), Surroundings()],
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
                 logger=loggers,
                 default_root_dir=str(folder),
