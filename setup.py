@@ -10,7 +10,6 @@ CORE = [
     "torchmetrics>=1.9,<2",
     "wandb>=0.31,<0.32",
     "webdataset>=1.0.2,<2",
-    "torchdata>=0.11,<0.12",
     "librosa>=0.11,<2",
     "av>=16",
     "soundfile>=0.13",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import count, islice
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+import torch
 import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
@@ -51,17 +53,45 @@ class CropSource:
                 f"the top level); prepare longer songs or choose a smaller window (clip, or ctx)"
             )
 
-    def random(self, share: tuple[int, int], seed: Sequence[int]) -> Iterator[Crop]:
-        """Crops at random places, of the songs that fall to reader `share` = (which, of how many), in random order."""
-        rng, dropout_rng = np.random.default_rng(seed), np.random.default_rng((*seed, DRAWS))
+    def mine(self, share: tuple[int, int]) -> list[str]:
+        """The songs of reader `share` = (which, of how many). Neighbours in the catalog lie in few shards. Where there are
+        fewer songs than readers all take all, at other places."""
         which, readers = share
         ids, count = list(self.last_start), len(self.last_start)
-        # Neighbours in the catalog lie in few shards. Fewer songs than readers: all take all, at other places.
-        mine = ids[which * count // readers : (which + 1) * count // readers] if count >= readers else ids
-        pool: list[Crop] = []
-        for sample in self._read(mine, rng):
-            starts = rng.integers(0, self.last_start[sample.song.id] + 1, self.crops_per_song)
-            pool += [Crop(sample, int(start), tuple(dropout_rng.random(DRAWS))) for start in starts]
+        return ids[which * count // readers : (which + 1) * count // readers] if count >= readers else ids
+
+    def random(self, share: tuple[int, int], seed: Sequence[int], skip: int = 0) -> Iterator[Crop]:
+        """Crops at random places, of the songs of a reader, in random order, but for the first `skip`, for which no song is
+        read. All that is random follows from the catalog's index."""
+        rng, dropout_rng = np.random.default_rng(seed), np.random.default_rng((*seed, DRAWS))
+        ids = self.mine(share)
+        shards = self._shards(ids)
+        rng.shuffle(shards)
+        place = {shard: number for number, shard in enumerate(shards)}
+        ids.sort(key=lambda id: place[self.shard_of[id]])  # a stable sort: as they lie in a shard
+        drawn = self._drawn(ids, rng, dropout_rng)
+        left = dict.fromkeys(ids, self.crops_per_song)
+        for id, _, _ in islice(drawn, skip):
+            left[id] -= 1
+        samples = self._read({id for id in ids if left[id]}, shards)
+        held: dict[str, ShardSample] = {}
+        for id, start, dropout_draws in drawn:
+            while id not in held:
+                sample = next(samples)
+                held[sample.song.id] = sample
+            yield Crop(held[id], start, dropout_draws)
+            left[id] -= 1
+            if not left[id]:
+                del held[id]
+
+    def _drawn(
+        self, ids: Sequence[str], rng: np.random.Generator, dropout_rng: np.random.Generator
+    ) -> Iterator[tuple[str, int, tuple[float, ...]]]:
+        """What `random` cuts: a song, where, and its draws; songs come in by order, and crops leave a pool by lot."""
+        pool: list[tuple[str, int, tuple[float, ...]]] = []
+        for id in ids:
+            starts = rng.integers(0, self.last_start[id] + 1, self.crops_per_song)
+            pool += [(id, int(start), tuple(dropout_rng.random(DRAWS))) for start in starts]
             while len(pool) > POOL:
                 yield pool.pop(rng.integers(len(pool)))
         rng.shuffle(pool)
@@ -80,60 +110,60 @@ class CropSource:
         else:
             each = -(-count // max(len(ids), 1))
             starts = {id: [int(self.last_start[id] * (i + 0.5) / each) for i in range(each)] for id in ids}
-        crops = (Crop(sample, start) for sample in self._read(starts) for start in starts[sample.song.id])
+        crops = (
+            Crop(sample, start) for sample in self._read(starts, self._shards(starts)) for start in starts[sample.song.id]
+        )
         return islice(crops, count)
 
-    def _read(self, ids: Collection[str], rng: np.random.Generator | None = None) -> Iterator[ShardSample]:
-        """The songs `ids`, one shard after the other, the shards in random order where `rng` is given."""
-        wanted, shards = set(ids), list(dict.fromkeys(self.shard_of[id] for id in ids))
-        if rng is not None:
-            rng.shuffle(shards)
+    def _shards(self, ids: Iterable[str]) -> list[Path]:
+        return list(dict.fromkeys(self.shard_of[id] for id in ids))
+
+    def _read(self, ids: Collection[str], shards: Iterable[Path]) -> Iterator[ShardSample]:
+        """The songs `ids`, one shard after the other; a shard that has none of them is not opened."""
+        wanted, needed = set(ids), set(self._shards(ids))
         for shard in shards:
-            yield from self.catalog.read(shard, wanted)
+            if shard in needed:
+                yield from self.catalog.read(shard, wanted)
 
 
 class CropBatches(IterableDataset, Generic[Batch]):
-    """Whole batches of random crops for one rank; `steps` batches an epoch.
+    """Whole batches of random crops for one rank; `steps` batches an epoch, from the one on that it is told to `start_at`.
 
-    The state is the number of batches taken so far, the same on every rank, so Lightning may restore rank 0's
-    everywhere. Passes over the songs are numbered and each has its own seed: resuming skips whole passes unread.
+    What a rank takes follows from how many batches it has taken, the same on every rank, and from how many readers there
+    are: so it goes on with another number of them as if there had always been as many. Passes over the songs are numbered
+    and each has its own seed: what lies before is skipped unread.
     """
 
     def __init__(self, source: CropSource, collate: Collate[Batch], batch_size: int, steps: int, seed: int):
         self.source, self.collate = source, collate
         self.batch_size, self.steps, self.seed = batch_size, steps, seed
-        self.taken = 0
+        self.taken = torch.zeros((), dtype=torch.long).share_memory_()  # workers, which live on, see it change
 
     def __len__(self) -> int:
         """Without a length Lightning reads one batch ahead, and a resumed run would lose it."""
         return self.steps
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"taken": self.taken}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.taken = state["taken"]
+    def start_at(self, taken: int) -> None:
+        self.taken.fill_(taken)
 
     def __iter__(self) -> Iterator[Batch]:
+        return self._batches(int(self.taken))  # read at once: a generator would read it when the next epoch may have begun
+
+    def _batches(self, taken: int) -> Iterator[Batch]:
+        """The batches of one reader that are left of an epoch. A DataLoader asks its workers in turn, the first first."""
         worker = get_worker_info()
-        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        mine = len(range(number, self.steps, workers))
+        id, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        crops = self._crops((rank * workers + number, world * workers), self.taken * self.batch_size)
-        for _ in range(mine - self.taken % mine):
-            batch = list(islice(crops, self.batch_size))
-            self.taken += 1  # before the yield: a state asked for between batches counts the one that was handed out
-            yield self.collate(batch)
+        epoch, done = divmod(taken, self.steps)
+        number = (id + done) % workers
+        of_an_epoch, before = len(range(number, self.steps, workers)), len(range(number, done, workers))
+        skip = (epoch * of_an_epoch + before) * self.batch_size
+        crops = self._crops((rank * workers + number, world * workers), skip)
+        for _ in range(of_an_epoch - before):
+            yield self.collate(list(islice(crops, self.batch_size)))
 
     def _crops(self, share: tuple[int, int], skip: int) -> Iterator[Crop]:
         """The reader's endless stream of crops after the first `skip`."""
-        number = 0
-        size: int | None = None  # crops of a pass, known once one was read
-        while True:
-            if size and skip >= size:
-                number, skip = number + skip // size, skip % size
-            count = 0
-            for count, crop in enumerate(self.source.random(share, (self.seed, share[0], number)), start=1):
-                if count > skip:
-                    yield crop
-            skip, size, number = max(skip - count, 0), count, number + 1
+        size = len(self.source.mine(share)) * self.source.crops_per_song
+        for number in count(skip // size):
+            yield from self.source.random(share, (self.seed, share[0], number), max(skip - number * size, 0))

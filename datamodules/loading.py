@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import signal
 from abc import abstractmethod
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 import pytorch_lightning as pl
 import torch.distributed as dist
 from torch.utils.data import DataLoader
-from torchdata.stateful_dataloader import StatefulDataLoader
 
 from datamodules.crops import Crop, CropBatches, CropSource
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry
 
 LEAST_STEPS = 100  # of an epoch: fewer would cost less than what is done between epochs
+
+
+class CropLoader(DataLoader):
+    """Batches of crops behind the first `taken`, epoch after epoch, read by `workers` processes (0: by this one)."""
+
+    def __init__(self, batches: CropBatches[Any], workers: int = 0, taken: int = 0):
+        # Persistent, because to start a worker takes longer than to read an epoch of a small catalog.
+        super().__init__(
+            batches, batch_size=None, num_workers=workers, persistent_workers=workers > 0, worker_init_fn=ignore_stops
+        )
+        self.batches, self.taken = batches, taken
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # an iterator all the same
+        self.batches.start_at(self.taken)
+        for batch in super().__iter__():
+            self.taken += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer counts its batches. To Lightning it says that this loader goes on where it was."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing either, though checkpoints of 0.1.0 have the states of each worker here."""
+
+
+def ignore_stops(worker: int) -> None:
+    """Whoever is told to stop, as a terminal or a scheduler tells every process, ends the readers when it has no more use
+    for them."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 class ShardDataModule(pl.LightningDataModule):
@@ -50,25 +82,19 @@ class ShardDataModule(pl.LightningDataModule):
     def collate(self, crops: list[Crop]) -> Any:
         """Crops to a batch."""
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"workers": self.workers}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """A stream of crops that was stopped goes on with the readers it had, whatever the settings say since."""
-        self.workers = state_dict["workers"]
-
     def setup(self, stage: str) -> None:
         self.train = CropSource(self.catalog, TRAIN, self.crop_length, self.positions, self.crops_per_song)
         self.held_out = CropSource(self.catalog, self.held_out_split, self.crop_length, self.positions)
 
-    def train_dataloader(self) -> StatefulDataLoader:
-        """An epoch is one pass over the songs, shared out among the ranks, or LEAST_STEPS batches on each."""
-        crops = len(self.train.last_start) * self.train.crops_per_song
+    def train_dataloader(self) -> CropLoader:
+        """An epoch is one pass over the songs, shared out among the ranks, or LEAST_STEPS batches on each; in whole steps,
+        where a step accumulates the gradients of several. Goes on behind as many batches as the trainer has taken."""
+        trainer, crops = self.trainer, len(self.train.last_start) * self.train.crops_per_song
         world = dist.get_world_size() if dist.is_initialized() else 1
-        steps = max(crops // (self.batch_size * world), LEAST_STEPS)
-        batches = CropBatches(self.train, self.collate, self.batch_size, steps, self.seed)
-        # Persistent, because a worker's copy of the dataset is the one that knows what was taken.
-        return StatefulDataLoader(batches, batch_size=None, num_workers=self.workers, persistent_workers=self.workers > 0)
+        accumulated = trainer.accumulate_grad_batches if trainer else 1
+        steps = max(crops // (self.batch_size * world), LEAST_STEPS, accumulated)
+        batches = CropBatches(self.train, self.collate, self.batch_size, steps - steps % accumulated, self.seed)
+        return CropLoader(batches, self.workers, trainer.fit_loop.epoch_loop.total_batch_idx + 1 if trainer else 0)
 
     def val_dataloader(self) -> DataLoader:
         """Batches that are cut once and kept: a validation holds its clips, not the songs they were cut from."""

@@ -23,7 +23,7 @@ from jukebox_pl.text.characters import alphabet
 from jukebox_pl.text.labels import Vocabulary, characters_from
 from jukebox_pl.utils.files import read_json, write_atomic
 from jukebox_pl.utils.locks import locked
-from jukebox_pl.utils.stopping import STOP
+from jukebox_pl.utils.stopping import STOP, Stopped
 
 CATALOG_FACTS = {
     "artists": lambda catalog: len(Vocabulary(catalog.artists)),
@@ -83,17 +83,23 @@ def main(config: DictConfig) -> None:
         run_recipe,
         say,
     )
+    from jukebox_pl.pipeline.slurm import requeued
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchdata|torch.distributed")
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.distributed")
     require_usable(config)
     require_sample_rate(config)
     run_dir = Path(config.run_dir)
     lock = locked(run_dir, "run_dir") if first_rank() else nullcontext()
-    with lock, STOP.listening(config.max_minutes, quiet=not first_rank()):
-        if first_rank():
-            write_atomic(run_dir / SETTINGS, yaml.safe_dump(command.resolved(config), sort_keys=False).encode())
-        results = run_recipe(config.stages, run_dir, config.logger)
+    try:
+        with lock, STOP.listening(config.max_minutes, quiet=not first_rank()):
+            if first_rank():
+                write_atomic(run_dir / SETTINGS, yaml.safe_dump(command.resolved(config), sort_keys=False).encode())
+            results = run_recipe(config.stages, run_dir, config.logger)
+    except Stopped as stopped:
+        if requeued(stopped.request.signum):
+            raise SystemExit(0) from None
+        raise
     for result in results.values():
         if page := result.summary.get("page"):
             say(f"to see and hear: {page}")

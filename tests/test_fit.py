@@ -195,7 +195,7 @@ def test_a_catalog_without_lyrics_gives_a_bundle_without_a_lyrics_prior(demo_sha
 def test_a_stage_that_was_stopped_goes_on_as_if_it_never_was(finished, fit, tmp_path, stage):
     run_dir = without(finished, tmp_path / "run", stage)
     words = f"recipe={stage}", f"run_dir={run_dir}", *DEMO, *(LYRICS_OF_THE_DEMO if stage == "lyrics_prior" else ())
-    fit(*words, "max_steps=3")  # its last checkpoint is of step 2
+    fit(*words, "max_steps=3")
     fit(*words, "max_steps=4")
     assert losses(run_dir / stage) == losses(finished / stage)
     assert weights_of(run_dir / stage) == weights_of(finished / stage)
@@ -257,7 +257,7 @@ def test_ctrl_c_says_that_the_run_can_go_on(finished, start_fit, tmp_path):
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert told.endswith("stopped; the same command goes on from here\n")
+    assert re.search(r"stopped by Ctrl-C at step \d+ of vqvae, saved; the same command goes on from here\n\Z", told)
     assert "Traceback" not in told
 
 
@@ -378,7 +378,11 @@ WRONG_RUNS = {
     ),
     "settings that are no JSON": (rewrite("codes/config.json", ""), [], "codes/config.json is corrupt.*delete it"),
     "half a checkpoint": (
-        lambda run_dir: (cut_in_half(CHECKPOINT)(run_dir), (run_dir / "top_prior/result.json").unlink()),
+        lambda run_dir: (
+            cut_in_half(CHECKPOINT)(run_dir),
+            (run_dir / CHECKPOINT).with_name("previous.ckpt").unlink(),
+            (run_dir / "top_prior/result.json").unlink(),
+        ),
         [],
         f"{CHECKPOINT} is cut short.*delete it, and stage top_prior is trained from step 0",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,3 +49,24 @@ class StepSeed(Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         numbers = self.seed, trainer.fit_loop.epoch_loop.total_batch_idx, trainer.global_rank
         torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
+
+
+class Surroundings(Callback):
+    """Says, where a training goes on elsewhere than it was, what is no longer the same to the last bit, and why."""
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["surroundings"] = self.found(trainer)
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        now, stage = self.found(trainer), Path(trainer.default_root_dir).name
+        before = checkpoint.get("surroundings", now)  # version 0.1.0 noted none
+        changes = ", ".join(f"{name} {before.get(name)} -> {now[name]}" for name in now if before.get(name) != now[name])
+        if changes and trainer.is_global_zero:
+            what = "losses from here on are not, to the last bit, those of a run that was never stopped"
+            print(f"{stage} goes on with {changes}: {what}", file=sys.stderr, flush=True)
+
+    def found(self, trainer: pl.Trainer) -> dict[str, Any]:
+        """What the order of the songs and the rounding of numbers depend on; 0 data workers read as 1 does."""
+        workers = max(getattr(trainer.datamodule, "workers", 0), 1)  # type: ignore[attr-defined]
+        device = trainer.strategy.root_device.type
+        return {"data workers": workers, "processes": trainer.world_size, "device": device, "torch": str(torch.__version__)}

@@ -19,9 +19,11 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from jukebox_pl.training.checkpoint_io import NEXT, keep_copy, last_path, rotate
+from jukebox_pl.training.loggers.files import FilesLogger
 from jukebox_pl.training.modules.base import is_log_step
 
 CURRENT = "current_model_state"  # in a checkpoint: the weights beside their average
+ROWS = "rows_of_metrics"  # how many metrics.csv has of a checkpoint, which a stage goes on behind
 
 
 class EMA(Callback):
@@ -180,6 +182,9 @@ class LastCheckpoint(Checkpoint):
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["global_step"]
+        for logger in trainer.loggers if trainer.is_global_zero and ROWS in checkpoint else ():
+            if isinstance(logger, FilesLogger):
+                logger.experiment.rows = checkpoint[ROWS]
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Gives Lightning's counters one form, whichever hook the checkpoint is made in: the step's batch is not quite over,
@@ -188,6 +193,9 @@ class LastCheckpoint(Checkpoint):
         Only where a validation was stopped the batch is over and the validation at its first batch, to be begun again:
         Lightning would else go on by leaving it out.
         """
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            if isinstance(logger, FilesLogger):
+                checkpoint[ROWS] = logger.experiment.rows
         loops = checkpoint["loops"]["fit_loop"]
         for counts in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
             counts["processed"] = counts["completed"] = counts["started"] - 1

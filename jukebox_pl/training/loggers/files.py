@@ -43,23 +43,32 @@ class FilesLogger(CSVLogger, MediaLogger):
 
 
 class MetricsFile(ExperimentWriter):
-    """Forgets, when it is first written to, what an earlier run logged at steps that are done again."""
+    """Forgets, when it is first written to, what an earlier run logged behind the checkpoint that this one goes on from:
+    all but its first `rows`, or, where a checkpoint of before does not say how many, all rows of steps that are done again.
+    """
 
     def __init__(self, log_dir: str):
         super().__init__(log_dir)
         self.resumed = False
+        self.rows: int | None = None
 
     def _check_log_dir_exists(self) -> None:
         """Lightning deletes an earlier file here."""
 
     def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
         path = Path(self.metrics_file_path)
-        if not self.resumed and path.exists():
-            columns, rows = read_metrics(path)
-            self.metrics_keys = sorted(columns)  # as Lightning writes them; columns that were renamed have lost their order
-            write_rows(path, self.metrics_keys, [row for row in rows if int(row["step"]) < (step or 0)])
-        self.resumed = True
+        if not self.resumed:
+            columns, rows = read_metrics(path) if path.exists() else ([], [])
+            kept = [row for row in rows if int(row["step"]) < (step or 0)] if self.rows is None else rows[: self.rows]
+            if columns:
+                self.metrics_keys = sorted(columns)  # as Lightning writes them; renamed columns have lost their order
+                write_rows(path, self.metrics_keys, kept)
+            self.resumed, self.rows = True, len(kept)
         super().log_metrics(metrics_dict, step)
+
+    def save(self) -> None:
+        self.rows = (self.rows or 0) + len(self.metrics)
+        super().save()
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         """Lightning empties the file before it writes the rows again; a process may be killed between."""

@@ -22,7 +22,7 @@ class StageModule(pl.LightningModule):
     """Trains `model`, a plain network. `fsdp_forward_methods`: those of its methods that are called besides `forward`."""
 
     fsdp_forward_methods: tuple[str, ...] = ()
-    _grad_norm: Tensor
+    _grad_norm: Tensor | None = None  # of the last step of this process
 
     def __init__(self, model: nn.Module, optim: OptimConfig | None = None):
         super().__init__()
@@ -71,10 +71,11 @@ class StageModule(pl.LightningModule):
     def _require_finite(self, step: int) -> None:
         """Looks at the last norm, which waits for the device: once the weights are not finite, every later norm is not."""
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is None and not self._grad_norm.isfinite():  # a loss scaler leaves such a step out, and goes on
+        norm = self._grad_norm
+        if scaler is None and norm is not None and not norm.isfinite():  # a loss scaler leaves such a step out, and goes on
             stage = Path(self.trainer.default_root_dir).name
             raise UserError(
-                f"the gradient at step {step} is {self._grad_norm.item()}; run it again with a lower learning rate, such as "
+                f"the gradient at step {step} is {norm.item()}; run it again with a lower learning rate, such as "
                 f"size.{stage}.optim.lr={self.optim.lr / 2:g}: it goes on from the last checkpoint"
             )
 

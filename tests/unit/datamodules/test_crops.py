@@ -3,7 +3,7 @@ from itertools import islice
 
 import pytest
 
-from datamodules import loading
+from datamodules import crops, loading
 from datamodules.audio import AudioDataModule
 from datamodules.crops import CropBatches, CropSource
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, read_shard
@@ -15,45 +15,77 @@ def source(demo_shards):
     return CropSource(Catalog.load(demo_shards), TRAIN, 4096, lambda song: song["samples"], crops_per_song=3)
 
 
-def named(crops):
-    return [(crop.sample.song.id, crop.start) for crop in crops]
+def named(cut):
+    return [(crop.sample.song.id, crop.start) for crop in cut]
 
 
 def batches(source, steps=7, seed=0):
     return CropBatches(source, named, batch_size=4, steps=steps, seed=seed)
 
 
+def stream(loader):
+    while True:
+        yield from loader
+
+
 def test_the_same_seed_gives_the_same_crops_and_every_pass_others(source):
     assert list(batches(source)) == list(batches(source))
     assert list(batches(source)) != list(batches(source, seed=1))
-    stream = batches(source)
-    assert list(stream) != list(stream)
+    loader = loading.CropLoader(batches(source))
+    assert list(loader) != list(loader)
 
 
 def test_a_pass_holds_every_song_and_every_crop_lies_inside_its_song(source):
-    crops = list(source.random((0, 1), [0]))
-    assert len(crops) == 3 * len(source.last_start)
-    assert {id for id, _ in named(crops)} == set(source.last_start)
-    assert all(0 <= crop.start <= source.last_start[crop.sample.song.id] for crop in crops)
+    whole = list(source.random((0, 1), [0]))
+    assert len(whole) == 3 * len(source.last_start)
+    assert {id for id, _ in named(whole)} == set(source.last_start)
+    assert all(0 <= crop.start <= source.last_start[crop.sample.song.id] for crop in whole)
 
 
-@pytest.mark.parametrize("taken", [0, 1, 6, 7, 8, 20, 21, 22])
-def test_a_resumed_stream_goes_on_where_the_other_stopped(source, taken):
-    def stream(batches):
-        while True:
-            yield from batches
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3")
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+def test_a_resumed_stream_goes_on_where_the_other_stopped(source, workers):
+    whole = list(islice(stream(loading.CropLoader(batches(source), workers)), 30))
+    for taken in (0, 1, 6, 7, 8, 20, 21, 22):
+        resumed = loading.CropLoader(batches(source), workers, taken)
+        assert list(islice(stream(resumed), 30 - taken)) == whole[taken:]
 
-    whole = list(islice(stream(batches(source)), 30))
-    resumed = batches(source)
-    resumed.load_state_dict({"taken": taken})
-    assert list(islice(stream(resumed), 30 - taken)) == whole[taken:]
+
+def test_one_reader_is_this_process_or_another_and_more_read_in_another_order(source):
+    none, one, two = (list(loading.CropLoader(batches(source), workers)) for workers in (0, 1, 2))
+    assert none == one != two
 
 
 def test_a_resumed_epoch_has_only_its_remaining_batches(source):
-    resumed = batches(source)
-    resumed.load_state_dict({"taken": 5})
-    assert len(list(resumed)) == 2
-    assert len(list(resumed)) == 7
+    resumed = loading.CropLoader(batches(source), taken=5)
+    assert [len(list(resumed)) for _ in range(2)] == [2, 7]
+
+
+def test_an_iterator_that_was_not_used_takes_nothing(source):
+    """Lightning makes two of the first epoch."""
+    loader, other = loading.CropLoader(batches(source), 2), loading.CropLoader(batches(source), 2)
+    iter(loader)
+    assert list(loader) == list(other)
+
+
+@pytest.mark.parametrize("skip", [0, 1, 7, 14, 15])
+def test_what_is_skipped_is_not_read(source, monkeypatch, skip):
+    monkeypatch.setattr(crops, "POOL", 3)
+    whole, read = list(source.random((0, 1), [0])), []
+    monkeypatch.setattr(Catalog, "read", counting(Catalog.read, read))
+    rest = list(source.random((0, 1), [0], skip))
+    assert named(rest) == named(whole[skip:])
+    assert [crop.dropout_draws for crop in rest] == [crop.dropout_draws for crop in whole[skip:]]
+    assert read == list(dict.fromkeys(read))
+    assert set(read) == {source.shard_of[id] for id, _ in named(whole[skip:])}
+
+
+def counting(method, read):
+    def counted(self, shard, ids=None):
+        read.append(shard)
+        return method(self, shard, ids)
+
+    return counted
 
 
 @pytest.mark.parametrize("readers", [2, 3])
@@ -79,10 +111,10 @@ def test_no_reader_is_left_without_songs_by_those_that_are_too_short(demo_shards
 
 def test_held_out_crops_are_fixed_and_spread(demo_shards):
     source = CropSource(Catalog.load(demo_shards), HELD_OUT, 4096, lambda song: song["samples"])
-    crops = list(source.spread(5))
-    assert named(crops) == named(source.spread(5))
-    last_start = source.last_start[crops[0].sample.song.id]
-    assert [crop.start for crop in crops] == [int(last_start * part) for part in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    spread = list(source.spread(5))
+    assert named(spread) == named(source.spread(5))
+    last_start = source.last_start[spread[0].sample.song.id]
+    assert [crop.start for crop in spread] == [int(last_start * part) for part in (0.1, 0.3, 0.5, 0.7, 0.9)]
 
 
 @pytest.mark.parametrize("count", [5, 6, 7, 11, 12, 64])

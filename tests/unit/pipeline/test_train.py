@@ -104,7 +104,7 @@ def test_a_stage_writes_its_checkpoints_whole(fit, words, tmp_path, monkeypatch)
 
 def test_another_interval_of_validations_may_be_chosen_when_going_on(whole, fit, words, tmp_path):
     settings = *words, f"run_dir={tmp_path / 'run'}"
-    fit(*settings, "max_steps=3")  # its last checkpoint is of step 2
+    fit(*settings, "max_steps=3")
     fit(*settings, "max_steps=4", "stages.vqvae.every_steps=3")
     trained, expected = ([row for row in rows(run) if "train/loss" in row[1]] for run in (tmp_path / "run", whole))
     assert [step for step, _ in trained] == ["0", "1", "2", "3"]
@@ -117,7 +117,7 @@ def test_another_interval_of_validations_may_be_chosen_when_going_on(whole, fit,
 def test_codebooks_start_at_their_step_whether_or_not_the_stage_was_stopped_before(start, whole, fit, words, tmp_path):
     words = *words, f"size.vqvae.quantize_from={start}"
     fit(*words, f"run_dir={tmp_path / 'never'}", "max_steps=4")
-    fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=3")  # its last checkpoint is of step 2
+    fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=3")
     fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=4")
     assert weights(tmp_path / "run") == weights(tmp_path / "never") != weights(whole)
     assert {step for step, row in rows(tmp_path / "never") if "train/level_0/codebook_usage" in row} == {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
+from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, keep_copy, last_path, newest_whole, rotate
 
 
 class FullDisk(io.FileIO):
@@ -73,22 +73,87 @@ def test_half_a_file_is_named_with_the_way_out(path):
         newest_whole(path.parents[1], reads_sharded=False)
 
 
-def test_a_folder_of_several_devices_is_taken_where_it_can_be_read(path):
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(UserError, match="is cut short"):
-        newest_whole(path.parents[1], reads_sharded=True)
-    for name in (".metadata", "meta.pt"):
-        (path / name).touch()
-    assert newest_whole(path.parents[1], reads_sharded=True) == path
-    with pytest.raises(UserError, match="spread over files of several devices: go on with trainer=fsdp, or delete it"):
+def save_next(path, step):
+    AtomicCheckpointIO().save_checkpoint({"global_step": step}, path.with_name("next.ckpt.part"))
+
+
+def test_the_one_before_stays_and_only_that(path):
+    for step in (4, 6):
+        save_next(path, step)
+        rotate(path)
+        keep_copy(path, path.with_name(f"step_{step}.ckpt"))
+    steps = {file.name: torch.load(file)["global_step"] for file in path.parent.iterdir()}
+    assert steps == {"last.ckpt": 6, "previous.ckpt": 4, "step_4.ckpt": 4, "step_6.ckpt": 6}
+    save_next(path, 8)
+    rotate(path, keep_previous=False)
+    assert torch.load(path)["global_step"] == 8
+    assert not path.with_name("previous.ckpt").exists()
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def change_a_byte(path):
+    data = bytearray(path.read_bytes())
+    data[data.index(b"global_step")] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("spoil", [cut, change_a_byte, lambda path: path.write_bytes(b"")], ids=["cut", "changed", "empty"])
+def test_a_broken_one_is_set_aside_for_the_one_before_with_a_warning(path, spoil):
+    save_next(path, 4)
+    rotate(path)
+    spoil(path)
+    with pytest.warns(match=r"last.ckpt is cut short or no checkpoint: goes on from previous.ckpt, the one before"):
+        found = newest_whole(path.parents[1], reads_sharded=False)
+    assert torch.load(found)["global_step"] == 2
+    save_next(path, 4)  # as training goes on
+    rotate(path)
+    assert {file.name for file in path.parent.iterdir()} == {"last.ckpt", "previous.ckpt", "broken.ckpt"}
+    assert torch.load(path.with_name("previous.ckpt"))["global_step"] == 2
+    assert newest_whole(path.parents[1], reads_sharded=False) == path
+
+
+def test_where_both_are_broken_both_are_named(path):
+    save_next(path, 4)
+    rotate(path)
+    for file in path.parent.iterdir():
+        cut(file)
+    with pytest.raises(
+        UserError, match=r"last.ckpt and .*previous.ckpt are cut short.*delete .*last.ckpt and .*previous.ckpt, "
+    ):
         newest_whole(path.parents[1], reads_sharded=False)
 
 
-def test_a_broken_checkpoint_gives_way_to_the_one_before(path):
-    previous = path.with_name("previous.ckpt")
-    torch.save({"global_step": 1}, previous)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.warns(UserWarning, match=r"last.ckpt is cut short.*goes on from previous.ckpt"):
-        assert newest_whole(path.parents[1], reads_sharded=False) == previous
-    assert not path.exists()  # or it would become the one before
+def folder_of_several_devices(path):
+    path.mkdir()
+    for name in (".metadata", "meta.pt"):
+        (path / name).touch()
+
+
+def test_a_folder_of_several_devices_is_taken_where_it_can_be_read(tmp_path):
+    path = last_path(tmp_path / "vqvae")
+    path.mkdir(parents=True)
+    with pytest.raises(UserError, match="is cut short"):
+        newest_whole(tmp_path / "vqvae", reads_sharded=True)
+    path.rmdir()
+    folder_of_several_devices(path)
+    assert newest_whole(tmp_path / "vqvae", reads_sharded=True) == path
+    with pytest.raises(UserError, match="spread over files of several devices: go on with trainer=fsdp, or delete it"):
+        newest_whole(tmp_path / "vqvae", reads_sharded=False)
+
+
+def test_folders_take_turns_as_files_do(tmp_path):
+    path = last_path(tmp_path / "vqvae")
+    path.parent.mkdir(parents=True)
+    for step in range(3):
+        folder_of_several_devices(path.with_name("next.ckpt.part"))
+        (path.with_name("next.ckpt.part") / str(step)).touch()
+        rotate(path)
+        keep_copy(path, path.with_name("kept.ckpt"))
+    assert [(path.with_name(name) / step).exists() for name, step in (("last.ckpt", "2"), ("previous.ckpt", "1"))] == [
+        True
+    ] * 2
+    assert (path.with_name("kept.ckpt") / "2").exists()
+    assert {file.name for file in path.parent.iterdir()} == {"last.ckpt", "previous.ckpt", "kept.ckpt"}
