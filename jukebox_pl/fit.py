@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shlex
 import warnings
@@ -68,6 +69,8 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
     "bundle": lambda path, name: read_json(Path(path) / BUNDLE, BUNDLE_WANTED)[name],
     # ${first:A,B}: the first that is not null.
     "first": lambda *values: next((value for value in values if value is not None), None),
+    # ${product:A,B}: of whole numbers.
+    "product": lambda *values: math.prod(values),
     # ${below:LEVEL,TOP}: whether a level lies below the top.
     "below": lambda level, top: level < top,
     # ${with:A,B}: A with what B says otherwise; null takes a setting of A away.

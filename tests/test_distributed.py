@@ -6,9 +6,12 @@ import csv
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import parallel
 import pytest
 import torch
 from test_fit import wait_for
@@ -44,6 +47,46 @@ def on_two(start_fit, finished: Path, folder: Path, *words: str) -> Run:
 @pytest.fixture(scope="module")
 def ddp(finished, start_fit, tmp_path_factory) -> Run:
     return on_two(start_fit, finished, tmp_path_factory.mktemp("ddp"), "trainer=ddp", "max_steps=4")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict[str, dict[str, torch.Tensor]]:
+    """The averaged weights of every kind of module after four steps of one process."""
+    out = tmp_path_factory.mktemp("alone")
+    return {kind: parallel.train(kind, "auto", 1, 4, out) for kind in parallel.KINDS}
+
+
+def share_out(strategy: str, devices: int, steps: int, out: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """The same of so many processes, which have parts of the batches."""
+    words = [strategy, str(devices), str(steps), str(out)]
+    paths = {"PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parents[1]}", "OMP_NUM_THREADS": "1"}
+    program = [sys.executable, parallel.__file__, *words]
+    done = subprocess.run(program, env=os.environ | paths, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    return {kind: torch.load(out / f"{kind}.pt", weights_only=True) for kind in parallel.KINDS}
+
+
+def require_same(states: dict[str, dict[str, torch.Tensor]], expected: dict[str, dict[str, torch.Tensor]]) -> None:
+    for kind, state in states.items():
+        assert state.keys() == expected[kind].keys()
+        for name, tensor in state.items():
+            message = f"{kind}: {name}"
+            torch.testing.assert_close(
+                tensor, expected[kind][name], rtol=1e-4, atol=1e-5, msg=lambda m, of=message: f"{of}: {m}"
+            )
+
+
+def test_two_processes_are_one_with_their_batches_together(alone, tmp_path):
+    require_same(share_out("ddp", 2, 4, tmp_path), alone)
+
+
+def test_a_stage_goes_on_spread_over_devices_and_on_another_number_of_them(alone, tmp_path):
+    for kind in parallel.KINDS:
+        parallel.train(kind, "auto", 1, 2, tmp_path)
+        assert (tmp_path / f"{kind}.ckpt").is_file()
+    share_out("fsdp", 2, 3, tmp_path)
+    assert (tmp_path / "vqvae.ckpt" / ".metadata").exists()  # written by both
+    require_same(share_out("fsdp", 1, 4, tmp_path), alone)
 
 
 def shapes(stage: Path) -> dict[str, torch.Size]:

@@ -107,12 +107,15 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor, vectors: float) -> None:
-        """Starts the codes by k-means over x [B, D, T]; `vectors` are what a training step will bring.
+        """Starts the codes by k-means over x [B, D, T], the same in all processes; `vectors` are what a training step will
+        bring.
 
         An iteration is an update that keeps nothing of before, so that codes without vectors restart here, too.
         """
         rows = x.float().transpose(1, 2).reshape(-1, self.dim)
         rows = rows[:: -(-len(rows) // (KMEANS_VECTORS * self.bins))]
+        rank, world = ranks()
+        rows = rows[: len(rows) // world * world].chunk(world)[rank]
         self._initialize(rows)
         for _ in range(KMEANS_ITERATIONS):
             self.update(rows, *self._nearest(rows), decay=0.0)
@@ -189,16 +192,24 @@ class Codebook(nn.Module):
         return codes, distances + rows.square().sum(1)
 
     def _random_rows(self, rows: Tensor) -> Tensor:
-        """`bins` vectors drawn from rows [N, D] on their device; the seed and the count of updates alone decide which."""
+        """`bins` vectors drawn from rows [N, D] of all processes; the seed and the count of updates alone decide which."""
         generator = torch.Generator(rows.device).manual_seed(self.seed * 1_000_003 + self._known_steps())
-        if len(rows) < self.bins:  # each several times, told apart by a noise that is small beside unit vectors
-            rows = rows.repeat(-(-self.bins // len(rows)), 1)
-            noise = torch.randn(rows.shape, generator=generator, device=rows.device)
-            rows = rows + noise * (0.01 / self.dim**0.5)
-        drawn = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[: self.bins]]
-        if dist.is_initialized():
-            dist.broadcast(drawn, 0)
-        return drawn
+        rank, world = ranks()
+        everyones = len(rows) * world
+        times = -(-self.bins // everyones)  # each several times where they are few, told apart by noise
+        noise = torch.randn(everyones * times, self.dim, generator=generator, device=rows.device) if times > 1 else None
+        which = torch.randperm(everyones * times, generator=generator, device=rows.device)[: self.bins]
+        own = which % everyones - rank * len(rows)
+        is_own = (own >= 0) & (own < len(rows))
+        drawn = torch.where(is_own[:, None], rows[own.clamp(0, len(rows) - 1)], 0.0)
+        if world > 1:
+            dist.all_reduce(drawn)  # one has it, the others have zeros
+        return drawn if noise is None else drawn + noise[which] * (0.01 / self.dim**0.5)  # small beside unit vectors
+
+
+def ranks() -> tuple[int, int]:
+    """Which of how many processes this is."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def least(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
 from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -75,6 +76,8 @@ class MuonOptim(OptimConfig):
         hidden = {parameter: None for block in blocks for parameter in block.parameters() if parameter.ndim == 2}
         if not hidden:
             raise UserError(f"MuonOptim is for transformers, a {type(model).__name__} has none: give it an OptimConfig")
+        if any(isinstance(parameter, DTensor) for parameter in hidden):
+            raise UserError("MuonOptim needs whole matrices, trainer=fsdp spreads them: use an OptimConfig, or trainer=ddp")
         as_adamw = {"lr": self.lr, "weight_decay": self.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
         muon = Muon(hidden, momentum=self.momentum, **as_adamw)  # type: ignore[arg-type]
         return Joined(muon, self.adamw(parameter for parameter in model.parameters() if parameter not in hidden))

@@ -13,6 +13,7 @@ from torch.optim import AdamW
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import Transformer
+from jukebox_pl.training import optim
 from jukebox_pl.training.optim import AdamW8bitOptim, MuonOptim, OptimConfig, ReleasedAdam, ReleasedOptim, released_rate
 
 
@@ -160,3 +161,9 @@ def test_eight_bits_need_bitsandbytes(monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", installed)
     made, _ = AdamW8bitOptim(lr=1e-3, weight_decay=0.1, betas=(0.9, 0.95)).build(small_prior())
     assert (made.defaults["betas"], made.defaults["weight_decay"]) == ((0.9, 0.95), 0.1)
+
+
+def test_muon_refuses_matrices_that_are_spread(monkeypatch):
+    monkeypatch.setattr(optim, "DTensor", torch.nn.Parameter)  # what a parameter is under fsdp
+    with pytest.raises(UserError, match="trainer=fsdp spreads them"):
+        MuonOptim().build(small_prior())
