@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything heavy is imported
+    from jukebox_pl.cli.help import answer
+
+    answer("app")
+
+
 import importlib.util
 import os
 import socket
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     from jukebox_pl.studio.page import Page
 
 
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> dict[str, Any]:
     page = page_of(config)
     try:
         socket.create_server((config.host, config.port or 0)).close()  # gradio would try a hundred ports one by one
@@ -34,6 +40,7 @@ def main(config: DictConfig) -> None:
     print(f"singing at {address} until Ctrl-C", flush=True)
     with closing(page.studio):
         page.blocks.block_thread()
+    return {"address": address}
 
 
 def page_of(config: DictConfig) -> Page:

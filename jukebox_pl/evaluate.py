@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything heavy is imported
+    from jukebox_pl.cli.help import answer
+
+    answer("evaluate")
+
+
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -36,7 +42,7 @@ from jukebox_pl.utils.locks import locked
 from jukebox_pl.utils.progress import Meter, terminal_meter
 
 
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> dict[str, Any]:
     names = list(config.questions) if config.what == "all" else listed(config.what)
     if unknown := [name for name in names if name not in config.questions] or not names:
         raise UserError(f"what={config.what}: expected all, or some of {', '.join(config.questions)}; found {unknown}")
@@ -67,7 +73,9 @@ def main(config: DictConfig) -> None:
         found = evaluate(evidence, questions, meter, protocol)
     write_json(out / "evaluation.json", found.to_json())
     print_evaluation(Console(), found)
-    print(f"to see and hear: {write_evaluation_page(out, found)}", file=sys.stderr)
+    page = write_evaluation_page(out, found)
+    print(f"to see and hear: {page}", file=sys.stderr)
+    return {"evaluation": str(out / "evaluation.json"), "page": str(page), "questions": names}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything heavy is imported
+    from jukebox_pl.cli.help import answer
+
+    answer("fit")
+
+
 import logging
 import math
 import os
@@ -80,7 +86,7 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> dict[str, Any] | None:
     from jukebox_pl.pipeline.run import (  # imports Lightning: --help and mistakes answer at once without it
         SETTINGS,
         run_recipe,
@@ -111,6 +117,9 @@ def main(config: DictConfig) -> None:
     elif (run_dir / ADAPTER).exists():
         words = f"adapter={run_dir / ADAPTER}", "strength=1.0"
         say(f"to sing: {sample_command(config.init_from, Catalog.load(config.data.path), *words)}")
+    stages = {name: {"steps": result.steps, **result.summary} for name, result in results.items()}
+    bundle = str(run_dir) if (run_dir / BUNDLE).exists() else None
+    return {"run_dir": str(run_dir), "bundle": bundle, "stages": stages} if first_rank() else None
 
 
 def require_usable(config: DictConfig) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything heavy is imported
+    from jukebox_pl.cli.help import answer
+
+    answer("prepare")
+
+
 from functools import partial
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -12,7 +19,7 @@ from rich.console import Console
 from jukebox_pl.catalog.growing import fingerprint
 from jukebox_pl.catalog.prepare import changes_of, examine_all, prepare
 from jukebox_pl.catalog.settings import PrepareSettings
-from jukebox_pl.catalog.shards import CATALOG_FILE, Catalog
+from jukebox_pl.catalog.shards import CATALOG_FILE, SPLITS, Catalog
 from jukebox_pl.cli.command import run
 from jukebox_pl.errors import UserError
 from jukebox_pl.report.terminal import print_catalog, showing_progress, tell_report
@@ -21,7 +28,7 @@ DOCTOR = ALSO, ONLY, NEVER = "also", "only", "never"
 NOT_OF_THE_CATALOG = ("engine", "doctor")
 
 
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> dict[str, Any]:
     if config.doctor not in DOCTOR:
         raise UserError(f"doctor={config.doctor}: expected {' or '.join(DOCTOR)}")
     console, settings, engine = Console(highlight=False), to_settings(config), instantiate(config.engine)
@@ -30,7 +37,7 @@ def main(config: DictConfig) -> None:
         with showing_progress(console) as show:
             report = examine_all(settings, show, engine)
         tell_report(console, settings.out, report, in_full=True)
-        return
+        return {"out": str(settings.out), "songs": len(report.songs)}
     before = fingerprint(Catalog.load(settings.out)) if (settings.out / CATALOG_FILE).is_file() else None
     if before and any(changes := changes_of(settings)):
         console.out(f"{changes}; the others stay as they are in {settings.out}")
@@ -40,6 +47,8 @@ def main(config: DictConfig) -> None:
     if before == fingerprint(catalog):
         console.out(f"{settings.out} is complete, made from the same songs with the same settings: nothing to do")
     print_catalog(console, catalog)
+    songs = sum(len(catalog.songs(split)) for split in SPLITS)
+    return {"out": str(settings.out), "songs": songs, "skipped": len(catalog.skipped)}
 
 
 def to_settings(config: DictConfig) -> PrepareSettings:

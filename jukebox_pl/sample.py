@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything heavy is imported
+    from jukebox_pl.cli.help import answer
+
+    answer("sample")
+
+
 import difflib
 import sys
 from collections.abc import Collection
 from functools import partial
+from typing import Any
 
 from omegaconf import DictConfig
 
 from jukebox_pl.cli import command
+from jukebox_pl.cli.output import Output
 from jukebox_pl.cli.sample_arguments import adapters_of, command_of, place_of, require_device
 from jukebox_pl.errors import UserError
+from jukebox_pl.report.song_page import PAGE
 from jukebox_pl.sessions.commands import MODES, SessionContext
 from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Session
@@ -25,10 +34,10 @@ def cli_main(argv: list[str] | None = None) -> None:
 def names_in(words: Collection[str]) -> set[str]:
     """The settings on the command line, under their usual names."""
     names = (word.partition("=")[0].lstrip("+") for word in words)
-    return {command.ALIASES["sample"].get(name, name) for name in names}
+    return {command.ALIASES["sample"].get(name, name) for name in names} - set(Output._fields)
 
 
-def main(config: DictConfig, named: Collection[str]) -> None:
+def main(config: DictConfig, named: Collection[str]) -> dict[str, Any]:
     """`named` are the settings on the command line: all else a song takes over from the one that it is made of."""
     folder, name = place_of(config)
     sample_command = command_of(config, named, name)
@@ -37,7 +46,10 @@ def main(config: DictConfig, named: Collection[str]) -> None:
     if config.mode not in MODES:
         near = difflib.get_close_matches(str(config.mode), MODES, n=1, cutoff=0.0)
         raise UserError(f"unknown mode {config.mode!r}, nearest is {near[0]!r}; known are {', '.join(MODES)}")
-    MODES[config.mode](SessionContext(Session(folder), pool), sample_command)
+    session = Session(folder)
+    names = MODES[config.mode](SessionContext(session, pool), sample_command)
+    songs = [{"name": name, "folder": str(session.place(name)), "page": str(session.place(name) / PAGE)} for name in names]
+    return {"mode": config.mode, "session": str(folder), "songs": songs}
 
 
 if __name__ == "__main__":

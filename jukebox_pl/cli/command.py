@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
@@ -21,11 +21,14 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from jukebox_pl import errors
-from jukebox_pl.cli import multirun
+from jukebox_pl.cli import help, multirun
+from jukebox_pl.cli.help import recipes_folder
+from jukebox_pl.cli.output import Output, output_of, reader_is_gone
 from jukebox_pl.errors import UserError
 from jukebox_pl.utils.earlier_versions import ARGUMENTS
 
-MISTAKE, INTERRUPTED = 2, 130
+MISTAKE, INTERRUPTED, UNHEARD = 2, 130, 141
+STOPPED = "stopped; the same command goes on from here"
 LONGEST_LINE = 1200
 PRINT = "--print"
 OF_A_FOLDER = {"recogniser": "transformers"}  # groups that take a folder, and the choice whose `path` it then is
@@ -51,31 +54,48 @@ KINDS = {
 }
 
 
-def run(main: Callable[[DictConfig], None], name: str, argv: list[str] | None = None) -> None:
-    """Composes the config and calls `main`; prints a UserError as one line and exits with code 2."""
+def run(main: Callable[[DictConfig], Mapping[str, Any] | None], name: str, argv: list[str] | None = None) -> None:
+    """Composes the config and calls `main`, whose result is what json=true prints.
+
+    A UserError is one line and exit code 2, Ctrl-C one line and 130; a reader that has gone, as `head` goes, ends the
+    command with 141, as it would end others.
+    """
     words = sys.argv[1:] if argv is None else argv
+    output = Output(json="json=true" in words)
     warnings.formatwarning = format_warning
     try:
-        if {"-h", "--help"} & set(words):
-            print(help_text(name))
+        if help.WORDS & set(words):
+            print(help.help_text(name, words), flush=True)
             return
         if name == "fit" and set(multirun.FLAGS) & set(words):
             multirun.multirun(name, [word for word in words if word not in multirun.FLAGS])
             return
+        output, words = output_of(words)
         config = compose_config(name, as_typed(name, [word for word in words if word != PRINT]))
         if PRINT in words:
-            print(yaml.safe_dump(resolved(config), sort_keys=False, allow_unicode=True), end="")
-        else:
-            main(config)
+            print(yaml.safe_dump(resolved(config), sort_keys=False, allow_unicode=True), end="", flush=True)
+            return
+        with output.directed():
+            result = main(config)
+        if result is not None:
+            output.tell(name, result)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
+        sys.stderr.write(f"{STOPPED}\n")
+        output.tell(name, {"error": STOPPED})
         raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        if not reader_is_gone():
+            raise
+        raise SystemExit(UNHEARD) from None
     except Exception as error:
         if (mistake := mistake_in(error)) is None:
+            output.tell(name, {"error": f"{type(error).__name__}: {errors.one_line(str(error))}"})
             raise
         if len(mistake) > LONGEST_LINE:  # it quotes what was given, which may have any length
             mistake = f"{mistake[: LONGEST_LINE // 2]} ... {mistake[-LONGEST_LINE // 2 :]}"
         sys.stderr.write(f"error: {mistake}\n")
+        output.tell(name, {"error": mistake})
         raise SystemExit(MISTAKE) from None
 
 
@@ -86,12 +106,6 @@ def mistake_in(error: BaseException) -> str | None:
     if isinstance(error, OmegaConfBaseException):
         return explain(str(error), ())
     return mistake_in(error.__cause__) if error.__cause__ else None
-
-
-def recipes_folder() -> Path:
-    """The YAML files: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    return next(folder for folder in (package / "recipes", package.parent / "recipes") if folder.is_dir())
 
 
 def compose_config(name: str, words: list[str]) -> DictConfig:
@@ -227,14 +241,3 @@ def format_warning(
     """One line; of other libraries also where it happened."""
     ours = Path(filename).is_relative_to(Path(__file__).parents[1])
     return f"warning: {message}\n" if ours else f"{Path(filename).name}:{lineno}: {category.__name__}: {message}\n"
-
-
-def help_text(name: str) -> str:
-    """The comment at the head of the YAML, its groups and its settings."""
-    folder = recipes_folder()
-    text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
-    head = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
-    body = [line for line in text.splitlines() if line and not line.startswith("#")]
-    choices = {group.name: sorted(file.stem for file in group.glob("[!_]*.yaml")) for group in sorted(folder.iterdir())}
-    groups = [f"  {group}={'|'.join(names)}" for group, names in choices.items() if f"  - {group}: " in text]
-    return "\n".join([*head, "", f"{PRINT} shows all settings as composed, and does nothing else.", "", *groups, "", *body])

@@ -1,4 +1,5 @@
-"""What `python -m jukebox_pl.sample mode=…` does with a session. A new mode is a function here and a line of MODES."""
+"""What `python -m jukebox_pl.sample mode=…` does with a session. A new mode is a function here and a line of MODES: it
+returns the names of the songs that it made, or is about."""
 
 from __future__ import annotations
 
@@ -70,34 +71,33 @@ class SessionContext(NamedTuple):
         return node
 
 
-def new(context: SessionContext, command: SampleCommand) -> None:
+def new(context: SessionContext, command: SampleCommand) -> list[str]:
     """A song from nothing, or from a prompt on."""
     base = Node("new", SongRequest(), SamplingParams(), seed=0, lowest=0, models=context.pool.models, computing=Computing())
-    make(context, command, base, parent=None, given={})
+    return make(context, command, base, parent=None, given={})
 
 
-def branch(context: SessionContext, command: SampleCommand) -> None:
+def branch(context: SessionContext, command: SampleCommand) -> list[str]:
     """What a node was asked, with another seed or other words, from the codes that it started from."""
     name, session = chosen(context, command), context.session
     base = replace(context.require_own(name, session.node(name)), hashes={})
     if base.parent is None:
-        make(context, command, base, parent=None, given=session.prompt(name, base))
-    else:
-        parent = session.node(base.parent)
-        make(context, command, base, parent, session.finished_codes(base.parent, parent))
+        return make(context, command, base, parent=None, given=session.prompt(name, base))
+    parent = session.node(base.parent)
+    return make(context, command, base, parent, session.finished_codes(base.parent, parent))
 
 
-def from_parent(operation: str, context: SessionContext, command: SampleCommand) -> None:
+def from_parent(operation: str, context: SessionContext, command: SampleCommand) -> list[str]:
     """A song made of a finished node."""
     name, session = chosen(context, command), context.session
     parent = context.require_own(name, session.node(name))
     codes = session.finished_codes(name, parent)
     base = OPERATIONS[operation].child(operation, name, parent)
-    make(context, command, base, parent, codes)
+    return make(context, command, base, parent, codes)
 
 
-def make(context: SessionContext, command: SampleCommand, base: Node, parent: Node | None, given: Codes) -> None:
-    """Makes the songs that are asked for over `base` and are not there yet, and prints the page of each.
+def make(context: SessionContext, command: SampleCommand, base: Node, parent: Node | None, given: Codes) -> list[str]:
+    """Makes the songs that are asked for over `base` and are not there yet, prints the page of each and returns their names.
 
     `given`: the codes [T] by level of the `parent`; where there is none, of the prompt that `base` had. Raises UserError,
     before anything is written, when they cannot be made.
@@ -116,6 +116,7 @@ def make(context: SessionContext, command: SampleCommand, base: Node, parent: No
         name = command.name or candidate.name
         name, stored = session.locate(candidate) if command.next_free_name else (name, session.stored(name, candidate))
         nodes[name] = stored
+    asked = list(nodes)
     files = ["song.wav", PAGE, *(f"song.{format}" for format in command.formats)]
     for name, stored in list(nodes.items()):
         folder = session.place(name)
@@ -126,6 +127,7 @@ def make(context: SessionContext, command: SampleCommand, base: Node, parent: No
             del nodes[name]
     if nodes:
         generate(context, command, nodes, given)
+    return asked
 
 
 def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes) -> None:
@@ -159,14 +161,15 @@ def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, N
             print(session.place(name) / PAGE)
 
 
-def pick(context: SessionContext, command: SampleCommand) -> None:
+def pick(context: SessionContext, command: SampleCommand) -> list[str]:
     """Marks the node that the other modes start from unless they are told another."""
     name = chosen(context, command)
     context.session.pick(name)
     print(f"{name} is picked")
+    return [name]
 
 
-def replay(context: SessionContext, command: SampleCommand) -> None:
+def replay(context: SessionContext, command: SampleCommand) -> list[str]:
     """Samples a node and all it comes from once more, and compares.
 
     Raises UserError naming the first code that differs from those on disk.
@@ -189,9 +192,10 @@ def replay(context: SessionContext, command: SampleCommand) -> None:
                     f"is {int(codes[level][at])}; another device, batch or version of torch may round differently"
                 )
     print(f"{last} came out the same: {sum(map(len, codes.values()))} codes sampled again")
+    return [last]
 
 
-def show(context: SessionContext, command: SampleCommand) -> None:
+def show(context: SessionContext, command: SampleCommand) -> list[str]:
     """Prints every node under the one that it was made of; those that cannot be read are named instead.
 
     Raises UserError when there is none.
@@ -216,6 +220,7 @@ def show(context: SessionContext, command: SampleCommand) -> None:
     for name in waiting:  # what is left waits for itself
         print(f"warning: {session.place(name)} and its parents go in a circle", file=sys.stderr, flush=True)
     Console(width=None if sys.stdout.isatty() else WIDE).print(root)
+    return session.names()
 
 
 def describe(node: Node, codes: Codes) -> str:
@@ -235,7 +240,7 @@ def chosen(context: SessionContext, command: SampleCommand) -> str:
     raise UserError("node is missing: give node=ID (mode=show lists them), or pick one with mode=pick node=ID")
 
 
-MODES: dict[str, Callable[[SessionContext, SampleCommand], None]] = {
+MODES: dict[str, Callable[[SessionContext, SampleCommand], list[str]]] = {
     **{name: partial(from_parent, name) for name in OPERATIONS},
     "new": new,
     "branch": branch,

@@ -19,9 +19,12 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 SECONDS_BETWEEN_LINES = 5.0
 SHORTEST = 1e-6  # seconds; a clock may stand still
+# In columns: below the first there is no bar, a bar has the second, a task's name at most the third.
+NARROW, BAR, TASK = 60, 16, 24
 
 
 class Status(NamedTuple):
@@ -76,13 +79,18 @@ class Meter:
 
 
 class Bars(Progress):
-    """A bar a task, for people at a terminal; gone when the work is done."""
+    """A bar a task, for people at a terminal; gone when the work is done. A line each: what has no room is cut off, the
+    note first; in a narrow terminal there is no bar."""
 
     def __init__(self, console: Console | None = None):
-        description, pace = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[pace]}"))
-        super().__init__(
-            description, BarColumn(), MofNCompleteColumn(), pace, console=console or Console(stderr=True), transient=True
-        )
+        console = console or Console(stderr=True)
+        name = Column(no_wrap=True, overflow="ellipsis", max_width=min(TASK, console.width // 3))
+        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # of the line
+        task = TextColumn("{task.description}", markup=False, table_column=name)
+        pace = TextColumn("{task.fields[pace]}", markup=False, table_column=rest)
+        bar = [BarColumn(BAR)] if console.width >= NARROW else []
+        count = MofNCompleteColumn(table_column=Column(no_wrap=True))
+        super().__init__(task, *bar, count, pace, console=console, transient=True, expand=True)
         self._by_name: dict[str, TaskID] = {}
 
     def __call__(self, status: Status) -> None:
@@ -114,10 +122,13 @@ class Lines:
 
 
 def terminal_meter(unit: str, console: Console | None = None, every_seconds: float = SECONDS_BETWEEN_LINES) -> Meter:
-    """Bars where one process writes to a terminal, lines elsewhere; both on standard error unless `console` says where."""
+    """Bars where one process writes to a terminal that can move its cursor, lines elsewhere; both on standard error unless
+    `console` says where."""
     console = console or Console(stderr=True)
     is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
-    return Meter(Bars(console) if console.is_terminal and is_alone else Lines(console.file, every_seconds), unit)
+    # Not is_terminal: FORCE_COLOR makes that true of a pipe, too.
+    shows_bars = console.file.isatty() and not console.is_dumb_terminal and is_alone
+    return Meter(Bars(console) if shows_bars else Lines(console.file, every_seconds), unit)
 
 
 def clock(seconds: float) -> str:

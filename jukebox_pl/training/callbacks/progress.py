@@ -12,6 +12,8 @@ from pytorch_lightning.callbacks import Callback
 from jukebox_pl.training.modules.base import is_log_step
 from jukebox_pl.utils.progress import SECONDS_BETWEEN_LINES, SHORTEST, Meter, terminal_meter
 
+SHOWN = {"loss": "train/loss", "val": "val/loss"}  # of the losses: a line has 80 columns
+
 
 class ProgressMeter(Callback):
     """A bar in a terminal, a line every few seconds elsewhere: stage, step, losses, steps per second and time to go."""
@@ -30,8 +32,9 @@ class ProgressMeter(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if self.meter:
             if is_log_step(trainer, trainer.global_step):  # reading a loss waits for the device
-                named = trainer.progress_bar_metrics.items()
-                self.losses = " ".join(f"{name} {value:.3f}" for name, value in named if "/" in name)
+                losses = trainer.progress_bar_metrics
+                shown = ((word, losses.get(name)) for word, name in SHOWN.items())
+                self.losses = " ".join(f"{word} {value:.3f}" for word, value in shown if value is not None)
             self._update(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -49,11 +49,6 @@ def test_print_tells_of_a_mistake_too(capsys):
     assert "did you mean seed" in capsys.readouterr().err
 
 
-def test_help_names_print(capsys):
-    command.run(lambda config: None, "sample", ["--help"])
-    assert "\n--print shows all settings as composed" in capsys.readouterr().out
-
-
 NEW, OLD = {"size.vqvae.model.code_dim", "size.growth.dilation_growth"}, {"size.vqvae.model.emb"}
 
 

@@ -52,7 +52,7 @@ def test_losses_are_read_at_log_steps_and_at_the_last(trainer, monkeypatch):
     assert [status.done for status in shown] == list(range(11))
     assert {status.task for status in shown} == {"vqvae"}
     assert trainer.reads == 3
-    assert [shown[step].note for step in (3, 4, 10)] == ["", "train/loss 1.500", "train/loss 1.500"]
+    assert [shown[step].note for step in (3, 4, 10)] == ["", "loss 1.500", "loss 1.500"]
 
 
 def test_speed_is_that_of_all_steps_since_the_last_log_step(trainer, monkeypatch):

@@ -59,14 +59,41 @@ def test_bars_show_every_task_on_a_terminal(now):
 
 
 def test_a_terminal_gets_bars_a_pipe_and_one_of_several_processes_lines(monkeypatch):
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
     def face(terminal: bool) -> object:
-        return terminal_meter("songs", Console(file=io.StringIO(), force_terminal=terminal)).face
+        return terminal_meter("songs", Console(file=Screen() if terminal else io.StringIO())).face
 
     monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     assert isinstance(face(True), Bars)
     assert isinstance(face(False), Lines)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a pipe stays one
+    assert isinstance(face(False), Lines)
+    monkeypatch.delenv("FORCE_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(face(True), Lines)
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert isinstance(face(True), Lines)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_task_is_one_line_however_long_its_name_and_its_note_are(now, width):
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    bars = Bars(console)
+    meter = Meter(bars, "songs")
+    meter.update("decoding all that there is to decode", 0, 2000)
+    now[0] += 1
+    meter.update("decoding all that there is to decode", 1000, 2000, note="a/very/long/path/" * 5)
+    lines = console.render_lines(bars.get_renderable())
+    assert len(lines) == 1
+    shown = "".join(segment.text for segment in lines[0])
+    assert "1000/2000" in shown
+    assert ("━" in shown) is (width == 80)
+    assert width == 40 or "0:00:01 left" in shown
 
 
 def test_clock_has_hours():
