@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,19 @@ from jukebox_pl.utils.locks import sweep
 OF_THE_RUN = {NEEDS, "when"}
 
 
-def run_recipe(stages: Mapping[str, DictConfig], run_dir: Path) -> dict[str, StageResult]:
-    """Runs the stages of a recipe in order and returns what each left. Raises UserError on a user's mistake."""
+def run_recipe(
+    stages: Mapping[str, DictConfig], run_dir: Path, before_second: Callable[[], Any] = lambda: None
+) -> dict[str, StageResult]:
+    """Runs the stages of a recipe in order and returns what each left. Raises UserError on a user's mistake.
+
+    `before_second` is called when the first one, which makes the catalog, is done.
+    """
     results, needed = {}, {name for config in stages.values() for name in config.get(NEEDS, ())}
     for number, (name, config) in enumerate(stages.items(), start=1):
         if dist.is_initialized():
             dist.barrier()  # all ranks read the same results of the stages before
+        if number == 2:
+            before_second()
         title = f"[{number}/{len(stages)}] {name}"
         results[name] = run_stage(StageFolder(run_dir, name), config, title, is_last=name not in needed)
     return results

@@ -24,6 +24,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
+from jukebox_pl.training.callbacks.best import BestWeights
 from jukebox_pl.training.callbacks.weights import EMA, last_path
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, require_whole
 from jukebox_pl.training.loggers.files import MediaLogger
@@ -84,7 +85,7 @@ class TrainStage(Stage):
         average.apply_to(module)
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # the step that the number is logged at
         with naming_who_is_lost(trainer):
-            after = self._measure(trainer, module, data)
+            after, exported = self._measure_exported(trainer, module, data)
         for logger in trainer.loggers:
             if isinstance(logger, MediaLogger):
                 logger.close()
@@ -92,7 +93,8 @@ class TrainStage(Stage):
         if trainer.is_global_zero:
             checkpoints.save_state(folder / MODEL, state, config, getattr(data, "labeller", None))
         trainer.strategy.barrier()
-        summary = {f"{self.monitor} at step 0": before, f"at step {trainer.global_step}": after}
+        when = f"at step {exported}" + (f", the best of {trainer.global_step}" if exported != trainer.global_step else "")
+        summary = {f"{self.monitor} at step 0": before, when: after}
         return StageResult(checkpoints.fingerprint(folder / MODEL), summary, trainer.global_step, self.max_steps)
 
     def network(self, data: Any) -> tuple[nn.Module, Any]:
@@ -102,6 +104,9 @@ class TrainStage(Stage):
 
     def _trainer(self, folder: Path, average: EMA) -> pl.Trainer:
         callbacks = [instantiate(config) for config in self.callbacks.values() if config and "_target_" in config]
+        for callback in callbacks:
+            if getattr(callback, "monitor", "") is None:
+                callback.monitor = self.monitor
         parts = [config for config in self.logger.values() if isinstance(config, Mapping | DictConfig)]
         loggers = [instantiate(part, save_dir=str(folder), name=f"{folder.parent.name}/{folder.name}") for part in parts]
         build: Any = instantiate(self.trainer, _partial_=True)
@@ -134,10 +139,27 @@ class TrainStage(Stage):
         return value
 
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> float:
-        value = trainer.validate(module, data, verbose=False)[0][self.monitor]
+        logged = trainer.validate(module, data, verbose=False)[0]
+        if self.monitor not in logged:
+            raise UserError(f"monitor={self.monitor} is never logged: expected one of {', '.join(sorted(logged))}")
+        value = logged[self.monitor]
         if trainer.received_sigterm:
             raise terminated(trainer)
         return value
+
+    def _measure_exported(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> tuple[float, int]:
+        """The monitored number of what is saved, and at which step it was: the last weights, or the best where it is those.
+
+        The last ones are only measured where no validation has seen them: what looks at the last validation, as the verdict
+        on conditionings, is told of those that are saved.
+        """
+        last, best = trainer.global_step, next((each for each in trainer.callbacks if isinstance(each, BestWeights)), None)
+        if best is None or best.step in (0, last) or best.seen != last:
+            value = self._measure(trainer, module, data)
+            if best is None or best.step in (0, last) or value <= best.value:
+                return value, last
+        best.load_into(trainer, module)
+        return self._measure(trainer, module, data), best.step
 
     def _fit(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any, checkpoint: Path | None) -> None:
         """Trains from the checkpoint on. Raises SystemExit where SIGTERM came before the end of the last step."""
