@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import yaml
@@ -43,6 +44,9 @@ CATALOG_FACTS = {
 }
 
 
+# Of a catalog that is not made yet: a plan needs some.
+ASSUMED: dict[str, Any] = {"artists": 100, "genres": 20, "characters": 80, "alphabet": ascii_lowercase, "has_lyrics": True}
+ASSUMED |= {"sample_rate": 44100, "max_duration": 600 * 44100}
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 MOST_MINUTES = 60 * 24 * 365
 BUNDLE_WANTED = "a finished run or a converted bundle"
@@ -99,12 +103,15 @@ def main(config: DictConfig) -> dict[str, Any] | None:
     require_usable(config)
     require_sample_rate(config)
     run_dir = Path(config.run_dir)
+    told = preflight(config) if first_rank() else True
+    if config.plan.only:
+        return None
     lock = locked(run_dir, "run_dir") if first_rank() else nullcontext()
     try:
         with lock, STOP.listening(config.max_minutes, quiet=not first_rank()):
             if first_rank():
                 write_atomic(run_dir / SETTINGS, yaml.safe_dump(command.resolved(config), sort_keys=False).encode())
-            results = run_recipe(config.stages, run_dir, config.logger)
+            results = run_recipe(config.stages, run_dir, config.logger, lambda: told or preflight(config))
     except Stopped as stopped:
         if requeued(stopped.request.signum):
             raise SystemExit(0) from None
@@ -122,9 +129,40 @@ def main(config: DictConfig) -> dict[str, Any] | None:
     return {"run_dir": str(run_dir), "bundle": bundle, "stages": stages} if first_rank() else None
 
 
+def preflight(config: DictConfig) -> bool:
+    """Says what the recipe will cost; whether all of it, or what can be known before there is a catalog.
+
+    Raises UserError where the machine is too small for it.
+    """
+    from jukebox_pl.pipeline import plan
+
+    try:
+        catalog = Catalog.load(config.data.path)
+    except UserError:  # which stage catalog says, where it does not make one
+        catalog = None
+    if catalog is None:
+        OmegaConf.register_new_resolver("catalog", lambda path, name: ASSUMED[name], replace=True)
+    try:
+        plans = plan.plan_recipe(config, catalog, timed=config.plan.only)
+        plan.tell(plans, config, catalog)
+        if config.plan.refuse:
+            plan.require_room(plans, config, sizes)
+    finally:
+        OmegaConf.register_new_resolver("catalog", RESOLVERS["catalog"], replace=True)
+    return catalog is not None
+
+
+def sizes() -> dict[str, DictConfig]:
+    names = [path.stem for path in command.recipes_folder().glob("size/*.yaml")]
+    return {name: command.compose_config("fit", [f"size={name}"]).size for name in names}
+
+
 def require_usable(config: DictConfig) -> None:
     """Raises UserError when there are no songs, or no steps, to train with. Spells `run_dir` as paths into it will be."""
-    if any(OmegaConf.is_missing(config.data, name) for name in ("path", "songs")):
+    missing = [name for name in ("path", "songs") if OmegaConf.is_missing(config.data, name)]
+    if config.plan.only:  # which needs none
+        config.data.update(dict.fromkeys(missing, "SHARDS" if config.data.get("songs") is None else "SONGS"))
+    elif missing:
         raise UserError("no songs to train on: give data=demo, data=folder data.songs=SONGS or data=shards data.path=SHARDS")
     if config.max_steps is not None and not (isinstance(config.max_steps, int) and config.max_steps > 0):
         raise UserError(f"max_steps={config.max_steps}: expected a whole number above zero, or null for what the size says")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,24 @@ from jukebox_pl.utils.locks import sweep
 OF_THE_RUN = {NEEDS, "when"}
 
 
-def run_recipe(stages: Mapping[str, DictConfig], run_dir: Path, logger: DictConfig | None = None) -> dict[str, StageResult]:
+def run_recipe(
+    stages: Mapping[str, DictConfig],
+    run_dir: Path,
+    logger: DictConfig | None = None,
+    before_second: Callable[[], Any] = lambda: None,
+) -> dict[str, StageResult]:
     """Runs the stages of a recipe in order and returns what each left, of which the loggers in `logger`, configs by name,
-    are told. Raises UserError on a user's mistake."""
+    are told. Raises UserError on a user's mistake.
+
+    `before_second` is called when the first one, which makes the catalog, is done.
+    """
     results, needed = {}, {name for config in stages.values() for name in config.get(NEEDS, ())}
     loggers: Any = OmegaConf.to_container(logger, resolve=True) if logger is not None else {}
     for number, (name, config) in enumerate(stages.items(), start=1):
         if dist.is_initialized():
             dist.barrier()  # all ranks read the same results of the stages before
+        if number == 2:
+            before_second()
         title = f"[{number}/{len(stages)}] {name}"
         results[name] = run_stage(StageFolder(run_dir, name), config, title, name not in needed, loggers)
     finish_runs()

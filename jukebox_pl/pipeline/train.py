@@ -25,6 +25,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.loggers import build_loggers
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.text.labels import Labeller
+from jukebox_pl.training.callbacks.best import BestWeights
 from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep, Surroundings
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
@@ -89,12 +90,13 @@ class TrainStage(Stage):
         average.apply_to(module)
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # the step that the number is logged at
         with naming_who_is_lost(trainer), STOP.behind_steps():
-            after = self._measure(trainer, module, data)
+            after, exported = self._measure_exported(trainer, module, data)
         state: Any = get_model_state_dict(module.model, options=WHOLE)
         if trainer.is_global_zero:
             self.save(folder, state, config, getattr(data, "labeller", None))
         trainer.strategy.barrier()
-        summary = {f"{self.monitor} at step 0": before, f"at step {trainer.global_step}": after}
+        when = f"at step {exported}" + (f", the best of {trainer.global_step}" if exported != trainer.global_step else "")
+        summary = {f"{self.monitor} at step 0": before, when: after}
         return StageResult(self.fingerprint(folder), summary, trainer.global_step, self.max_steps)
 
     def network(self, data: Any) -> tuple[nn.Module, Any]:
@@ -111,6 +113,9 @@ class TrainStage(Stage):
 
     def _trainer(self, folder: Path, average: EMA) -> pl.Trainer:
         callbacks = [instantiate(config) for config in self.callbacks.values() if config and "_target_" in config]
+        for callback in callbacks:
+            if getattr(callback, "monitor", "") is None:
+                callback.monitor = self.monitor
         build: Any = instantiate(self.trainer, _partial_=True)
         try:
             trainer: pl.Trainer = build(
@@ -142,7 +147,24 @@ class TrainStage(Stage):
 
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> float:
         with stopping_at_step(trainer):
-            return trainer.validate(module, data, verbose=False)[0][self.monitor]
+            logged = trainer.validate(module, data, verbose=False)[0]
+        if self.monitor not in logged:
+            raise UserError(f"monitor={self.monitor} is never logged: expected one of {', '.join(sorted(logged))}")
+        return logged[self.monitor]
+
+    def _measure_exported(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> tuple[float, int]:
+        """The monitored number of what is saved, and at which step it was: the last weights, or the best where it is those.
+
+        The last ones are only measured where no validation has seen them: what looks at the last validation, as the verdict
+        on conditionings, is told of those that are saved.
+        """
+        last, best = trainer.global_step, next((each for each in trainer.callbacks if isinstance(each, BestWeights)), None)
+        if best is None or best.step in (0, last) or best.seen != last:
+            value = self._measure(trainer, module, data)
+            if best is None or best.step in (0, last) or value <= best.value:
+                return value, last
+        best.load_into(trainer, module)
+        return self._measure(trainer, module, data), best.step
 
     def _fit(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any, checkpoint: Path | None) -> None:
         """Trains from the checkpoint on."""

@@ -1,0 +1,277 @@
+"""What a recipe will cost, told before its first step: data, memory, disk, time. It is refused where it does not fit."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from jukebox_pl import checkpoints
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog
+from jukebox_pl.errors import UserError
+from jukebox_pl.inference.memory import free_bytes
+from jukebox_pl.pipeline.finetune import FinetuneStage
+from jukebox_pl.pipeline.run import OF_THE_RUN
+from jukebox_pl.pipeline.stage_folder import StageFolder, say
+from jukebox_pl.pipeline.train import TrainStage
+from jukebox_pl.training.plan import StepCost, step_cost, step_seconds
+from jukebox_pl.utils.progress import clock
+
+GIGA = 1e9
+WIDTH = 120  # columns of a table, which has one a stage
+OVERHEAD = 1.1  # what allocators take besides: pieces that are too small for what comes next
+KEPT = 3  # checkpoints on the disk at a time: the last one, another, and the one being written
+READ_FROM_THE_RUN = ("graft_from",)  # settings of modules that name what is not there yet
+ASSUMED_WORDS = "hours, tokens and passes are told once there is one; until then its tables of names count as small"
+MORE_SONGS = "prepare more songs, or with a larger held_out"
+BY_HEART = "take recipe=finetune, a smaller size or views=many, and look at val/bpd"
+SLOWEST = 2e11  # operations of a step that is tried out: seconds of a CPU core
+
+
+class Machine(NamedTuple):
+    """What trains: `devices` in all, each with `memory` bytes (None: nobody knows); `tflops` are what one reaches, if known.
+
+    `is_here`: it is this machine, on which a step may be tried out.
+    """
+
+    kind: str
+    devices: int
+    memory: int | None
+    tflops: float | None
+    is_here: bool
+
+
+class StagePlan(NamedTuple):
+    """One stage that trains. `data`: how many of its tokens the training songs have in which a window fits, None where there
+    is no catalog yet; `needs` and `free` in bytes of each device, `disk` for all checkpoints.
+    """
+
+    name: str
+    cost: StepCost
+    unit: str
+    steps: int
+    step_tokens: int  # of all devices
+    data: int | None
+    needs: int
+    free: int | None
+    disk: int
+    seconds: float | None = None  # of all steps, None where nobody knows
+
+    @property
+    def passes(self) -> float:
+        """How often the songs are gone through."""
+        return self.steps * self.step_tokens / self.data if self.data else math.inf
+
+    @property
+    def fits(self) -> bool:
+        return self.free is None or self.needs <= self.free
+
+    def figures(self) -> dict[str, str]:
+        """What people are told, by name; ? where nobody knows yet."""
+        data, trained = self.data, self.cost.trained
+        return {
+            "parameters": count(self.cost.parameters)
+            + (f", {count(trained)} trained" if trained < self.cost.parameters else ""),
+            "data": "?" if data is None else f"{count(data)} {self.unit}",
+            "data a parameter": "?" if data is None else f"{data / self.cost.parameters:.2g}",
+            "steps": str(self.steps),
+            "steps a pass": f"{data / self.step_tokens:.3g}" if data else "?",
+            "passes": f"{self.passes:.3g}" if data else "?",
+            "memory": f"{self.needs / GIGA:.3g} GB",
+            "disk": f"{self.disk / GIGA:.3g} GB",
+            "work a step": f"{self.cost.flops / 1e12:.3g} TFLOP",
+            "time": "?" if self.seconds is None else clock(self.seconds),
+        }
+
+    def line(self) -> str:
+        """The most of it."""
+        told = self.figures()
+        data = (
+            f"{told['data']} ({told['data a parameter']} a parameter), {told['passes']} passes" if self.data else "no data"
+        )
+        return (
+            f"{self.name}: {told['parameters']} parameters, {data} in {told['steps']} steps, {told['memory']} of memory, "
+            f"{told['disk']} of disk"
+        )
+
+
+def count(number: float) -> str:
+    """A number as people say it: 1.2 M."""
+    power = min(max(math.floor(math.log10(max(number, 1))) // 3, 0), 4)
+    return f"{number / 1000**power:.3g}{('', ' k', ' M', ' G', ' T')[power]}"
+
+
+def plan_recipe(config: DictConfig, catalog: Catalog | None, timed: bool = False) -> list[StagePlan]:
+    """The stages of a recipe that train and are not complete yet; `timed` by taking some steps, where that is quick."""
+    hops, run_dir, plans = hops_of(config.stages), Path(config.run_dir), []
+    for name, stage in training_stages(config.stages):
+        if not ((result := StageFolder(run_dir, name).result()) and stage.complete(result)):
+            plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
+    return plans
+
+
+def training_stages(stages: Mapping[str, DictConfig]) -> Iterator[tuple[str, TrainStage]]:
+    for name, config in stages.items():
+        if config.get("when", True) and issubclass(get_class(config["_target_"]), TrainStage):
+            settings: Any = OmegaConf.to_container(config, resolve=True)
+            yield name, instantiate({k: v for k, v in settings.items() if k not in OF_THE_RUN}, _recursive_=False)
+
+
+def hops_of(stages: Mapping[str, DictConfig]) -> tuple[int, ...]:
+    """Samples a code of every level, by the VQ-VAE that the recipe trains or copies; none where it does neither."""
+    config = stages.get("vqvae", {})
+    network = OmegaConf.to_container(config["model"], resolve=True) if config.get("model") else None
+    if "init_from" in config:
+        network = bundled(Path(config["init_from"]), lambda bundle: bundle.vqvae)[0]
+    return checkpoints.on_meta(network).hops if network else ()
+
+
+def bundled(folder: Path, which: Callable[[Any], str]) -> tuple[Any, Any]:
+    """The config of a network of a bundle, and its labeller."""
+    place = checkpoints.inside(folder, which(checkpoints.read_bundle(folder)))
+    return checkpoints.read_config(place).model, checkpoints.load_labeller(place)
+
+
+def machine_of(plan: Mapping[str, Any], trainer: Mapping[str, Any]) -> Machine:
+    """The one that `plan` describes, or this one as the trainer will use it."""
+    is_cuda = torch.cuda.is_available() and trainer.get("accelerator", "auto") in ("auto", "gpu", "cuda")
+    kind, devices = "cuda" if is_cuda else "cpu", trainer.get("devices", 1)
+    local = devices if isinstance(devices, int) and devices > 0 else torch.cuda.device_count() if is_cuda else 1
+    local = len(devices) if isinstance(devices, list) else local
+    memory = round(plan["memory"] * GIGA) if plan["memory"] else free_bytes(kind)
+    if memory and kind == "cpu" and not plan["memory"]:
+        memory //= local  # of processes that share it
+    is_here = not any(plan[name] for name in ("devices", "memory", "tflops"))
+    return Machine(kind, plan["devices"] or local * trainer.get("num_nodes", 1), memory, plan["tflops"], is_here)
+
+
+def plan_stage(
+    name: str, stage: TrainStage, machine: Machine, catalog: Catalog | None, hops: Sequence[int], timed: bool
+) -> StagePlan:
+    parts = [OmegaConf.to_container(OmegaConf.create(part)) for part in (stage.model or {}, stage.module, stage.data)]
+    network, module, data = (dict(part) for part in parts)
+    if isinstance(stage, FinetuneStage):  # the network and its windows are the bundle's
+        network, labeller = bundled(stage.init_from, lambda bundle: bundle.priors[str(data["level"])])
+        data |= {"ctx": checkpoints.on_meta(network).ctx, "lyric_tokens": labeller.lyric_tokens if labeller else 0}
+    module |= {key: None for key in READ_FROM_THE_RUN if key in module}
+    precision = str(stage.trainer.get("precision") or stage.trainer["plugins"][0]["precision"])
+    cost = cost_of(json.dumps([network, module, data]), precision)
+    is_sharded = "ModelParallel" in str(stage.trainer.get("strategy", ""))
+    averaged = bool(stage.ema)
+    hop, unit = (hops[data["level"]], "codes") if "level" in data else (1, "samples")
+    window = cost.tokens // data["batch_size"]
+    lengths = [song["samples"] // hop for song in catalog.songs(TRAIN)] if catalog else []
+    steps, seconds = stage.max_steps * len(getattr(stage, "seeds", "1")), None
+    if machine.tflops:
+        seconds = steps * cost.flops / machine.tflops / 1e12
+    elif timed and machine.is_here and (machine.kind == "cuda" or cost.flops < SLOWEST):
+        model = checkpoints.build(network)
+        seconds = steps * step_seconds(instantiate(module, model=model), data, machine.kind, precision)
+    return StagePlan(
+        name=name,
+        cost=cost,
+        unit=unit,
+        steps=steps,
+        step_tokens=cost.tokens * machine.devices * stage.trainer.get("accumulate_grad_batches", 1),
+        data=sum(length for length in lengths if length >= window) if catalog else None,
+        needs=round(OVERHEAD * cost.device_bytes(averaged, machine.devices, is_sharded)),
+        free=machine.memory,
+        disk=KEPT * cost.checkpoint_bytes(averaged) + cost.weights,
+        seconds=seconds,
+    )
+
+
+@cache
+def cost_of(config: str, precision: str) -> StepCost:
+    """Of a network, a module and settings of data, as JSON: a recipe is planned once in a process."""
+    network, module, data = json.loads(config)
+    return step_cost(instantiate(module, model=checkpoints.on_meta(network)), data, precision)
+
+
+def require_room(plans: Sequence[StagePlan], config: DictConfig, sizes: Callable[[], Mapping[str, DictConfig]]) -> None:
+    """Raises UserError where a stage, or the checkpoints of all together, do not fit, with what comes nearest and does."""
+    if large := [plan for plan in plans if not plan.fits]:
+        worst = max(large, key=lambda plan: plan.needs)
+        found = f"stage {worst.name} needs about {worst.needs / GIGA:.3g} GB a device, {worst.free / GIGA:.3g} GB are free"
+        raise UserError(f"{found}: {nearest(config, large, sizes)}; plan=ignore trains all the same")
+    if config.plan.memory:  # it is another machine, with another disk
+        return
+    disk, folder = sum(plan.disk for plan in plans), Path(config.run_dir).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    if (free := shutil.disk_usage(folder).free) < disk:
+        room = f"{disk / GIGA:.3g} GB of disk, {folder} has {free / GIGA:.3g} GB free"
+        raise UserError(f"checkpoints and models need about {room}: choose another run_dir; plan=ignore trains all the same")
+
+
+def nearest(config: DictConfig, large: Sequence[StagePlan], sizes: Callable[[], Mapping[str, DictConfig]]) -> str:
+    """What to change for a recipe to fit: smaller batches of the same sum, or else the largest size that does."""
+    words, steps = [], 1
+    for plan in large:
+        batch = config.stages[plan.name].data.batch_size
+        while batch > 1 and not plan.fits:
+            batch //= 2
+            changed = OmegaConf.merge(config, {"stages": {plan.name: {"data": {"batch_size": batch}}}})
+            plan = next(other for other in plan_recipe(changed, None) if other.name == plan.name)
+        words.append(f"stages.{plan.name}.data.batch_size={batch}")
+        steps = max(steps, config.stages[plan.name].data.batch_size // batch)
+        if not plan.fits:
+            break
+    else:
+        new = "" if "accumulate_grad_batches" in config.trainer else "+"
+        return f"give {' '.join(words)} {new}trainer.accumulate_grad_batches={steps}"
+    others = {name: OmegaConf.merge(config, {"size": None}, {"size": size}) for name, size in sizes().items()}
+    for name in sorted(others, key=lambda name: parameters(others[name]), reverse=True):
+        if name != config.size.name and all(plan.fits for plan in plan_recipe(others[name], None)):
+            return f"the nearest that fits is size={name}"
+    return "no size fits"
+
+
+def parameters(config: DictConfig) -> int:
+    """Of all networks that a recipe trains."""
+    configs = [OmegaConf.to_container(stage.model) for _, stage in training_stages(config.stages) if stage.model]
+    return sum(weight.numel() for network in configs for weight in checkpoints.on_meta(network).parameters())
+
+
+def tell(plans: Sequence[StagePlan], config: DictConfig, catalog: Catalog | None) -> None:
+    """On standard error: a table where a plan is all that is wanted, else a line a stage once there is a catalog."""
+    if config.plan.only:
+        grid = Table("", *(plan.name for plan in plans), box=None, title=f"recipe={config.name} size={config.size.name}")
+        figures = [plan.figures() for plan in plans]
+        for name in figures[0] if figures else ():
+            grid.add_row(name, *(told[name] for told in figures))
+        Console(stderr=True, width=max(Console().width, WIDTH)).print(grid)
+    if catalog or config.plan.only:
+        for line in (*remarks(plans, config, catalog), *(plan.line() for plan in plans if not config.plan.only)):
+            say(f"plan: {line}")
+
+
+def remarks(plans: Sequence[StagePlan], config: DictConfig, catalog: Catalog | None) -> Iterator[str]:
+    """What a catalog has and lacks for this recipe, a line each."""
+    made_for = config.size.sample_rate
+    if catalog is None:
+        yield f"no catalog yet at {config.data.path}: {ASSUMED_WORDS}"
+        yield f"size={config.size.name} is made for {made_for or 'any'} Hz"
+        return
+    songs, held_out = catalog.songs(TRAIN), catalog.songs(HELD_OUT)
+    hours = sum(song["samples"] for song in songs) / catalog.sample_rate / 3600
+    yield (
+        f"{len(songs)} songs to train on, {hours:.3g} hours, {catalog.sample_rate} Hz (size={config.size.name} is made for "
+        f"{made_for or 'any'}); {len(held_out)} held out"
+    )
+    if not held_out:
+        yield f"no song is held out, so nothing tells when a model learns its songs by heart: {MORE_SONGS}"
+    if short := [plan.name for plan in plans if plan.data == 0]:
+        yield f"no song is as long as one window of {', '.join(short)}: it takes longer songs, or a smaller clip or ctx"
+    if many := [plan.name for plan in plans if plan.data and plan.unit == "codes" and plan.data < plan.cost.trained]:
+        yield f"{', '.join(many)}: more parameters than codes to learn, so songs can be learned by heart: {BY_HEART}"

@@ -1,0 +1,75 @@
+"""When to stop: the best weights are kept beside the last ones, and a stage that gets no better ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.trainer.states import TrainerFn
+from safetensors.torch import load_file, save_file
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    set_model_state_dict,
+)
+
+from jukebox_pl.errors import UserError
+from jukebox_pl.utils.files import replacing
+
+BEST = "checkpoints/best.safetensors"
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+class BestWeights(Callback):
+    """Keeps the network as it was when `monitor` was lowest (null: the number that the stage is told by), averaged weights
+    where there are some: a stage exports these rather than its last ones.
+    """
+
+    def __init__(self, monitor: str | None = None):
+        self.monitor = monitor
+        self.value, self.step, self.seen = float("inf"), 0, 0  # the lowest, when it was, and the last step looked at
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Before the average is taken out of the module again, which stands behind this in the list of callbacks."""
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        assert self.monitor
+        self.seen, value = trainer.global_step, float(trainer.callback_metrics[self.monitor])
+        if not trainer.strategy.reduce_boolean_decision(value < self.value):
+            return
+        self.value, self.step = value, trainer.global_step
+        state: Any = get_model_state_dict(pl_module.model, options=WHOLE)  # type: ignore[arg-type]
+        if trainer.is_global_zero:
+            with replacing(best_path(trainer)) as part:
+                save_file({name: tensor.contiguous() for name, tensor in state.items()}, part)
+
+    def load_into(self, trainer: pl.Trainer, module: Any) -> None:
+        """Gives the network the best weights."""
+        state = load_file(best_path(trainer))
+        set_model_state_dict(module.model, state, options=StateDictOptions(full_state_dict=True))  # type: ignore[arg-type]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value, "step": self.step, "seen": self.seen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.value, self.step, self.seen = (state_dict[name] for name in ("value", "step", "seen"))
+
+
+class EarlyStop(EarlyStopping):
+    """Ends a stage when `monitor` (null: the number that the stage is told by) was not lower for `patience` validations.
+
+    Raises UserError when that is no number of validations.
+    """
+
+    def __init__(self, patience: int = 20, monitor: str | None = None, **settings: Any):
+        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
+            raise UserError(
+                f"patience={patience}: expected at least 1 validation; callbacks.early_stop=null never stops early"
+            )
+        super().__init__(monitor, patience=patience, **settings)  # type: ignore[arg-type]
+
+
+def best_path(trainer: pl.Trainer) -> Path:
+    return Path(trainer.default_root_dir) / BEST

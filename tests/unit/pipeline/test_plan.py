@@ -1,0 +1,67 @@
+"""A plan tells what it can, divides by nothing, and refuses what does not fit with what does."""
+
+import pytest
+
+from datamodules.demo import write_demo_catalog
+from jukebox_pl import fit as fit_command
+from jukebox_pl.catalog.prepare import prepare
+from jukebox_pl.catalog.settings import PrepareSettings
+from jukebox_pl.pipeline.plan import count
+
+
+def shards(folder, songs, seconds=4.0):
+    made = write_demo_catalog(folder / "songs", songs=songs, seconds=seconds)
+    prepare(PrepareSettings(made, folder / "shards", sample_rate=11025, workers=0))
+    return folder / "shards"
+
+
+def told(fit, capsys, *words):
+    fit("recipe=top_prior", "plan=only", *words)
+    return capsys.readouterr().err
+
+
+def test_without_a_catalog_memory_and_parameters_are_told(fit, tmp_path, capsys):
+    text = told(fit, capsys, f"run_dir={tmp_path / 'run'}")
+    assert "no catalog yet at SHARDS" in text
+    assert "GB" in text
+    assert "parameters" in text
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("songs", [1, 2])
+def test_a_catalog_of_few_songs_is_told_what_it_lacks(fit, tmp_path, capsys, songs):
+    text = told(fit, capsys, f"data.path={shards(tmp_path, songs)}", f"run_dir={tmp_path / 'run'}")
+    assert "to train on" in text
+    assert "top_prior: more parameters than codes" in text
+    assert "passes" in text
+    assert ("no song is held out" in text) == (songs == 1)
+
+
+def test_songs_shorter_than_a_window_are_told(fit, tmp_path, capsys):
+    words = f"data.path={shards(tmp_path, 2)}", f"run_dir={tmp_path / 'run'}", "size.top_prior.transformer.ctx=1024"
+    assert "no song is as long as one window of top_prior" in told(fit, capsys, *words)
+
+
+def test_what_does_not_fit_is_refused_with_the_batch_that_does(fit, demo_shards, tmp_path, capsys):
+    words = "recipe=top_prior", f"data.path={demo_shards}", f"run_dir={tmp_path / 'run'}", "plan.memory=0.1"
+    batch = "size.top_prior.batch_size=1024"
+    with pytest.raises(SystemExit):
+        fit(*words, batch)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "stage top_prior needs about" in line
+    assert "plan=ignore" in line
+    given = [word for word in line.replace(";", " ").split() if word.startswith(("stages.", "+trainer."))]
+    assert given
+    fit(*words, batch, *given, "plan.only=true")
+
+
+def test_nothing_smaller_is_told_as_such(fit, demo_shards, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fit_command, "sizes", dict)
+    with pytest.raises(SystemExit):
+        fit("recipe=vqvae", f"data.path={demo_shards}", f"run_dir={tmp_path / 'run'}", "plan.memory=0.000001")
+    assert "no size fits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0"), (999, "999"), (1234, "1.23 k"), (5.04e9, "5.04 G")])
+def test_numbers_as_people_say_them(number, words):
+    assert count(number) == words

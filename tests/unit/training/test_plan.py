@@ -1,0 +1,79 @@
+"""What a plan says of memory is what the allocator counts while a step is taken."""
+
+import copy
+import json
+from functools import cache
+from itertools import accumulate
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from jukebox_pl import checkpoints, fit
+from jukebox_pl.cli import command
+from jukebox_pl.training.plan import detach, example_batch, step_cost
+
+STAGES = ("vqvae", "top_prior", "lyrics_prior", "upsampler_1", "upsampler_0")
+# size=small within the reach of a CPU: one short window.
+SHORT = [f"size.{prior}.batch_size=1" for prior in ("vqvae", "top_prior", "upsampler_1", "upsampler_0")]
+SHORT += [f"size.{prior}.transformer.ctx=256" for prior in ("top_prior", "upsampler_1", "upsampler_0")]
+SHORT += ["size.vqvae.clip=65536"]
+
+
+@cache
+def stages(size, *words):
+    for name, resolver in (fit.RESOLVERS | {"catalog": lambda path, name: fit.ASSUMED[name]}).items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
+    config = command.compose_config("fit", ["recipe=hierarchy", f"size={size}", "data.path=NONE", *words])
+    made = {name: OmegaConf.to_container(config.stages[name], resolve=True) for name in STAGES}
+    OmegaConf.clear_resolver("catalog")
+    return json.dumps(made)
+
+
+def module_of(stage, build):
+    settings = stage["module"] | ({"graft_from": None} if "graft_from" in stage["module"] else {})
+    return instantiate(settings, model=build(stage["model"]))
+
+
+def measured_peak(stage, precision):
+    """The most bytes that torch's allocator has given out, from before the network is made to the second step."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        module = module_of(stage, checkpoints.build)
+        average = copy.deepcopy(module)
+        detach(module)
+        optimizer = module.configure_optimizers()["optimizer"]
+        batch = example_batch(module.model, stage["data"])
+        for _ in range(2):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+                loss = module.training_step(batch, 0)
+            loss.backward()
+            optimizer.step()
+    assert average is not None
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
+
+
+def compare(size, name, precision="32-true", *words):
+    stage = json.loads(stages(size, *words))[name]
+    predicted = step_cost(module_of(stage, checkpoints.on_meta), stage["data"], precision).device_bytes(averaged=True)
+    measured = measured_peak(stage, precision)
+    print(f"{size} {name} {precision}: predicted {predicted / 1e6:.0f} MB, measured {measured / 1e6:.0f} MB")
+    assert predicted == pytest.approx(measured, rel=0.2)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_predicted_memory_is_measured_memory_at_tiny(name):
+    compare("tiny", name)
+
+
+@pytest.mark.parametrize("name", ["vqvae", "upsampler_0"])
+def test_predicted_memory_is_measured_memory_in_half_precision(name):
+    compare("tiny", name, "bf16-mixed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STAGES)
+def test_predicted_memory_is_measured_memory_at_small(name):
+    compare("small", name, "32-true", *SHORT)
