@@ -64,7 +64,7 @@ setup(
     packages=[*find_packages(include=["jukebox_pl*", "datamodules*"]), "jukebox_pl.recipes"],
     package_dir={"jukebox_pl.recipes": "recipes"},
     package_data={
-        "jukebox_pl": ["report/*.js", "report/templates/*", "inference/*.cpp"],
+        "jukebox_pl": ["report/*.js", "report/templates/*", "inference/*.cpp", "studio/assets/*"],
         "jukebox_pl.recipes": ["*.yaml", "**/*.yaml"],
     },
     install_requires=CORE,

@@ -102,11 +102,14 @@ def require_whole(number: int, level: Level) -> Level:
 def warn_of_length(prior: Prior, schedules: Sequence[ConditioningSchedule]) -> None:
     """Warns of a song longer than any that the prior has seen: its timing goes on as at the end of the longest."""
     song = max((schedule.segments[0].songs[0] for schedule in schedules), key=lambda song: song.duration)
-    for conditioner in prior.conditioners.values():
-        longest = getattr(conditioner, "max_duration", math.inf)
-        if song.duration > longest:
-            rate = song.sample_rate
-            warnings.warn(
-                f"a song of {song.duration / rate:.1f} s: this model has learned from songs of up to {longest / rate:.1f} s",
-                stacklevel=2,
-            )
+    if song.duration > (longest := longest_learned(prior)):
+        rate = song.sample_rate
+        warnings.warn(
+            f"a song of {song.duration / rate:.1f} s: this model has learned from songs of up to {longest / rate:.1f} s",
+            stacklevel=2,
+        )
+
+
+def longest_learned(prior: Prior) -> float:
+    """Samples of the longest song that a prior has learned from, infinite where it does not know."""
+    return min((getattr(each, "max_duration", math.inf) for each in prior.conditioners.values()), default=math.inf)

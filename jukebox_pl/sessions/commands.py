@@ -23,7 +23,7 @@ from jukebox_pl.sessions.jobs import GenerationJob, LevelProgress, check_request
 from jukebox_pl.sessions.models import Computing, ModelPool
 from jukebox_pl.sessions.nodes import Node, Session, printable
 from jukebox_pl.sessions.operations import OPERATIONS, Overrides, Tensors, initial_codes, requested_node
-from jukebox_pl.sessions.prompts import Prompt
+from jukebox_pl.sessions.prompts import Prompt, require_within
 from jukebox_pl.types import SamplingParams, SongRequest
 from jukebox_pl.utils.codes import Codes
 from jukebox_pl.utils.differences import differences
@@ -71,37 +71,51 @@ class SessionContext(NamedTuple):
         return node
 
 
-def new(context: SessionContext, command: SampleCommand) -> list[str]:
+class Source(NamedTuple):
+    """What a song is made of: its node before anything is said of it, the node of its parent, if it has one, and the codes
+    [T] by level of that one, or of the prompt that `base` had."""
+
+    base: Node
+    parent: Node | None
+    given: Codes
+
+
+def new(context: SessionContext, command: SampleCommand) -> Source:
     """A song from nothing, or from a prompt on."""
     base = Node("new", SongRequest(), SamplingParams(), seed=0, lowest=0, models=context.pool.models, computing=Computing())
-    return make(context, command, base, parent=None, given={})
+    return Source(base, None, {})
 
 
-def branch(context: SessionContext, command: SampleCommand) -> list[str]:
+def branch(context: SessionContext, command: SampleCommand) -> Source:
     """What a node was asked, with another seed or other words, from the codes that it started from."""
     name, session = chosen(context, command), context.session
     base = replace(context.require_own(name, session.node(name)), hashes={})
     if base.parent is None:
-        return make(context, command, base, parent=None, given=session.prompt(name, base))
+        return Source(base, None, session.prompt(name, base))
     parent = session.node(base.parent)
-    return make(context, command, base, parent, session.finished_codes(base.parent, parent))
+    return Source(base, parent, session.finished_codes(base.parent, parent))
 
 
-def from_parent(operation: str, context: SessionContext, command: SampleCommand) -> list[str]:
+def from_parent(operation: str, context: SessionContext, command: SampleCommand) -> Source:
     """A song made of a finished node."""
     name, session = chosen(context, command), context.session
     parent = context.require_own(name, session.node(name))
-    codes = session.finished_codes(name, parent)
-    base = OPERATIONS[operation].child(operation, name, parent)
-    return make(context, command, base, parent, codes)
+    return Source(OPERATIONS[operation].child(operation, name, parent), parent, session.finished_codes(name, parent))
 
 
-def make(context: SessionContext, command: SampleCommand, base: Node, parent: Node | None, given: Codes) -> list[str]:
-    """Makes the songs that are asked for over `base` and are not there yet, prints the page of each and returns their names.
+SOURCES: dict[str, Callable[[SessionContext, SampleCommand], Source]] = {
+    **{name: partial(from_parent, name) for name in OPERATIONS},
+    "new": new,
+    "branch": branch,
+}
 
-    `given`: the codes [T] by level of the `parent`; where there is none, of the prompt that `base` had. Raises UserError,
-    before anything is written, when they cannot be made.
+
+def make(mode: str, context: SessionContext, command: SampleCommand) -> list[str]:
+    """Makes the songs that are asked for and are not there yet, prints the page of each and returns their names.
+
+    Raises UserError, before anything is written, when they cannot be made.
     """
+    base, parent, given = SOURCES[mode](context, command)
     node, session = requested_node(base, command.overrides, parent), context.session
     if command.name and command.candidates > 1:
         raise UserError(
@@ -131,8 +145,18 @@ def make(context: SessionContext, command: SampleCommand, base: Node, parent: No
 
 
 def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes) -> None:
-    """Begins and samples `nodes`, all at once, or with `stream` one after the other."""
-    session, node = context.session, next(iter(nodes.values()))  # they differ in their seed alone
+    """Samples `nodes`, and prints the page of each."""
+    for job in begin(context, command, nodes, given):
+        with terminal_meter("codes") as meter:
+            job.run(meter, command.stream)
+        for name in job.nodes:
+            print(context.session.place(name) / PAGE)
+
+
+def begin(context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes) -> list[GenerationJob]:
+    """Writes `nodes`, which differ in their seed alone, and gives what samples them: all at once, or with `stream` one after
+    the other. Raises UserError, before anything is written, when they cannot be made."""
+    session, node = context.session, next(iter(nodes.values()))
     own = node.models
     for name in nodes:
         require_writable(session.place(name), "out")
@@ -141,24 +165,15 @@ def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, N
     models = context.pool.load(node.computing, rows=len(nodes) * node.params.side_by_side)
     check_request(node.request, models.bundle)
     if command.prompt and not all(name in session for name in nodes):
-        given = command.prompt.codes(node.models, models.sampler)
+        given = command.prompt.codes(node.models, models.sampler, node.request.seconds)
     if node.parent is None:
-        top = node.models.top
-        if (length := len(given.get(top, ()))) > node.top_codes:
-            raise UserError(
-                f"the prompt lasts {node.models.seconds(top, length):.3f} s, longer than "
-                f"seconds={node.request.seconds:g}: ask for more seconds, or take less of it with prompt_seconds"
-            )
+        require_within(len(given.get(own.top, ())), own, node.request.seconds)
         given = {level: codes for level, codes in given.items() if level in node.levels}
     batches = [{name: nodes[name]} for name in nodes] if command.stream else [nodes]
     jobs = [GenerationJob(session, models, batch, command.formats) for batch in batches]
     for job in jobs:
         job.begin(given)
-    for job in jobs:
-        with terminal_meter("codes") as meter:
-            job.run(meter, command.stream)
-        for name in job.nodes:
-            print(session.place(name) / PAGE)
+    return jobs
 
 
 def pick(context: SessionContext, command: SampleCommand) -> list[str]:
@@ -241,9 +256,7 @@ def chosen(context: SessionContext, command: SampleCommand) -> str:
 
 
 MODES: dict[str, Callable[[SessionContext, SampleCommand], list[str]]] = {
-    **{name: partial(from_parent, name) for name in OPERATIONS},
-    "new": new,
-    "branch": branch,
+    **{name: partial(make, name) for name in SOURCES},
     "pick": pick,
     "replay": replay,
     "show": show,

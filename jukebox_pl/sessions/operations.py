@@ -144,6 +144,10 @@ class Regenerate(SameLength):
 
     needs = ("from", "to")
 
+    def child(self, operation: str, name: str, parent: Node) -> Node:
+        # Codes follow from the seed and the place: with the same seed nothing would change.
+        return super().child(operation, name, replace(parent, seed=parent.seed + 1))
+
     def check(self, node: Node, parent: Node | None) -> None:
         super().check(node, parent)
         begin, end = (node.arguments[name] for name in self.needs)
@@ -152,7 +156,7 @@ class Regenerate(SameLength):
                 f"from={begin:g} to={end:g}: expected two moments, one after the other, within the "
                 f"{node.request.seconds:g} s of {node.parent}"
             )
-        if parent and node.seed == parent.seed:  # codes follow from the seed and the place: nothing would change
+        if parent and node.seed == parent.seed:
             raise UserError(
                 f"seed={node.seed} has sung this part of {node.parent}: give another, such as seed={node.seed + 1}"
             )

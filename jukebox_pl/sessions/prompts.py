@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -38,10 +39,10 @@ class Prompt(NamedTuple):
         except (UserError, OSError) as error:
             raise UserError(f"prompt={self.path} cannot be read: {error}") from None
 
-    def codes(self, models: Models, sampler: Sampler) -> Codes:
+    def codes(self, models: Models, sampler: Sampler, most_seconds: float = math.inf) -> Codes:
         """Of a recording every level, of codes.npz those that it holds; all of one length in seconds.
 
-        Raises UserError for what the models cannot go on from.
+        Raises UserError for what the models cannot go on from, and before anything is encoded for more than `most_seconds`.
         """
         if self.path.suffix.lower() == ".npz":
             return self._stored(models)
@@ -50,7 +51,9 @@ class Prompt(NamedTuple):
         except (UserError, OSError) as error:
             raise UserError(f"prompt={self.path} is no recording that can be read: {error}") from None
         hop = models.hops[models.top]
-        sound = sound[:, : self._top_codes(sound.shape[1] // hop, models) * hop]
+        taken = self._top_codes(sound.shape[1] // hop, models)
+        require_within(taken, models, most_seconds)
+        sound = sound[:, : taken * hop]
         if not np.isfinite(sound).all() or np.abs(sound).max() < QUIETEST:
             heard = f"{self.from_seconds:g} to {self.from_seconds + sound.shape[1] / models.sample_rate:g} s"
             raise UserError(
@@ -114,3 +117,12 @@ class Prompt(NamedTuple):
         if taken < 1:
             raise UserError(f"prompt={self.path} is too short: less than the {shortest:.4f} s of one top code are taken")
         return taken
+
+
+def require_within(top_codes: int, models: Models, seconds: float) -> None:
+    """Raises UserError when a prompt of so many codes of the top is longer than the song."""
+    if (lasts := models.seconds(models.top, top_codes)) >= seconds + models.seconds(models.top, 1):
+        raise UserError(
+            f"the prompt lasts {lasts:.3f} s, longer than seconds={seconds:g}: ask for more seconds, or take less of it "
+            "with prompt_seconds"
+        )

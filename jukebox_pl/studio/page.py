@@ -1,84 +1,133 @@
-"""The page: a form, how far the song is, the song. What was typed is shown escaped; nothing is fetched from outside."""
+"""The page: a form, what is being sung, the songs. What was typed is shown escaped; nothing is fetched from outside."""
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Iterator
-from contextlib import closing
-from typing import Any
+import secrets
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import gradio as gr
-from markupsafe import Markup
 
-from jukebox_pl import audio
 from jukebox_pl.errors import UserError, mistake_in
-from jukebox_pl.report import plots, song_page
 from jukebox_pl.sessions.jobs import note_on_lyrics
-from jukebox_pl.studio.form import LEVEL_FIELDS, OFFSET, SECONDS, SEED, TOTAL, Field, params_of, request_of
-from jukebox_pl.studio.jobs import BackgroundJob, Studio
+from jukebox_pl.sessions.operations import Overrides
+from jukebox_pl.sessions.prompts import Prompt
+from jukebox_pl.studio import views, widgets
+from jukebox_pl.studio.files import add_routes
+from jukebox_pl.studio.form import (
+    LEVEL_FIELDS,
+    MOMENT,
+    MOST_BLENDED,
+    OFFSET,
+    SEED,
+    TOTAL,
+    WEIGHT,
+    Field,
+    params_of,
+    request_of,
+    weights_of,
+)
+from jukebox_pl.studio.line import BROKEN
+from jukebox_pl.studio.studio import Studio
 from jukebox_pl.text.labels import UNKNOWN
-from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
+from jukebox_pl.types import SamplingParams, SongRequest
 
-Updates = dict[Any, Any]
-
+# Where several can be chosen gradio leaves the field without a name.
+NAME_FIELDS = """() => document.querySelectorAll("#artists, #genres").forEach((field) => {
+  const name = field.querySelector("span").innerText;
+  field.querySelectorAll("input").forEach((input) => input.setAttribute("aria-label", name));
+})"""
 # Fonts that the visitor has: those of gradio's own themes may come from outside.
 THEME = gr.themes.Default(primary_hue="orange", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-CSS = """
-.gradio-container { width: 100%; max-width: 80rem !important; margin: 0 auto; }
-.mistake, .quiet { margin: 0; }
-.mistake { color: var(--color-red-500, #ef4444); font-weight: 600; }
-.quiet, .level span { opacity: .75; font-variant-numeric: tabular-nums; }
-.level { display: grid; grid-template-columns: 4rem 1fr 9rem; gap: .75rem; align-items: center; margin-top: .5rem; }
-.level progress, .image, audio { width: 100%; }
-.level progress { height: .6rem; border: 0; border-radius: .3rem; background: var(--border-color-primary); }
-.level progress::-webkit-progress-bar { border-radius: .3rem; background: var(--border-color-primary); }
-.level progress::-webkit-progress-value { border-radius: .3rem; background: var(--color-accent); }
-.level progress::-moz-progress-bar { border-radius: .3rem; background: var(--color-accent); }
-.low { align-self: end; }
-/* gradio leaves the names open when Tab goes on to the next field */
-.block:not(:focus-within) ul:has([role="option"]) { display: none; }
-"""
-HEADING = Markup("<h1>jukebox_pl</h1>")
-LINE = Markup('<p class="{}" role="status">{}</p>')
-LEVEL = Markup('<div class="level"><span>level {}</span><progress value="{}" max="{}"></progress><span>{}</span></div>')
-AUDIO = Markup('<div class="level"><span>level {}</span><audio controls src="{}"></audio></div>')
-IMAGE = Markup('<img class="image" src="{}" alt="{}">')
 LISTED = 200  # artists; a browser cannot show thousands
-STOPPED = "Stopped. Sing goes on from here, as long as nothing is changed."
-NOT_YET = "Nothing can be heard yet: the first stretch is still being sung."
-BROKEN = "Something broke that should not; the terminal says what."
+SECONDS_BETWEEN_LOOKS = 1.0
+FASTEST = 20  # characters a second that can be sung; fast speech has 15
+LONGEST_LYRICS = 100_000
+MOST_OWNER = 100  # characters of what a browser calls itself
+KEY = "jukebox_pl"  # of what a browser keeps; not for secrets, which there are none of
+KEEP_SECONDS = 86_400  # uploads, by gradio
+SKETCH, WHOLE = "Sketch: top level", "All levels"
+
+
+class Ask(NamedTuple):
+    """Who asks: the visitor, the song they have chosen, the one they have pressed, and what their player says."""
+
+    owner: str
+    chosen: str
+    pressed: str
+    player: Any
+
+    def moment(self, name: str) -> float | None:
+        """`at`, `begin` or `end` of the player, in seconds."""
+        value = self.player.get(name) if isinstance(self.player, dict) else None
+        return None if value is None else MOMENT.read(value)
+
+
+class Answer(NamedTuple):
+    """The song that is chosen now, and what to tell."""
+
+    chosen: str
+    line: str = ""
 
 
 class Page:
-    """What a visitor sees of `studio`; the form starts with `request`, `params` and `seed`.
+    """What a visitor sees of `studio`; the form starts with `request`, `params`, `seed`, `candidates` and `lowest`.
 
     Raises UserError when the models do not know the names in `request`.
     """
 
-    def __init__(self, studio: Studio, request: SongRequest, params: SamplingParams, seed: int):
+    def __init__(
+        self, studio: Studio, request: SongRequest, params: SamplingParams, seed: int, candidates: int = 1, lowest: int = 0
+    ):
         self.studio, self.params, self.levels = studio, params, range(len(studio.models.hops))
         labeller, rate = studio.labeller, studio.models.sample_rate
         self.artists, self.genres = (
             [name for name in vocabulary.names if name != UNKNOWN] for vocabulary in (labeller.artists, labeller.genres)
         )
         known = f"{len(self.artists):,} artists and {len(self.genres):,} genres"
-        with gr.Blocks(title="jukebox_pl", analytics_enabled=False, fill_width=True) as self.blocks:
-            gr.HTML(HEADING + LINE.format("quiet", f"A model of {known}, at {rate:,} Hz"))
+        models = hashlib.sha256(repr(studio.models).encode()).hexdigest()[:12]
+        with gr.Blocks(
+            title="jukebox_pl", analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_SECONDS)
+        ) as self.blocks:
+            self.visitor = gr.BrowserState("", storage_key=f"{KEY}.visitor", secret=KEY)
+            self.chosen = gr.BrowserState("", storage_key=f"{KEY}.{models}.chosen", secret=KEY)
+            self.kept = gr.BrowserState([], storage_key=f"{KEY}.{models}.form", secret=KEY)
+            gr.HTML(views.HEADING + views.TEXT.format(f"A model of {known}, at {rate:,} Hz"))
             with gr.Row():
-                with gr.Column():
-                    self.form = [*self._ask_request(request, seed), *self._ask_levels(params)]
-                with gr.Column():
-                    self._show_answer()
+                with gr.Column(scale=4, min_width=320):
+                    self.form = [
+                        *self._ask_words(request),
+                        *self._ask_length(request, seed, candidates, lowest),
+                        *self._ask_levels(params),
+                    ]
+                    self.clip = self._ask_clip()
+                    self.generate_button = gr.Button("Generate", variant="primary")
+                    self.message = widgets.pressable()
+                with gr.Column(scale=6, min_width=320):
+                    self.jobs = widgets.pressable()
+                    self._show_songs()
             self._wire()
 
-    def launch(self, host: str, port: int | None, open_browser: bool) -> str:
-        """Serves the page until the process ends or `blocks.close()`; returns its address. Raises OSError."""
-        _, address, _ = self.blocks.launch(
+    def launch(
+        self, host: str, port: int | None, open_browser: bool, accounts: Sequence[tuple[str, str]] | None = None
+    ) -> str:
+        """Serves the page until the process ends or `blocks.close()`; returns its address. Raises OSError.
+
+        `accounts`: names and passwords of those who may enter, None: everybody.
+        """
+        app, address, _ = self.blocks.launch(
             server_name=host,
             server_port=port,
             inbrowser=open_browser,
+            auth=list(accounts) if accounts else None,
+            max_file_size=f"{self.studio.limits.upload_mb}mb",
             theme=THEME,
-            css=CSS,
+            css=widgets.STYLE,
             allowed_paths=[],
             footer_links=[],
             share=False,
@@ -86,139 +135,380 @@ class Page:
             quiet=True,
             prevent_thread_lock=True,
         )
+        add_routes(app, self.studio)
         return address
 
-    def _ask_request(self, request: SongRequest, seed: int) -> list[gr.components.Component]:
-        """The fields of `request_of` and the seed. An artist may be typed, as thousands are known; genres are chosen."""
-        artists, genres = self.studio.labeller.artists, self.studio.labeller.genres
-        artist, given = str(request.artist), list(request.genres)
-        artists.require(artist, "artist")
-        listed = dict.fromkeys([*self.genres, *(genres.require(genre, "genre") for genre in given)])
-        self.artist = gr.Dropdown(self.artists[:LISTED], value=artist or None, label="Artist", allow_custom_value=True)
-        genre = gr.Dropdown(list(listed), value=given, label="Genres", multiselect=True)
-        self.lyrics = gr.Textbox(request.lyrics, label="Lyrics", lines=8, max_lines=20)
-        self.note = gr.HTML(self.count(request.lyrics))
+    def _ask_words(self, request: SongRequest) -> list[gr.components.Component]:
+        """Whom and what to sing. An artist may be typed, as thousands are known; genres are chosen."""
+        vocabularies = {"artist": self.studio.labeller.artists, "genre": self.studio.labeller.genres}
+        asked: list[gr.components.Component] = []
+        for what, given in (("artist", request.artist), ("genre", request.genres)):
+            blended, weights = weights_of(given)
+            names = [vocabularies[what].require(name, what) for name in blended]
+            listed = self.artists[:LISTED] if what == "artist" else self.genres
+            dropdown = gr.Dropdown(
+                list(dict.fromkeys([*listed, *names])),
+                value=names,
+                label="Artist" if what == "artist" else "Genres",
+                info=f"several are blended, {MOST_BLENDED} at most"
+                if what == "artist"
+                else "all of them; a blend where their weights differ",
+                multiselect=True,
+                max_choices=MOST_BLENDED,
+                allow_custom_value=what == "artist",
+                elem_id=f"{what}s",
+            )
+            with gr.Row():
+                sliders = [
+                    gr.Slider(
+                        WEIGHT.least,
+                        WEIGHT.most,
+                        weights[place],
+                        step=1,
+                        label=names[place] if place < len(names) else WEIGHT.label,
+                        visible=place < len(names) > 1,
+                        min_width=140,
+                        interactive=True,
+                    )
+                    for place in range(MOST_BLENDED)
+                ]
+            dropdown.change(show_weights, dropdown, sliders, queue=False, show_progress="hidden", api_visibility="private")
+            asked += [dropdown, *sliders]
+            if what == "artist":
+                self.artist = dropdown
+        self.lyrics = gr.Textbox(request.lyrics, label="Lyrics", lines=7, max_lines=18, max_length=LONGEST_LYRICS)
+        self.note = gr.HTML(self.count(request.lyrics, request.seconds, request.total_seconds))
+        return [*asked, self.lyrics]
+
+    def _ask_length(self, request: SongRequest, seed: int, candidates: int, lowest: int) -> list[gr.components.Component]:
         with gr.Row():
-            times = [box(SECONDS, request.seconds), box(TOTAL, request.total_seconds), box(OFFSET, request.offset_seconds)]
+            self.seconds = box(self.studio.limits.seconds_field, request.seconds)
+            self.candidates = box(self.studio.limits.candidates_field, candidates)
+        deep = [(SKETCH, len(self.levels) - 1), (WHOLE, 0)] if len(self.levels) > 1 else [(WHOLE, 0)]
+        deep[1:1] = [(f"To level {level}", level) for level in range(len(self.levels) - 2, 0, -1)]
+        self.lowest = gr.Radio(
+            deep, value=lowest, label="How far", info="a sketch is quick; what you like of it is upsampled later"
+        )
         with gr.Row():
             self.seed = box(SEED, seed)
             self.another_seed = gr.Button("Another seed", elem_classes="low")
-        return [self.artist, genre, self.lyrics, *times, self.seed]
+        with gr.Accordion("A part of a longer song", open=False), gr.Row():
+            self.total, offset = box(TOTAL, request.total_seconds), box(OFFSET, request.offset_seconds)
+        return [self.seconds, self.total, offset, self.seed, self.candidates, self.lowest]
 
-    def _ask_levels(self, params: SamplingParams) -> list[gr.Number]:
+    def _ask_levels(self, params: SamplingParams) -> list[gr.components.Component]:
         """The fields of every level, the bottom one first as in `params_of`, the top one first on the page."""
-        rows: list[gr.Number] = []
+        rows: list[gr.components.Component] = []
         with gr.Accordion("Sampling of each level", open=False):
             for level in reversed(self.levels):
-                gr.HTML(LINE.format("quiet", f"Level {level}"))
+                gr.HTML(views.TEXT.format(f"Level {level}"))
                 with gr.Row():
                     at = params.at(level)._asdict()
                     rows[:0] = [box(field, at[name]) for name, field in LEVEL_FIELDS.items()]
         return rows
 
-    def _show_answer(self) -> None:
-        """What there is of the song: buttons, how far it is, and once it is finished the song."""
-        self.job = gr.State()
-        with gr.Row():
-            self.sing_button = gr.Button("Sing", variant="primary")
-            self.hear_button = gr.Button("Hear it so far", interactive=False)
-            self.stop_button = gr.Button("Stop", variant="stop", interactive=False)
-        self.status, self.heard = gr.HTML(), gr.HTML()
-        with gr.Column(visible=False) as self.result:
-            self.song = gr.Audio(label="Song", interactive=False, buttons=["download"])
-            self.images = gr.HTML()
-            self.files = gr.File(label="Files", file_count="multiple", interactive=False)
+    def _ask_clip(self) -> gr.HTML:
+        """What to go on from: uploaded or recorded, then a stretch of it chosen on its waveform."""
+        with gr.Accordion("Go on from a clip", open=False):
+            self.upload = gr.Audio(
+                sources=["upload", "microphone"], type="filepath", label="Upload or record", editable=False, buttons=[]
+            )
+            clip = widgets.player("clip")
+            self.clip_note = gr.HTML()
+            self.no_clip = gr.Button("Without the clip", visible=False, size="sm")
+        return clip
+
+    def _show_songs(self) -> None:
+        self.player = widgets.player("player")
+        with gr.Group(visible=False) as self.actions:
+            with gr.Row():
+                self.extend_button = gr.Button("Continue to", size="sm")
+                self.until = gr.Number(20.0, label="Seconds in all", min_width=110)
+            with gr.Row():
+                self.cut_button = gr.Button("Cut at the playhead", size="sm")
+                self.regenerate_button = gr.Button("Sing the selection anew", size="sm")
+                self.branch_button = gr.Button("Another take", size="sm")
+                self.upsample_button = gr.Button("Upsample", size="sm")
+                self.pick_button = gr.Button("★ Pick", size="sm")
+            self.with_form = gr.Checkbox(
+                False, label="With the artist, genres, lyrics and sampling of the form", container=False
+            )
+        self.resume_button = gr.Button("Go on with it", visible=False)
+        self.facts = gr.HTML()
+        self.use_button = gr.Button("Put its settings into the form", size="sm", visible=False)
+        self.tree = widgets.pressable()
 
     def _wire(self) -> None:
-        """What happens when something is pressed or typed. Where `queue` is False it does not wait for songs."""
-        quietly: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        shown = [self.job, self.sing_button, self.hear_button, self.stop_button, self.status, self.heard]
-        result = [self.result, self.song, self.images, self.files]
-        self.sing_button.click(
-            self.sing, self.form, [*shown, *result], api_name="sing", show_progress="hidden", concurrency_limit=None
+        """What happens when something is pressed or typed. Nothing waits for songs: the line does, in its own thread."""
+        quietly: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        self.shown = [self.jobs, self.tree, self.player, self.facts]
+        self.switched = [self.actions, self.resume_button, self.use_button, self.upsample_button]
+        look = [self.visitor, self.chosen, *self.shown]
+        outputs = [self.chosen, self.message, *self.shown, *self.switched]
+
+        def on(listen: Callable[..., Any], act: Callable[..., Answer], inputs: Sequence[Any] = ()) -> None:
+            listen(self._handler(act), [*look, *inputs], outputs, **quietly)
+
+        on(self.generate_button.click, self.generate, [self.clip, *self.form])
+        on(self.extend_button.click, self.extend, [self.until, self.with_form, *self.form])
+        on(self.regenerate_button.click, self.regenerate, [self.with_form, *self.form])
+        on(self.branch_button.click, self.branch, [self.with_form, *self.form])
+        on(self.cut_button.click, self.cut)
+        on(self.upsample_button.click, self.upsample)
+        on(self.pick_button.click, self.pick)
+        on(self.resume_button.click, self.resume)
+        for pressable in (self.jobs, self.tree, self.player):
+            on(pressable.choose, self.choose)
+        on(self.jobs.stop, self.stop)
+        timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
+        timer.tick(self.look, look, [*self.shown, *self.switched], **quietly)
+
+        self.another_seed.click(lambda: random.randrange(2**31), outputs=self.seed, **quietly)
+        self.artist.key_up(self.narrow, outputs=self.artist, trigger_mode="always_last", **quietly)
+        counted = [self.lyrics, self.seconds, self.total]
+        gr.on([each.change for each in counted], self.count, counted, self.note, trigger_mode="always_last", **quietly)
+        self.use_button.click(self.settings, [self.chosen], self.form, **quietly)
+
+        clipped = [self.clip, self.clip_note, self.no_clip, self.upload]
+        # The form and the clip live in the browser: what is there is kept at every change and put back when the page loads.
+        everything = [self.clip, *self.form]
+        changes = [each.change for each in self.form]
+        keep = "(...values) => [values]"
+        gr.on(changes, None, everything, self.kept, js=keep, **quietly)
+        self.clip.stretched(None, everything, self.kept, js=keep, **quietly)
+        uploaded = gr.on([self.upload.upload, self.upload.stop_recording], self.take_clip, self.upload, clipped, **quietly)
+        for changed in (uploaded, self.no_clip.click(self.drop_clip, outputs=clipped, **quietly)):
+            changed.then(None, everything, self.kept, js=keep, **quietly)
+        put_back = "(kept, ...now) => Array.isArray(kept) && kept.length === now.length ? kept : now"
+        self.blocks.load(None, js=NAME_FIELDS, **quietly)
+        restored = self.blocks.load(None, [self.kept, *everything], everything, js=put_back, **quietly)
+        restored.then(self.come_in, [self.visitor, self.clip], [self.visitor, *clipped[:3]], **quietly).then(
+            self.look, look, [*self.shown, *self.switched], **quietly
         )
-        self.stop_button.click(lambda job: job and job.stop(), self.job, queue=False, **quietly)
-        self.hear_button.click(self.hear, self.job, self.heard, **quietly)
-        self.another_seed.click(lambda: random.randrange(2**31), outputs=self.seed, queue=False, **quietly)
-        self.artist.key_up(self.narrow, outputs=self.artist, queue=False, trigger_mode="always_last", **quietly)
-        self.lyrics.input(self.count, self.lyrics, self.note, queue=False, trigger_mode="always_last", **quietly)
 
-    def sing(self, *form: object) -> Iterator[Updates]:
-        """From the values of the form to updates of the page: progress, then the song or why there is none."""
+    def _handler(self, act: Callable[..., Answer]) -> Callable[..., list[Any]]:
+        """From `act` to what gradio calls: mistakes become a line, and the visitor sees at once what has changed."""
+
+        def handle(event: gr.EventData, request: gr.Request, visitor: Any, chosen: Any, *values: Any) -> list[Any]:
+            shown, inputs = values[: len(self.shown)], values[len(self.shown) :]
+            data = event._data if isinstance(event._data, dict) else {}
+            ask = Ask(owner_of(request, visitor), str(chosen or ""), str(data.get("name") or ""), shown[2])
+            try:
+                answer, kind = act(ask, *inputs), "quiet"
+            except Exception as error:
+                mistake = mistake_in(error)
+                if mistake is None:
+                    traceback.print_exc(file=sys.stderr)
+                answer, kind = Answer(ask.chosen, mistake or BROKEN), "mistake"
+            line = str(views.LINE.format(kind, answer.line)) if answer.line else ""
+            return [answer.chosen, line, *self.look(request, visitor, answer.chosen, *shown)]
+
+        return handle
+
+    def look(self, request: gr.Request, visitor: Any, chosen: Any, *shown: Any) -> list[Any]:
+        """What has changed since a visitor was shown `shown`: the jobs, the tree, the player and the facts, and what can be
+        done with the chosen song."""
+        studio, chosen, owner = self.studio, str(chosen or ""), owner_of(request, visitor)
         try:
-            job = self.studio.job(request_of(*form[:6]), params_of(form[7:], self.params), SEED.read(form[6]))
-            yield {
-                self.job: job,
-                self.status: self.progress(job),
-                self.heard: "",
-                self.sing_button: gr.update(interactive=False),
-                self.hear_button: gr.update(interactive=True),
-                self.stop_button: gr.update(interactive=True),
-            }
-            with closing(job.run(self.studio.thread)) as updates:
-                for _ in updates:
-                    yield {self.status: self.progress(job)}
-            yield self.finish(job, job.song) if job.song else self.end(STOPPED)
+            takes = studio.takes(chosen)
+            song = next(song for song in takes if song.name == chosen)
+        except UserError:
+            takes, song = [], None
+        player, before = views.player(studio, takes, chosen), shown[2] if isinstance(shown[2], dict) else {}
+        new = [views.jobs(studio.line, owner), views.tree(studio, chosen), player, views.facts(studio, song) if song else ""]
+        same = [new[0] == shown[0], new[1] == shown[1], all(before.get(name) == player[name] for name in player)]
+        same.append(new[3] == shown[3])
+        finished, idle = bool(song and song.node.finished), bool(song and not studio.line.job(chosen))
+        return [
+            *(gr.skip() if unchanged else part for part, unchanged in zip(new, same, strict=True)),
+            gr.update(visible=finished),
+            gr.update(visible=idle and not finished),
+            gr.update(visible=bool(song)),
+            gr.update(interactive=bool(song and song.node.lowest)),
+        ]
+
+    def generate(self, ask: Ask, clip: Any, *form: Any) -> Answer:
+        """New songs from the form, all takes at once; those that are there already are shown."""
+        request, params, seed, candidates, lowest = self._asked(form)
+        prompt, arguments = self._prompt(clip)
+        overrides = Overrides(vars(request), vars(params), {}, arguments, lowest, seed)
+        names = self.studio.ask(ask.owner, "new", overrides, candidates=candidates, prompt=prompt)
+        if not any(self.studio.line.job(name) for name in names):
+            return Answer(names[0], "There already, from the same form and seed. Another seed makes another song.")
+        return Answer(names[0])
+
+    def extend(self, ask: Ask, until: Any, *rest: Any) -> Answer:
+        overrides, candidates = self._changed(*rest)
+        seconds = self.studio.limits.seconds_field.read(until)
+        overrides = replace(overrides, request={**overrides.request, "seconds": seconds})
+        return Answer(self.studio.ask(ask.owner, "extend", overrides, ask.chosen, candidates)[0])
+
+    def regenerate(self, ask: Ask, *rest: Any) -> Answer:
+        overrides, candidates = self._changed(*rest)
+        begin, end = ask.moment("begin"), ask.moment("end")
+        if begin is None or end is None:
+            raise UserError("nothing is selected: drag over the stretch of the waveform that is to be sung anew")
+        end = min(end, self.studio.session.node(ask.chosen).request.seconds)  # the last code may go beyond
+        overrides = replace(overrides, arguments={"from": begin, "to": end})
+        return Answer(self.studio.ask(ask.owner, "regenerate", overrides, ask.chosen, candidates)[0])
+
+    def branch(self, ask: Ask, *rest: Any) -> Answer:
+        overrides, candidates = self._changed(*rest)
+        return Answer(self.studio.ask(ask.owner, "branch", overrides, ask.chosen, candidates)[0])
+
+    def cut(self, ask: Ask) -> Answer:
+        at = ask.moment("at") or 0.0
+        if not at:
+            raise UserError("the playhead is at the beginning: click the waveform where the song is to end")
+        return Answer(self.studio.ask(ask.owner, "cut", Overrides(arguments={"at": at}), ask.chosen)[0])
+
+    def upsample(self, ask: Ask) -> Answer:
+        return Answer(self.studio.ask(ask.owner, "upsample", Overrides(), ask.chosen)[0])
+
+    def pick(self, ask: Ask) -> Answer:
+        self.studio.session.pick(ask.chosen)
+        return Answer(ask.chosen, "Picked: `sample` goes on from it, too.")
+
+    def resume(self, ask: Ask) -> Answer:
+        self.studio.resume(ask.owner, ask.chosen)
+        return Answer(ask.chosen)
+
+    def stop(self, ask: Ask) -> Answer:
+        self.studio.stop(ask.owner, ask.pressed)
+        return Answer(ask.pressed, "Stopped. It can go on from its last window.")
+
+    def choose(self, ask: Ask) -> Answer:
+        self.studio.takes(ask.pressed)  # a song there is
+        return Answer(ask.pressed)
+
+    def settings(self, chosen: Any) -> list[Any]:
+        """The form as it would ask for the chosen song."""
+        node = next(song.node for song in self.studio.takes(str(chosen)) if song.name == chosen)
+        request, params = node.request, node.params
+        values: list[Any] = []
+        for given in (request.artist, request.genres):
+            names, weights = weights_of(given)
+            values += [names[:MOST_BLENDED], *weights]
+        values += [request.lyrics, request.seconds, request.total_seconds or 0, request.offset_seconds]
+        values += [node.seed, 1, node.lowest]
+        for level in self.levels:
+            at = params.at(level)._asdict()
+            values += [at[name] for name in LEVEL_FIELDS]
+        return values
+
+    def take_clip(self, path: str | None) -> list[Any]:
+        """A clip instead of the upload, or why it is none."""
+        if not path:
+            return [gr.skip()] * 4
+        try:
+            token = self.studio.sounds.clip(path, self.studio.limits.upload_mb * 2**20)
+            return [views.clip(token, self.studio), "", gr.update(visible=True), gr.update(value=None, visible=False)]
         except Exception as error:
-            mistake = mistake_in(error)
-            yield self.end(mistake or BROKEN, "mistake") | {self.hear_button: gr.update(interactive=False)}
-            if mistake is None:
-                raise
+            line = views.LINE.format("mistake", mistake_in(error) or BROKEN)
+            return [gr.skip(), str(line), gr.skip(), gr.update(value=None)]
 
-    def progress(self, job: BackgroundJob) -> str:
-        """A line and a bar for every level, the top one first."""
-        bars = []
-        for level in reversed(self.levels):
-            status = job.levels.get(f"level {level}")
-            bars.append(LEVEL.format(level, *((status.done, status.total, status.pace) if status else (0, 1, ""))))
-        return LINE.format("quiet", "Singing" if job.levels else "Waiting for its turn") + Markup("").join(bars)
+    def drop_clip(self) -> list[Any]:
+        return [{"songs": [], "chosen": None}, "", gr.update(visible=False), gr.update(visible=True)]
 
-    def finish(self, job: BackgroundJob, song: SampledSong) -> Updates:
-        files = job.files()  # song.wav is the first
-        gr.set_static_paths(files)  # served from where they lie, and nothing beside them
-        codes = {level: tensor.numpy() for level, tensor in song.codes.items()}
-        spectrogram = plots.spectrogram(audio.to_channels(song.audio.float().numpy(), 1)[0], song.sample_rate)
-        strips = plots.codes_image(codes, self.studio.models.hops, song.sample_rate)
-        return self.end(f"Sung into {files[0].parent}") | {
-            self.heard: "",
-            self.hear_button: gr.update(interactive=False),
-            self.result: gr.update(visible=True),
-            self.song: str(files[0]),
-            self.images: IMAGE.format(song_page.data_uri(spectrogram), "Mel spectrogram of the song")
-            + IMAGE.format(song_page.data_uri(strips), "Codes of each level over time"),
-            self.files: [str(path) for path in files],
-        }
-
-    def end(self, line: str, kind: str = "quiet") -> Updates:
-        return {
-            self.status: LINE.format(kind, line),
-            self.sing_button: gr.update(interactive=True),
-            self.stop_button: gr.update(interactive=False),
-        }
-
-    def hear(self, job: BackgroundJob | None) -> str:
-        """What there is of every level, as far as it is finished."""
-        decoded = job.so_far() if job else {}
-        rate = self.studio.models.sample_rate
-        players = [AUDIO.format(level, song_page.data_uri((sound, rate))) for level, sound in decoded.items()]
-        return Markup("").join(players) or LINE.format("quiet", NOT_YET)
+    def come_in(self, visitor: Any, clip: Any) -> list[Any]:
+        """A name for who is new, and the clip that was left if it is still there."""
+        token = token_of(clip)
+        try:
+            shown = views.clip(token, self.studio, clip.get("begin"), clip.get("end")) if token else gr.skip()
+            line, dropped = "", not token
+        except KeyError:
+            shown, line, dropped = {"songs": [], "chosen": None}, "The clip is gone with the restart: upload it again.", True
+        name = visitor if isinstance(visitor, str) and 0 < len(visitor) <= MOST_OWNER else secrets.token_urlsafe(12)
+        return [name, shown, str(views.TEXT.format(line)) if line else "", gr.update(visible=not dropped)]
 
     def narrow(self, typed: gr.KeyUpData) -> Any:
         """Lists the artists whose names hold what was typed."""
+        if len(self.artists) <= LISTED:
+            return gr.skip()
         artists = self.studio.labeller.artists
         (key,) = artists.keys(typed.input_value)
         found = [name for name in artists.names if name != UNKNOWN and key in artists.keys(name)[0]]
         return gr.update(choices=found[:LISTED])
 
-    def count(self, lyrics: str) -> str:
-        """How much of the lyrics the model sings, and what it leaves out."""
-        labeller = self.studio.labeller
+    def count(self, lyrics: str, seconds: Any = None, total: Any = None) -> str:
+        """How much of the lyrics the model sings, how that fits, and what it leaves out."""
+        labeller, lyrics = self.studio.labeller, str(lyrics or "")
         try:
             note = note_on_lyrics(lyrics, labeller)
-            sung = len(labeller.characters.clean(lyrics))
+            sung, normal = len(labeller.characters.clean(lyrics)), labeller.characters.normalize(lyrics)
+            unknown = set(labeller.characters.unknown(lyrics))
         except UserError as error:
-            return LINE.format("mistake", error)
-        return LINE.format("quiet", f"{sung:,} characters to sing" + (f"; {note}" if note else ""))
+            return str(views.LINE.format("mistake", error))
+        long = max(total or 0, seconds or 0) if isinstance(seconds, int | float) else 0
+        parts = [f"{sung:,} characters to sing"]
+        if sung and labeller.lyric_tokens:
+            parts.append(f"the model reads {labeller.lyric_tokens:,} at a time")
+        if sung > FASTEST * long > 0:
+            parts.append(f"about {round(FASTEST * long):,} can be sung in {long:g} s")
+        if long > self.studio.longest_seconds:
+            parts.append(f"the model has learned from songs of up to {self.studio.longest_seconds:.1f} s, not {long:g} s")
+        line = views.LINE.format("quiet", "; ".join([*parts, *([note] if note else [])]))
+        return str(line + views.marked(normal, unknown)) if unknown and labeller.lyric_tokens else str(line)
+
+    def _asked(self, form: Sequence[Any]) -> tuple[SongRequest, SamplingParams, int, int, int]:
+        """The values of `self.form` as records."""
+        artists, genres, rest = form[0 : MOST_BLENDED + 1], form[MOST_BLENDED + 1 : 2 * MOST_BLENDED + 2], form[10:]
+        lyrics, seconds, total, offset, seed, candidates, lowest, *levels = rest
+        limits = self.studio.limits
+        words = str(lyrics or "")[:LONGEST_LYRICS]
+        request = request_of(artists[0], artists[1:], genres[0], genres[1:], words, seconds, total, offset, limits)
+        depth = Field("How far", "", 0, self.levels[-1], whole=True).read(lowest)
+        return (
+            request,
+            params_of(levels, self.params),
+            SEED.read(seed),
+            limits.candidates_field.read(candidates),
+            depth,
+        )
+
+    def _changed(self, with_form: Any, *form: Any) -> tuple[Overrides, int]:
+        """What is asked of a song that is made of another one, and of how many takes."""
+        request, params, _, candidates, _ = self._asked(form)
+        if not with_form:
+            return Overrides(), candidates
+        words = {name: getattr(request, name) for name in ("artist", "genres", "lyrics")}
+        return Overrides(words, vars(params)), candidates
+
+    def _prompt(self, clip: Any) -> tuple[Prompt | None, dict[str, Any]]:
+        """The chosen stretch of a clip, and the arguments that name it. Raises UserError where the clip is gone."""
+        if not (token := token_of(clip)):
+            return None, {}
+        try:
+            sound = self.studio.sounds[token]
+        except KeyError:
+            raise UserError("the clip is gone with a restart: upload it again") from None
+        ask = Ask("", "", "", clip)
+        begin, end = ask.moment("begin") or 0.0, ask.moment("end")
+        assert sound.original
+        prompt = Prompt(sound.original, None if end is None else end - begin, begin)
+        arguments: dict[str, Any] = {"prompt": prompt.fingerprint(), "prompt_seconds": prompt.seconds}
+        return prompt, arguments | ({"prompt_from": begin} if begin else {})
+
+
+def owner_of(request: gr.Request, visitor: Any) -> str:
+    """Who asks: by their login, or as their browser calls itself."""
+    return str(request.username or visitor or "")[:MOST_OWNER]
+
+
+def token_of(clip: Any) -> str:
+    """The name of the first song of a player's value, "" where there is none."""
+    songs = clip.get("songs") if isinstance(clip, dict) else None
+    first = songs[0] if isinstance(songs, list) and songs else None
+    return str(first.get("name") or "") if isinstance(first, dict) else ""
+
+
+def show_weights(names: list[str] | None) -> list[Any]:
+    """A weight for every name where there are several."""
+    chosen = list(names or ())
+    return [
+        gr.update(visible=len(chosen) > 1 and place < len(chosen), label=chosen[place] if place < len(chosen) else "Weight")
+        for place in range(MOST_BLENDED)
+    ]
 
 
 def box(field: Field, value: float | None) -> gr.Number:

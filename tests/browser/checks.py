@@ -19,7 +19,6 @@ def axe() -> str:
 
 def assert_everybody_can_use(page: Any) -> None:
     """It fits a phone and a desk, and axe finds nothing grave, in the light and in the dark."""
-    page.evaluate(axe())  # by the debugger, which a page's own policy does not concern
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": HEIGHT})
         assert overflow(page) == 0, width
@@ -38,6 +37,7 @@ def wait_until(page: Any, expression: str, seconds: float = 20) -> None:
 
 def grave_violations(page: Any) -> list[str]:
     """What axe-core calls serious or critical: the rule, and the first places."""
+    page.evaluate(axe())  # by the debugger, which a page's own policy does not concern
     found = page.evaluate("axe.run()")["violations"]
     return [f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in found if one["impact"] in GRAVE]
 

@@ -110,6 +110,12 @@ def test_what_is_not_said_is_taken_over(context):
     assert longer.request.offset_seconds == 1.0
 
 
+def test_a_stretch_is_sung_with_the_next_seed_unless_another_is_given(context):
+    sample(context, name="begun")
+    sample(context, "regenerate", node="begun", name="anew", **{"from": 0.4, "to": 0.8})
+    assert context.session.node("anew").seed == context.session.node("begun").seed + 1
+
+
 REFUSED = {
     "extend to less": ("extend", {"seconds": 0.8}, "seconds=0.8: mode=extend needs more than the 1.6 s that whole has"),
     "cut beyond the end": ("cut", {"at": 1.6}, "at=1.6: expected a moment within the 1.6 s of whole"),
@@ -120,7 +126,7 @@ REFUSED = {
     "regenerate too much": ("regenerate", {"from": 1, "to": 5, "seed": 3}, "within the 1.6 s of whole"),
     "regenerate the same": (
         "regenerate",
-        {"from": 0.4, "to": 0.8},
+        {"from": 0.4, "to": 0.8, "seed": 1},
         "seed=1 has sung this part of whole: .*seed=2",
     ),
     "what another operation is message": ("extend", {"at": 1.0}, "at means nothing to mode=extend, only to mode=cut"),

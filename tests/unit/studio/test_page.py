@@ -2,97 +2,137 @@
 
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("gradio", reason="needs gradio, the extra `app`")
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.studio.page import BROKEN, LISTED, NOT_YET, STOPPED, Page
+from jukebox_pl.studio.line import BROKEN
+from jukebox_pl.studio.page import LISTED, Page, owner_of, token_of
 from jukebox_pl.text import characters
 from jukebox_pl.types import SamplingParams, SongRequest
 
-FILES = ("song.wav", "song.flac", "index.html", "codes.npz", "request.json")
 ATTACK = "<script>alert(1)</script>"
-LEVELS = [0.98, 0, 0.0, 1.0] * 3
+LEVELS = [0.98, 0, 0.0, 1.0, 1.0] * 3
+WEIGHTS = [50] * 4
+NOBODY = SimpleNamespace(username=None)
+PATIENCE = 120.0
 
 
 @pytest.fixture
 def page(studio):
-    return Page(studio, SongRequest(), SamplingParams(), seed=0)
+    return Page(studio, SongRequest(), SamplingParams(), seed=0, lowest=2)
 
 
-def form(artist="Ada Bell", genres=("Waltz",), lyrics="la na", seconds=0.2, whole=0, offset=0.0, seed=3):
-    return [artist, list(genres), lyrics, seconds, whole, offset, seed, *LEVELS]
+def form(artists=("Ada Bell",), genres=("Waltz",), lyrics="la na", seconds=0.1, seed=3, takes=1, lowest=2):
+    return [list(artists), *WEIGHTS, list(genres), *WEIGHTS, lyrics, seconds, 0, 0, seed, takes, lowest, *LEVELS]
+
+
+def press(page, act, *inputs, visitor="ann", chosen="", player=None, pressed=None):
+    """The chosen song, the line, and what is shown then."""
+    event = SimpleNamespace(_data={"name": pressed} if pressed else None)
+    return page._handler(act)(event, NOBODY, visitor, chosen, "", "", player, "", *inputs)
 
 
 def plain(html):
-    return re.sub(r"<[^>]+>", "", html)
+    return re.sub(r"<[^>]+>", "", html or "").replace("&#39;", "'")
 
 
-def test_a_song_is_shown_level_by_level_and_ends_with_its_files(page):
-    begun, *between, finished = page.sing(*form())
-    assert "Waiting" in begun[page.status]
-    assert begun[page.stop_button]["interactive"]
-    shown = [update[page.status] for update in between]
-    assert [html.count("<progress") for html in shown] == [3] * len(shown)
-    assert shown[-1].count(">done<") == 3
-    assert "Sung into" in finished[page.status]
-    folder = page.studio.session.folder / "seed_3"
-    assert finished[page.song] == str(folder / "song.wav")
-    assert finished[page.files] == [str(folder / name) for name in FILES]
-    assert finished[page.images].count('src="data:image/png;base64,') == 2
+def sung(page, name):
+    if job := page.studio.line.job(name):
+        page.studio.line.wait(job, PATIENCE)
+    return name
+
+
+def test_what_is_asked_is_chosen_and_shown_at_once_and_then_as_a_song(page):
+    chosen, line, jobs, tree, player, facts, *_ = press(page, page.generate, None, *form())
+    assert (chosen, line) == ("seed_3", "")
+    assert "seed_3" in jobs
+    assert player["songs"][0]["name"] == "seed_3"
+    assert "Ada Bell, Waltz, seed 3" in plain(tree)
+    sung(page, chosen)
+    jobs, tree, player, facts, *switched = page.look(NOBODY, "ann", chosen, jobs, tree, player, facts)
+    assert jobs == ""
+    assert player["songs"][0]["src"] == "songs/seed_3/song.wav"
+    assert "la na" in facts
+    assert [update.get("visible") for update in switched[:3]] == [True, False, True]
+
+
+def test_what_has_not_changed_is_not_sent_again(page):
+    chosen, _, *shown = press(page, page.generate, None, *form())
+    sung(page, chosen)
+    shown = page.look(NOBODY, "ann", chosen, *shown[:4])[:4]
+    again = page.look(NOBODY, "ann", chosen, *shown)
+    assert all(part["__type__"] == "update" and len(part) == 1 for part in again[:4])
 
 
 MISTAKES = {
-    "no length": ({"seconds": None}, "Seconds: expected a number of at least 0.001, found nothing"),
-    "an unknown artist": ({"artist": "Ada Bel"}, "unknown artist 'Ada Bel': this model knows 4, nearest are 'Ada Bell'"),
+    "no length": ({"seconds": None}, "Seconds: expected a number from 0.001 to 1000, found nothing"),
+    "half a seed": ({"seed": 1.5}, "Seed: expected a whole number from 0 to 9.0072e+15, found 1.5"),
+    "too many takes": ({"takes": 99}, "Takes: expected a whole number from 1 to 8, found 99"),
+    "no such level": ({"lowest": 7}, "How far: expected a whole number from 0 to 2, found 7"),
+    "an unknown artist": ({"artists": ["Ada Bel"]}, "unknown artist 'Ada Bel': this model knows 4, nearest are 'Ada Bell'"),
     "an unknown genre": ({"genres": ["Walz"]}, "unknown genre 'Walz': this model knows 3, nearest are 'Waltz'"),
     "nothing to sing": ({"lyrics": "QQ"}, "nothing is left of these lyrics: this model sings"),
-    "a negative seed": ({"seed": -1}, "Seed: expected a number from 0 to 9.0072e+15, found -1"),
-    "an attack": ({"artist": ATTACK}, "unknown artist '&lt;script&gt;alert(1)&lt;/script&gt;'"),
+    "an attack": ({"artists": [ATTACK]}, "unknown artist '&lt;script&gt;alert(1)&lt;/script&gt;'"),
 }
 
 
 @pytest.mark.parametrize(("wrong", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_line_on_the_page(page, wrong, message):
-    (update,) = page.sing(*form(**wrong))
-    line = str(update[page.status]).replace("&#39;", "'")
+    line = press(page, page.generate, None, *form(**wrong))[1].replace("&#39;", "'")
     assert line.startswith(f'<p class="mistake" role="status">{message}')
     assert "\n" not in line
-    assert update[page.sing_button]["interactive"]
+    assert not page.studio.session.names()
 
 
-def test_a_bug_is_raised_after_the_visitor_was_told(page, monkeypatch):
-    monkeypatch.setattr(page.studio, "job", lambda *_: 1 / 0)
-    answers = page.sing(*form())
-    assert plain(next(answers)[page.status]) == BROKEN
-    with pytest.raises(ZeroDivisionError):
-        next(answers)
+def test_a_bug_is_told_and_goes_to_the_terminal(page, monkeypatch, capsys):
+    monkeypatch.setattr(page.studio, "ask", lambda *_, **__: 1 / 0)
+    assert plain(press(page, page.generate, None, *form())[1]) == BROKEN
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def stopped_at(level, job, answers):
-    """The answers to somebody who presses Stop when a level begins."""
-    for update in answers:
-        if f"level {level}" in job.levels:
-            job.stop()
-        yield update
+@pytest.mark.parametrize("junk", [None, 3, "x", [], {}, {"at": "x"}, {"begin": [1], "end": {}}, {"songs": [7]}])
+def test_what_no_page_of_ours_says_is_refused_in_a_line(page, junk):
+    chosen = sung(page, press(page, page.generate, None, *form())[0])
+    for act, inputs in ((page.cut, ()), (page.regenerate, (False, *form()))):
+        assert 'class="mistake"' in press(page, act, *inputs, chosen=chosen, player=junk)[1]
+    assert token_of(junk) == ""
 
 
-def test_a_stopped_song_can_be_heard_as_far_as_it_came(page):
-    answers = page.sing(*form())
-    job = next(answers)[page.job]
-    assert plain(page.hear(job)) == plain(page.hear(None)) == NOT_YET
-    *_, last = stopped_at(0, job, answers)
-    assert plain(last[page.status]) == STOPPED
-    assert page.song not in last
-    assert page.hear(job).count('src="data:audio/flac;base64,') == 2
+@pytest.mark.parametrize("name", ["../../etc", "", ATTACK, "seed_99"])
+def test_a_song_that_is_none_is_not_chosen(page, name):
+    assert press(page, page.choose, pressed=name)[0] == ""
+    assert page.look(NOBODY, "ann", name, "", "", None, "")[2]["songs"] == []
+
+
+def test_the_settings_of_a_song_go_back_into_the_form(page):
+    asked = form(genres=["Waltz", "March"], seed=8)
+    chosen = press(page, page.generate, None, *asked)[0]
+    assert page.settings(chosen) == asked
+
+
+def test_others_see_that_a_song_waits_and_not_which(page):
+    press(page, page.generate, None, *form(lyrics="la", seconds=100))
+    assert "Another visitor" in page.look(NOBODY, "ben", "", "", "", None, "")[0]
+    assert "seed_3" not in page.look(NOBODY, "ben", "", "", "", None, "")[0]
+
+
+def test_whoever_has_logged_in_is_known_by_that():
+    assert owner_of(SimpleNamespace(username="ann"), "x") == "ann"
+    assert owner_of(NOBODY, "x" * 1000) == "x" * 100
 
 
 def test_lyrics_are_counted_as_they_are_typed(page):
-    assert plain(page.count("la na")) == "5 characters to sing"
-    assert "5 characters to sing; left out of the lyrics: 2 times" in page.count("la naQQ")
+    assert plain(page.count("la na")).startswith("5 characters to sing")
+    assert "left out of the lyrics: 2 times" in page.count("la naQQ")
+    assert page.count("la naQQ").count("<mark>Q</mark>") == 2
+    assert "about 60 can be sung in 3 s" in page.count("la na " * 100, 3)
+    assert "songs of up to 4.0 s, not 9 s" in page.count("la na", 9)
     assert 'class="mistake"' in page.count("QQ")
+    assert "<script>" not in page.count(f"la {ATTACK}")
 
 
 def test_lyrics_that_need_a_missing_package_say_so(page, monkeypatch):
@@ -102,22 +142,23 @@ def test_lyrics_that_need_a_missing_package_say_so(page, monkeypatch):
 
 
 def test_of_thousands_of_artists_those_are_listed_that_are_typed(page, monkeypatch):
-    class Typed:
-        input_value = "  ANNA "
-
     artists = page.studio.labeller.artists.__class__([f"Anna {n}" for n in range(900)] + [f"Ben {n}" for n in range(900)])
     monkeypatch.setattr(page.studio.labeller, "artists", artists)
-    listed = page.narrow(Typed())["choices"]
+    monkeypatch.setattr(page, "artists", artists.names)
+    listed = page.narrow(SimpleNamespace(input_value="  ANNA "))["choices"]
     assert len(listed) == LISTED
     assert all(name.startswith("Anna") for name in listed)
 
 
 def test_the_form_starts_with_what_was_given(studio):
-    request = SongRequest("Ada Bell", ("Waltz", "March"), "mi", seconds=7.0, total_seconds=20.0, offset_seconds=3.0)
-    page = Page(studio, request, SamplingParams((0.9, 0.8, 0.7), hop_fraction=(1.0, 0.5, 0.25)), seed=5)
+    names = studio.labeller.artists.names[1:3]
+    request = SongRequest(dict(zip(names, (0.8, 0.2), strict=True)), ("Waltz",), "mi", seconds=7.0, total_seconds=20.0)
+    page = Page(studio, request, SamplingParams((0.9, 0.8, 0.7), hop_fraction=(1.0, 0.5, 0.25)), seed=5, candidates=2)
     values = [component.value for component in page.form]
-    assert values[:7] == ["Ada Bell", ["Waltz", "March"], "mi", 7.0, 20.0, 3.0, 5]
-    assert (values[7::4], values[10::4]) == ([0.9, 0.8, 0.7], [1.0, 0.5, 0.25])
+    assert values[:5] == [names, 100, 25, 50, 50]
+    assert values[5] == ["Waltz"]
+    assert values[10:17] == ["mi", 7.0, 20.0, 0.0, 5, 2, 0]
+    assert (values[17::5], values[20::5]) == ([0.9, 0.8, 0.7], [1.0, 0.5, 0.25])
 
 
 def test_a_form_that_starts_with_an_unknown_name_is_refused(studio):
