@@ -125,10 +125,12 @@ def make(context: SessionContext, command: SampleCommand, base: Node, parent: No
             print(folder / PAGE)
             del nodes[name]
     if nodes:
-        generate(context, command, nodes, given)
+        generate(context, command, nodes, given, parent)
 
 
-def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes) -> None:
+def generate(
+    context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes, parent: Node | None
+) -> None:
     """Begins and samples `nodes`, all at once, or with `stream` one after the other."""
     session, node = context.session, next(iter(nodes.values()))  # they differ in their seed alone
     own = node.models
@@ -149,7 +151,7 @@ def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, N
             )
         given = {level: codes for level, codes in given.items() if level in node.levels}
     batches = [{name: nodes[name]} for name in nodes] if command.stream else [nodes]
-    jobs = [GenerationJob(session, models, batch, command.formats) for batch in batches]
+    jobs = [GenerationJob(session, models, batch, command.formats, parent=parent) for batch in batches]
     for job in jobs:
         job.begin(given)
     for job in jobs:
