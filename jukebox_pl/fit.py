@@ -76,6 +76,7 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
 
 def main(config: DictConfig) -> None:
     from jukebox_pl.pipeline.run import run_recipe, say  # imports Lightning: --help and mistakes answer at once without it
+    from jukebox_pl.report.run_page import is_outdated, write_run_page
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchdata|torch.distributed")
@@ -84,6 +85,8 @@ def main(config: DictConfig) -> None:
     run_dir = Path(config.run_dir)
     with locked(run_dir, "run_dir") if first_rank() else nullcontext():
         results = run_recipe(config.stages, run_dir)
+        if first_rank() and is_outdated(run_dir):
+            say(f"the run: {write_run_page(run_dir)}")
     for result in results.values():
         if page := result.summary.get("page"):
             say(f"to see and hear: {page}")

@@ -28,5 +28,9 @@ def main(config: DictConfig) -> None:
     print(write_run_page(run_dir, compare, path))
 
 
+def cli_main(argv: list[str] | None = None) -> None:
+    command.run(main, "report", argv)
+
+
 if __name__ == "__main__":
-    command.run(main, "report")
+    cli_main()

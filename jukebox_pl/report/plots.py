@@ -100,8 +100,8 @@ def curves_svg(curves: Mapping[str, Sequence[tuple[float, float]]], label: str) 
     Its ink is the colour of the text around it. `label`: what somebody hears who does not see it.
     """
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "curves"}):
-        figure = Figure(figsize=(3.6, 2.3), **FIGURE)
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(3.6, 2.3), facecolor="none")
+        axes = figure.add_axes((0.14, 0.12, 0.84, 0.85))
         runs = list(dict.fromkeys(name.partition(", ")[2] for name in curves))
         for name, points in curves.items():
             what, _, run = name.partition(", ")

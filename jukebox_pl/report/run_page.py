@@ -14,7 +14,7 @@ from markupsafe import Markup
 from jukebox_pl import audio
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, SPLITS, Catalog
 from jukebox_pl.report.page import PAGE, clock, data_uri, write_page
-from jukebox_pl.report.runs import MONITOR, Points, StageRun, read_run
+from jukebox_pl.report.runs import MONITOR, RESULT, Points, StageRun, read_run
 from jukebox_pl.utils.differences import differences
 
 # What is drawn of a stage, a panel each: its title, and the columns of metrics.csv in it. A group names the curve.
@@ -87,6 +87,13 @@ def write_run_page(
         versions={package: metadata.version(package) for package in PACKAGES},
         is_comparison=compare is not None,
     )
+
+
+def is_outdated(run_dir: Path) -> bool:
+    """Whether a stage was finished since the page of a run was written."""
+    page = run_dir / PAGE
+    written = page.stat().st_mtime_ns if page.exists() else -1
+    return any(result.stat().st_mtime_ns > written for result in run_dir.glob(f"*/{RESULT}"))
 
 
 def name_of(run_dir: Path) -> str:

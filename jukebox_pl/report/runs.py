@@ -90,7 +90,7 @@ def read_record(folder: Path, name: str) -> dict[str, Any] | None:
     for path in (folder / name, folder / RECORDS[name]):
         if path.exists():
             record = renamed(read_json(path, "a stage"))
-            if not isinstance(record, dict):
+            if not isinstance(record, dict) or not isinstance(record.get("needs", {}), dict):
                 raise UserError(f"{path} is no record of a stage: delete it, and the stage is taken up where it stands")
             return record
     return None

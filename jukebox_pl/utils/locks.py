@@ -78,7 +78,8 @@ def sweep(folder: Path) -> None:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process, here or as far as the file system knows, holds `folder`; it is not touched."""
+    """Whether another process holds `folder`, here or as far as the file system knows. Not to be asked by one that holds
+    it: that would free it."""
     try:
         with open(folder / LOCK_FILE, "rb+") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
