@@ -91,12 +91,10 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
 
 
 def main(config: DictConfig) -> dict[str, Any] | None:
-    from jukebox_pl.pipeline.run import (  # imports Lightning: --help and mistakes answer at once without it
-        SETTINGS,
-        run_recipe,
-        say,
-    )
+    # Lightning comes with these: --help and mistakes answer at once without it.
+    from jukebox_pl.pipeline.run import SETTINGS, run_recipe, say
     from jukebox_pl.pipeline.slurm import requeued
+    from jukebox_pl.report.run_page import is_outdated, write_run_page
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.distributed")
@@ -112,6 +110,8 @@ def main(config: DictConfig) -> dict[str, Any] | None:
             if first_rank():
                 write_atomic(run_dir / SETTINGS, yaml.safe_dump(command.resolved(config), sort_keys=False).encode())
             results = run_recipe(config.stages, run_dir, config.logger, lambda: told or preflight(config))
+            if first_rank() and is_outdated(run_dir):
+                say(f"the run: {write_run_page(run_dir)}")
     except Stopped as stopped:
         if requeued(stopped.request.signum):
             raise SystemExit(0) from None

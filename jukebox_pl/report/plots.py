@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import librosa
 import numpy as np
-from matplotlib import colormaps
+from markupsafe import escape
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
-
-Curve = Sequence[tuple[float, float | None, float | None]]  # (step, train loss, val loss)
 
 INK = "#808080"
 DOTS_PER_INCH = 100
@@ -34,7 +34,8 @@ FIGURE: dict[str, Any] = {"dpi": DOTS_PER_INCH, "layout": "constrained", "faceco
 COLUMNS = 900  # of a picture that is as wide as a page, at most
 WAVE_COLUMNS = 450
 FREQUENCY_TICKS = {500: "500", 1000: "1k", 2000: "2k", 4000: "4k", 8000: "8k", 16000: "16k"}
-CURVES_PER_ROW = 3
+# Of curves, by what they are of: readable on white and on black.
+COLOURS = {"train": "#4a8ac4", "held out": "#d9702b", "level 0": "#4a8ac4", "level 1": "#d9702b", "level 2": "#3f9e6e"}
 
 
 def spectrogram(audio: np.ndarray, sample_rate: int, title: str = "") -> bytes:
@@ -93,24 +94,31 @@ def heat_map(values: np.ndarray, seconds: float, rows: str) -> bytes:
     return to_png(figure)
 
 
-def loss_curves(curves: Mapping[str, Curve], val_songs: str = "held out") -> bytes:
-    """The loss of each stage over its steps (step, train, val); a None is a loss not measured at that step.
+def curves_svg(curves: Mapping[str, Sequence[tuple[float, float]]], label: str) -> str:
+    """Curves of (step, value) by name, those of a second run (`name, run`) dashed, as an SVG to stand in a page.
 
-    `val_songs` is what the songs behind the val losses are called.
+    Its ink is the colour of the text around it. `label`: what somebody hears who does not see it.
     """
-    columns = min(len(curves), CURVES_PER_ROW)
-    rows = -(-len(curves) // CURVES_PER_ROW)
-    figure = Figure(figsize=(WIDTH, 2.6 * rows), **FIGURE)
-    for place, (stage, points) in enumerate(curves.items(), start=1):
-        axes = figure.add_subplot(rows, columns, place)
-        steps, train, val = np.array(points, dtype=float).reshape(-1, 3).T  # None becomes NaN
-        for losses, label, colour, mark in ((train, "train", "#5b9bd5", ""), (val, val_songs, "#e8843c", ".")):
-            known = np.isfinite(losses)
-            axes.plot(steps[known], losses[known], color=colour, marker=mark, label=label)
-        dress(axes, stage)
-        axes.set_xlabel("step", color=INK)
-    figure.axes[0].legend(frameon=False, labelcolor=INK, fontsize=8)
-    return to_png(figure)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "curves"}):
+        figure = Figure(figsize=(3.6, 2.3), facecolor="none")
+        axes = figure.add_axes((0.14, 0.12, 0.84, 0.85))
+        runs = list(dict.fromkeys(name.partition(", ")[2] for name in curves))
+        for name, points in curves.items():
+            what, _, run = name.partition(", ")
+            steps, values = np.array(points, dtype=float).reshape(-1, 2).T
+            style = "--" if runs.index(run) else "-"
+            axes.plot(steps, values, style, color=COLOURS.get(what, COLOURS["train"]), label=name, linewidth=1.3)
+        dress(axes, "")
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        if len(curves) > 1:
+            axes.legend(frameon=False, labelcolor=INK, fontsize=7)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->| xmlns(:\w+)?=\"[^\"]*\"", "", text.getvalue(), flags=re.DOTALL)
+    svg = re.sub(r' id="(?:\w+_\d+|text\w*)"', "", svg[svg.index("<svg") :]).replace(INK, "currentColor")  # names of nothing
+    return re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2).replace(
+        "<svg", f'<svg role="img" aria-label="{escape(label)}"', 1
+    )
 
 
 def mel_image(audio: np.ndarray, sample_rate: int) -> bytes:

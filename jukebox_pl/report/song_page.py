@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,20 +13,10 @@ from jukebox_pl.report.page import PAGE, clock, data_uri, plain, render, write_p
 from jukebox_pl.types import SampledSong, Word
 from jukebox_pl.utils.files import write_atomic
 
-__all__ = ["PAGE", "Family", "data_uri", "link_family", "plain", "write_song_page"]
+__all__ = ["PAGE", "data_uri", "link_child", "plain", "write_song_page"]
 
 MOST_SECONDS_OF_LEVELS = 300  # of sound above the song's own that a page carries; what is longer is left out
-FAMILY = re.compile(r'<nav id="family".*?</nav>', re.DOTALL)
-
-
-class Family(NamedTuple):
-    """The names of the songs that one was made of, and that were made of it: folders beside its own."""
-
-    parent: str | None = None
-    children: Sequence[str] = ()
-
-
-ALONE = Family()
+CHILDREN = "<!-- children -->"  # where they are added
 
 
 class Strip(NamedTuple):
@@ -46,14 +35,15 @@ def write_song_page(
     others: Mapping[str, np.ndarray] | None = None,
     notes: Mapping[str, Any] | None = None,
     command: str = "",
-    family: Family = ALONE,
+    parent: str | None = None,
     files: Sequence[str] = (),
 ) -> Path:
     """Writes `index.html` in `folder`, whole or not at all, and returns its path.
 
     `hops`: samples per code of each level. `others`: what is heard beside the song, by name, audio [T] of its rate and
     length: the levels above, the recording that it is compared with. `notes`: more rows for what was asked. `command`:
-    what makes the song again. `files`: names of what lies beside the page.
+    what makes the song again. `parent`: the name of the song that it was made of, a folder beside its own. `files`: names
+    of what lies beside the page.
     """
     from jukebox_pl.report import plots  # imports matplotlib: commands that draw nothing answer at once without it
 
@@ -94,17 +84,20 @@ def write_song_page(
         request=request_table(song) | dict(notes or {}),
         command=command,
         files=files,
-        **family._asdict(),
+        parent=parent,
     )
 
 
-def link_family(folder: str | Path, family: Family) -> None:
-    """Writes the links of a page anew, where there is one: of its children a song learns after it was made."""
+def link_child(folder: str | Path, child: str) -> None:
+    """Adds a link to the page of a song, where there is one: what became of it a song learns after it was made.
+
+    `child`: a folder beside the song's own.
+    """
     path = Path(folder) / PAGE
-    if path.exists():
-        links = render("family.html", **family._asdict())
-        page = FAMILY.sub(lambda _: links, path.read_text(encoding="utf-8"), count=1)
-        write_atomic(path, page.encode())
+    page = path.read_text(encoding="utf-8") if path.exists() else ""
+    link = render("child.html", child=child)
+    if CHILDREN in page and link not in page:
+        write_atomic(path, page.replace(CHILDREN, link + CHILDREN, 1).encode())
 
 
 def karaoke(lyrics: str, words: Sequence[Word]) -> list[list[tuple[str, Word | None]]]:

@@ -21,7 +21,7 @@ WORDS = ("null", "true", "false", "nan", "inf")  # and these not
 SECTION_TAGS = re.compile(r"[\[(]")
 
 
-def command_again(run_dir: Path, session: Session, name: str, node: Node) -> str:
+def command_again(run_dir: Path, session: Session, name: str, node: Node, parent: Node | None = None) -> str:
     """Where the song still is, the command finds it finished; anywhere else it makes the same one.
 
     A prompt is taken from where the song keeps the codes of it.
@@ -36,8 +36,8 @@ def command_again(run_dir: Path, session: Session, name: str, node: Node) -> str
             arguments = {"prompt": session.place(name) / PROMPT}
         always: tuple[str, ...] = ALWAYS
     else:
-        operation, parent = operation_of(node), session.node(node.parent)
-        usual = operation.child(node.operation, node.parent, parent)
+        operation = operation_of(node)
+        usual = operation.child(node.operation, node.parent, parent or session.node(node.parent))
         usual = operation.apply(usual, Overrides(arguments=node.arguments))
         arguments, always = {"mode": node.operation, "node": node.parent, **node.arguments}, ()
     words += [f"{key}={value}" for key, value in arguments.items()]

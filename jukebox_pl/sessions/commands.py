@@ -140,20 +140,24 @@ def make(mode: str, context: SessionContext, command: SampleCommand) -> list[str
             print(folder / PAGE)
             del nodes[name]
     if nodes:
-        generate(context, command, nodes, given)
+        generate(context, command, nodes, given, parent)
     return asked
 
 
-def generate(context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes) -> None:
+def generate(
+    context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes, parent: Node | None
+) -> None:
     """Samples `nodes`, and prints the page of each."""
-    for job in begin(context, command, nodes, given):
+    for job in begin(context, command, nodes, given, parent):
         with terminal_meter("codes") as meter:
             job.run(meter, command.stream)
         for name in job.nodes:
             print(context.session.place(name) / PAGE)
 
 
-def begin(context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes) -> list[GenerationJob]:
+def begin(
+    context: SessionContext, command: SampleCommand, nodes: dict[str, Node], given: Codes, parent: Node | None = None
+) -> list[GenerationJob]:
     """Writes `nodes`, which differ in their seed alone, and gives what samples them: all at once, or with `stream` one after
     the other. Raises UserError, before anything is written, when they cannot be made."""
     session, node = context.session, next(iter(nodes.values()))
@@ -170,7 +174,7 @@ def begin(context: SessionContext, command: SampleCommand, nodes: dict[str, Node
         require_within(len(given.get(own.top, ())), own, node.request.seconds)
         given = {level: codes for level, codes in given.items() if level in node.levels}
     batches = [{name: nodes[name]} for name in nodes] if command.stream else [nodes]
-    jobs = [GenerationJob(session, models, batch, command.formats) for batch in batches]
+    jobs = [GenerationJob(session, models, batch, command.formats, parent=parent) for batch in batches]
     for job in jobs:
         job.begin(given)
     return jobs

@@ -18,7 +18,7 @@ from jukebox_pl.catalog.word_times.lrc import write_lrc
 from jukebox_pl.checkpoints import Bundle
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.vqvae import VQVAE
-from jukebox_pl.report.song_page import link_family, write_song_page
+from jukebox_pl.report.song_page import link_child, write_song_page
 from jukebox_pl.sampling.checks import require_names
 from jukebox_pl.sampling.conditioning import ConditioningSchedule
 from jukebox_pl.sampling.levels import MISSING
@@ -42,14 +42,14 @@ class GenerationJob:
     """Nodes that differ in their seed alone, on their way to songs. `nodes`, by name, are as they are on disk, if they are.
 
     `codes` [T] by name and level are those there are so far. Every window is saved as it comes, and what is there is not
-    sampled again: a job that was stopped goes on as if it had not been. `command`: what makes another song, for the page.
+    sampled again: a job that was stopped goes on as if it had not been. `parent`: what they are made of.
     """
 
     session: Session
     models: LoadedModels
     nodes: Mapping[str, Node]
     formats: Sequence[str] = ()
-    command: str = ""
+    parent: Node | None = None
     codes: dict[str, dict[int, Tensor]] = field(default_factory=dict, init=False)
 
     def begin(self, given: Codes) -> None:
@@ -100,16 +100,13 @@ class GenerationJob:
         songs = sampler.sample_batch(requests, params, seeds, kept, *callbacks, levels)
         for name, song in zip(names, songs, strict=True):
             folder = self.session.place(name)
-            node, command = (
-                self.nodes[name],
-                self.command or command_again(self.models.run_dir, self.session, name, self.nodes[name]),
-            )
-            family = self.session.family(name, node)
-            write_song(folder, song, self.models.bundle.vqvae, self.formats, command=command, family=family)
+            node = self.nodes[name]
+            command = command_again(self.models.run_dir, self.session, name, node, self.parent)
+            write_song(folder, song, self.models.bundle.vqvae, self.formats, command=command, parent=node.parent)
             self.session.finish(name, node, song.codes)
             (folder / PARTIAL).unlink(missing_ok=True)
-            if node.parent and node.parent in self.session:
-                link_family(self.session.place(node.parent), self.session.family(node.parent))
+            if node.parent:
+                link_child(self.session.place(node.parent), name)
         return songs
 
 

@@ -26,7 +26,6 @@ import numpy as np
 from msgspec import Meta
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.report.song_page import Family
 from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sessions.models import Computing, Models
 from jukebox_pl.types import SamplingParams, SongRequest
@@ -235,16 +234,6 @@ class Session:
                 raise self.corrupt(name, f"its parents go in a circle: {' < '.join([*nodes, parent])}")
             nodes[parent] = self.node(parent)
         return dict(reversed(nodes.items()))
-
-    def family(self, name: str, node: Node | None = None) -> Family:
-        """What a song was made of, and which finished songs were made of it."""
-        children = []
-        for other in self.names():
-            with suppress(UserError):  # what cannot be read is named elsewhere
-                child = self.node(other)
-                if child.parent == name and child.finished:
-                    children.append(other)
-        return Family((node or self.node(name)).parent, children)
 
     def pick(self, name: str) -> None:
         self.node(name)

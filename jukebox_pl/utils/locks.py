@@ -75,3 +75,16 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether another process holds `folder`, here or as far as the file system knows. Not to be asked by one that holds
+    it: that would free it."""
+    try:
+        with open(folder / LOCK_FILE, "rb+") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno not in NO_LOCKS
+    return False

@@ -7,7 +7,7 @@ import pytest
 import torch
 from browser.checks import assert_everybody_can_use, wait_until
 
-from jukebox_pl.report.song_page import Family, write_song_page
+from jukebox_pl.report.song_page import link_child, write_song_page
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest, Word
 
 RATE, SECONDS = 11025, 4
@@ -33,8 +33,10 @@ def path(tmp_path_factory):
     song = SampledSong(sound, RATE, codes, request, SamplingParams(), 7, words, torch.rand(100, 9), {0: 3.0})
     others = {f"level {level}": sound[0].numpy() for level in (1, 2)}
     command = f"python -m jukebox_pl.sample run_dir=runs/mine lyrics={'la' * 100} seed=7"
-    family, files = Family("parent", ["child"]), ["song.wav", "song.lrc"]
-    return write_song_page(tmp_path_factory.mktemp("song"), song, HOPS, others, {}, command, family, files)
+    folder, files = tmp_path_factory.mktemp("song"), ["song.wav", "song.lrc"]
+    path = write_song_page(folder, song, HOPS, others, {}, command, "parent", files)
+    link_child(folder, "child")
+    return path
 
 
 def test_it_fits_and_can_be_used_by_everybody(open_page, path):
@@ -94,6 +96,11 @@ def test_the_keyboard_plays_seeks_and_goes_from_word_to_word(open_page, path):
         page.keyboard.press(key)
     wait_until(page, f"{AT.format(0)} >= 2.5")
     assert page.locator(".word[tabindex='0']").all_inner_texts() == ["ro"]
+
+
+def test_parent_and_children_are_named(open_page, path):
+    page = open_page(path)
+    assert page.locator(".family").inner_text().split() == ["made", "of", "parent", "became", "child"]
 
 
 def test_nothing_but_the_page_is_asked_for(open_page, path):

@@ -1,4 +1,6 @@
 import io
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -60,10 +62,45 @@ def test_each_level_has_a_strip():
     assert picture.shape[0] == 3 * plots.DOTS_PER_INCH
 
 
-@pytest.mark.parametrize("stages", [1, 2, 5])
-def test_losses_not_measured_leave_no_trace(stages):
-    points = [(step, 2.0 / (step + 1), 1.0 if step % 5 == 0 else None) for step in range(20)]
-    pixels(plots.loss_curves({f"stage {i}": points for i in range(stages)} | {"empty": []}))
+def test_curves_are_light_text_that_stands_in_a_page():
+    curves = {"train, one": [(0, 2.0), (10, 1.0)], "train, <two>": [(0, 3.0), (10, 1.5)], "held out, one": [(5, 1.7)]}
+    svg = plots.curves_svg(curves, 'loss of "a" & <b>')
+    root = ElementTree.fromstring(svg.replace("xlink:", ""))
+    assert root.get("aria-label") == 'loss of "a" & <b>'
+    texts = ["".join(node.itertext()).strip() for node in root.iter("text")]
+    assert {"train, one", "train, <two>", "held out, one"} <= set(texts)
+    assert svg.count("stroke-dasharray: ") >= 1
+    assert len(svg) < 25_000
+    assert not re.search("https?:|<script|<svg[^>]* width=", svg)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 8.0, 61.0, 600.0])
+def test_ticks_are_few_round_and_within(seconds):
+    marks = plots.ticks(seconds)
+    assert marks[0] == 0
+    assert 3 <= len(marks) <= 8
+    assert marks[-1] < seconds
+
+
+def test_a_raster_has_a_pixel_for_each_value_and_the_first_row_on_top():
+    picture = pixels(plots.raster(np.array([[0.0, 0.5], [1.0, np.nan]]), "viridis"))
+    assert picture.shape[:2] == (2, 2)
+    brightness = picture[..., :3].sum(axis=-1)
+    assert brightness[1, 0] > brightness[0, 1] > brightness[0, 0] == brightness[1, 1]
+
+
+@pytest.mark.parametrize("codes", [1, 100, 5000])
+def test_a_strip_of_codes_is_no_wider_than_a_page(codes):
+    assert pixels(plots.codes_strip(np.arange(codes) % 7)).shape[1] == min(codes, plots.COLUMNS)
+
+
+def test_a_waveform_is_as_high_as_it_is_loud():
+    audio = np.zeros(RATE, np.float32)
+    audio[RATE // 2] = 0.5
+    heights = [int(point.split()[1]) for point in plots.wave_path(audio)[1:-1].split("L")]
+    assert min(heights) == -50
+    assert max(heights) == 1
+    assert len(heights) == 2 * plots.WAVE_COLUMNS
 
 
 def test_a_heat_map_has_row_zero_at_the_bottom_and_leaves_what_is_no_number_blank():

@@ -9,7 +9,7 @@ import torch
 
 from jukebox_pl import audio
 from jukebox_pl.report.page import plain
-from jukebox_pl.report.song_page import Family, link_family, write_song_page
+from jukebox_pl.report.song_page import link_child, write_song_page
 from jukebox_pl.types import SampledSong, SamplingParams, Section, SongRequest, Word
 
 RATE = 11025
@@ -64,15 +64,14 @@ def test_lyrics_of_a_schedule_are_shown(tmp_path, song):
 def test_every_part_is_there_when_its_data_is(tmp_path, song):
     others = {"level 1": song.audio[0].numpy(), "the original": np.zeros(RATE, np.float32)}
     song.attention, song.took = torch.rand(30, 9), {0: 1.5, 2: 200.0}
-    family = Family("<mother>", ["seed 2"])
-    page = write_song_page(tmp_path, song, HOPS, others, {"heard": "x"}, "make", family, ["song.wav"]).read_text()
+    page = write_song_page(tmp_path, song, HOPS, others, {"heard": "x"}, "make", "<mother>", ["song.wav"]).read_text()
     assert len(embedded(page, "audio/flac")) == 3
     assert len(embedded(page, "image/png")) == 3 + 1 + len(HOPS)
-    for part in ("<td>1.5 s</td>", "<td>3 min 20 s</td>", "../%3Cmother%3E/index.html", "../seed%202/", 'href="song.wav"'):
+    for part in ("<td>1.5 s</td>", "<td>3 min 20 s</td>", "../%3Cmother%3E/index.html", 'href="song.wav"'):
         assert part in page
     bare = write_song_page(tmp_path, song, HOPS).read_text()
     assert len(embedded(bare, "audio/flac")) == 1
-    assert not re.search("Make it again|Files beside|made of|became", bare)
+    assert not re.search("Make it again|Files beside|made of", bare)
 
 
 def test_long_songs_carry_themselves_alone(tmp_path, song, monkeypatch):
@@ -81,21 +80,24 @@ def test_long_songs_carry_themselves_alone(tmp_path, song, monkeypatch):
     assert len(embedded(write_song_page(tmp_path, song, HOPS, others).read_text(), "audio/flac")) == 1
 
 
-def test_a_song_learns_of_its_children(tmp_path, song):
-    before = write_song_page(tmp_path, song, HOPS).read_text()
-    link_family(tmp_path, Family(None, ["child"]))
-    after = (tmp_path / "index.html").read_text()
-    assert "../child/index.html" in after
-    link_family(tmp_path, Family())
-    assert (tmp_path / "index.html").read_text() == before
-    link_family(tmp_path / "not there", Family())
+def test_a_song_learns_once_of_each_of_its_children(tmp_path, song):
+    write_song_page(tmp_path, song, HOPS)
+    for child in ("<child>", "seed 2", "<child>"):
+        link_child(tmp_path, child)
+    page = (tmp_path / "index.html").read_text()
+    assert re.findall(r'href="\.\./(.*?)/index.html">(.*?)</a>', page) == [
+        ("%3Cchild%3E", "&lt;child&gt;"),
+        ("seed%202", "seed 2"),
+    ]
+    link_child(tmp_path / "not there", "child")
+    assert not (tmp_path / "not there").exists()
 
 
 def test_text_from_outside_is_escaped(tmp_path, song):
     song.request = SongRequest(artist=ATTACK, genres=(ATTACK,), lyrics=f"{ATTACK}\n{ATTACK}")
     song.words = (Word(ATTACK, 0.0, 0.5),)
-    others, family = {ATTACK: song.audio[0].numpy()}, Family(ATTACK, [ATTACK])
-    page = write_song_page(tmp_path, song, HOPS, others, {ATTACK: ATTACK}, ATTACK, family, [ATTACK]).read_text()
+    others = {ATTACK: song.audio[0].numpy()}
+    page = write_song_page(tmp_path, song, HOPS, others, {ATTACK: ATTACK}, ATTACK, ATTACK, [ATTACK]).read_text()
     assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
 

@@ -78,16 +78,16 @@ def test_a_prompt_is_where_its_codes_are(context, songs):
 
 
 def test_the_page_of_a_song_has_its_command_and_its_family(context, songs, monkeypatch):
-    pages, linked = {}, {}
+    pages, linked = {}, []
     monkeypatch.setattr(
         "jukebox_pl.sessions.jobs.write_song_page",
         lambda folder, song, *rest, **page: pages.setdefault(folder.name, page) and (folder / "index.html").touch(),
     )
-    monkeypatch.setattr("jukebox_pl.sessions.jobs.link_family", lambda folder, family: linked.update({folder.name: family}))
+    monkeypatch.setattr("jukebox_pl.sessions.jobs.link_child", lambda folder, child: linked.append((folder.name, child)))
     sample(context, "regenerate", node="whole", name="child", seed=9, **{"from": 0.4, "to": 0.8})
     assert "mode=regenerate node=whole from=0.4 to=0.8 seed=9" in pages["child"]["command"]
-    assert pages["child"]["family"].parent == "whole"
-    assert linked["whole"].children == ["child"]
+    assert pages["child"]["parent"] == "whole"
+    assert linked == [("whole", "child")]
 
 
 @pytest.mark.parametrize(

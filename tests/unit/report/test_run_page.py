@@ -1,0 +1,154 @@
+import base64
+import html
+import json
+import re
+
+import pytest
+from made_run import RATE, STEPS, write_run, write_stage
+
+from jukebox_pl import audio
+from jukebox_pl.errors import UserError
+from jukebox_pl.report import __main__ as report_command
+from jukebox_pl.report.run_page import evenly, is_outdated, write_run_page
+from jukebox_pl.report.runs import read_run
+from jukebox_pl.utils.locks import is_locked, locked
+
+ATTACK = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return write_run(tmp_path / "mine")
+
+
+def rows_of(page):
+    table = page[page.index("Stages in order") :].split("</table>")[0]
+    return [re.findall("<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+
+
+def test_stages_come_in_the_order_in_which_they_are_made_of_each_other(run_dir):
+    stages = read_run(run_dir)
+    assert [stage.name for stage in stages] == ["vqvae", "codes", "a_prior"]
+    assert [stage.steps for stage in stages] == [300, 0, 300]
+    assert [stage.best_step for stage in stages] == [200, None, 200]
+
+
+def test_what_is_no_number_is_no_point(run_dir):
+    points = read_run(run_dir)[0].metrics
+    assert [step for step, _ in points["train/grad_norm"]] == [0, 200, 300]
+    assert [step for step, _ in points["val/loss"]] == list(STEPS)
+
+
+def test_the_page_says_how_far_every_stage_is(run_dir):
+    page = html.unescape(write_run_page(run_dir).read_text())
+    assert "<h1>mine</h1>" in page
+    rows = rows_of(page)
+    assert [row[:2] for row in rows] == [
+        ["vqvae", "finished"],
+        ["codes", "finished"],
+        ["a_prior", "going on, or interrupted"],
+    ]
+    assert rows[0][2:5] == ["300", "val/loss 4", "at step 300 1.5"]
+
+
+def test_the_page_draws_plays_and_judges(run_dir):
+    page = html.unescape(write_run_page(run_dir).read_text())
+    for panel in ("loss", "learning rate", "gradient norm", "codebook use"):
+        assert f'aria-label="{panel} of vqvae over its steps"' in page
+    assert page.count("<svg") == 2 * 4
+    sounds = [base64.b64decode(data) for data in re.findall('"data:audio/flac;base64,([^"]+)"', page)]
+    assert len(sounds) == 2 * 3
+    heard, rate = audio.read(sounds[1])
+    assert (rate, round(float(heard[0, 0]), 2)) == (RATE, 0.2)
+    assert "step 200, the best" in page
+    assert "<td>used</td><td>+0.0123 [+0.0100, +0.0200]</td><td>9</td>" in page
+    assert "sample at step 200" in page
+    assert "_target_: TrainStage" in page
+
+
+def test_two_runs_share_their_panels_and_differ_in_their_settings(run_dir, tmp_path):
+    other = write_run(tmp_path / "other", lr=0.2)
+    page = html.unescape(write_run_page(run_dir, compare=other, path=tmp_path / "both.html").read_text())
+    assert "<h1>mine and other</h1>" in page
+    assert page.count("<svg") == 2 * 4
+    assert "train, mine" in page
+    assert "train, other" in page
+    assert "vqvae.lr: 0.1 -> 0.2" in page
+    assert [row[2] for row in rows_of(page)] == ["mine", "other"] * 3
+
+
+def test_text_from_outside_is_escaped_and_nothing_is_fetched(tmp_path):
+    run_dir = tmp_path / "a & b"
+    stage = write_stage(run_dir, "vqvae", note=ATTACK)
+    (stage / "conditioning.json").write_text(json.dumps({"conditioning": {ATTACK: {"verdict": ATTACK}}}))
+    (stage / "media" / "sample_step_0000100.wav").rename(stage / "media" / "<i>_step_0000100.wav")
+    page = write_run_page(run_dir).read_text()
+    assert "<script>alert" not in page
+    assert "<i>" not in page
+    assert not re.search(r"""(src|href)=["'](?!data:|#)|url\((?!#)|@import|https?:""", page)
+
+
+@pytest.mark.parametrize("record", ["[]", "{", '{"needs": 3}'])
+def test_a_corrupt_record_is_named(run_dir, record):
+    (run_dir / "codes" / "config.json").write_text(record)
+    with pytest.raises(UserError, match=r"codes/config\.json"):
+        write_run_page(run_dir)
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path):
+    for folder in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(UserError, match="holds no run"):
+            write_run_page(folder)
+
+
+def test_stages_that_need_each_other_are_told(tmp_path):
+    write_stage(tmp_path, "one", needs=("two",))
+    write_stage(tmp_path, "two", needs=("one",))
+    with pytest.raises(UserError, match="in a circle"):
+        read_run(tmp_path)
+
+
+def test_a_page_is_outdated_when_a_stage_was_finished_since(run_dir):
+    assert is_outdated(run_dir)
+    write_run_page(run_dir)
+    assert not is_outdated(run_dir)
+    write_stage(run_dir, "later")
+    assert is_outdated(run_dir)
+
+
+@pytest.mark.parametrize(("steps", "shown"), [([], []), ([5], [5]), (list(range(100)), [0, 20, 40, 59, 79, 99])])
+def test_of_many_steps_the_first_the_last_and_some_between_are_heard(steps, shown):
+    assert evenly(steps) == shown
+
+
+def test_the_command_writes_the_page_again_until_the_run_ends(run_dir, monkeypatch, capsys):
+    pages = []
+
+    def nap(seconds):
+        assert seconds == 3
+        pages.append((run_dir / "index.html").read_text())
+
+    monkeypatch.setattr(report_command.time, "sleep", nap)
+    monkeypatch.setattr(report_command, "is_locked", lambda folder: len(pages) < 2)
+    report_command.cli_main([f"run_dir={run_dir}", "live=true", "every=3"])
+    assert [re.findall('data-refresh="(.*?)"', page) for page in pages] == [["3"], ["3"]]
+    assert "data-refresh" not in (run_dir / "index.html").read_text().split("<script>")[0]
+    assert capsys.readouterr().out.splitlines() == [str(run_dir / "index.html")] * 3
+
+
+@pytest.mark.parametrize(("words", "said"), [([], "run_dir is missing"), (["run_dir=x", "every=0"], "every=0")])
+def test_a_mistake_is_one_line(words, said, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        report_command.cli_main(words)
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_a_folder_is_seen_to_be_in_use_from_another_process(tmp_path):
+    import os
+
+    assert not is_locked(tmp_path)
+    with locked(tmp_path, "run_dir"):
+        if (child := os.fork()) == 0:
+            os._exit(is_locked(tmp_path))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert not is_locked(tmp_path)
