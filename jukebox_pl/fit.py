@@ -86,10 +86,11 @@ def main(config: DictConfig) -> None:
     require_usable(config)
     require_sample_rate(config)
     run_dir = Path(config.run_dir)
-    told = preflight(config) if first_rank() else True
     if config.plan.only:
+        preflight(config)
         return
     with locked(run_dir, "run_dir") if first_rank() else nullcontext():
+        told = not first_rank() or preflight(config)
         results = run_recipe(config.stages, run_dir, before_second=lambda: told or preflight(config))
     for result in results.values():
         if page := result.summary.get("page"):

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -206,12 +207,17 @@ def require_room(plans: Sequence[StagePlan], config: DictConfig, sizes: Callable
         raise UserError(f"{found}: {nearest(config, large, sizes)}; plan=ignore trains all the same")
     if config.plan.memory:  # it is another machine, with another disk
         return
-    disk, folder = sum(plan.disk for plan in plans), Path(config.run_dir).absolute()
-    while not folder.exists():
-        folder = folder.parent
-    if (free := shutil.disk_usage(folder).free) < disk:
-        room = f"{disk / GIGA:.3g} GB of disk, {folder} has {free / GIGA:.3g} GB free"
+    disk, free = sum(plan.disk for plan in plans), free_disk(Path(config.run_dir).absolute())
+    if free is not None and free < disk:
+        room = f"{disk / GIGA:.3g} GB of disk, {config.run_dir} has {free / GIGA:.3g} GB free"
         raise UserError(f"checkpoints and models need about {room}: choose another run_dir; plan=ignore trains all the same")
+
+
+def free_disk(folder: Path) -> int | None:
+    """Bytes where a folder is or will be; None where none can be, which is told where it is made."""
+    with suppress(OSError):
+        return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+    return None
 
 
 def nearest(config: DictConfig, large: Sequence[StagePlan], sizes: Callable[[], Mapping[str, DictConfig]]) -> str:

@@ -24,7 +24,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
-from jukebox_pl.training.callbacks.best import BestWeights
+from jukebox_pl.training.callbacks.best import BestWeights, never_logged
 from jukebox_pl.training.callbacks.weights import EMA, last_path
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, require_whole
 from jukebox_pl.training.loggers.files import MediaLogger
@@ -141,7 +141,7 @@ class TrainStage(Stage):
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> float:
         logged = trainer.validate(module, data, verbose=False)[0]
         if self.monitor not in logged:
-            raise UserError(f"monitor={self.monitor} is never logged: expected one of {', '.join(sorted(logged))}")
+            raise UserError(never_logged(self.monitor, logged))
         value = logged[self.monitor]
         if trainer.received_sigterm:
             raise terminated(trainer)
@@ -154,10 +154,10 @@ class TrainStage(Stage):
         on conditionings, is told of those that are saved.
         """
         last, best = trainer.global_step, next((each for each in trainer.callbacks if isinstance(each, BestWeights)), None)
-        if best is None or best.step in (0, last) or best.seen != last:
-            value = self._measure(trainer, module, data)
-            if best is None or best.step in (0, last) or value <= best.value:
-                return value, last
+        if best is None or not best.is_earlier(trainer):
+            return self._measure(trainer, module, data), last
+        if best.seen != last and (value := self._measure(trainer, module, data)) <= best.value:
+            return value, last
         best.load_into(trainer, module)
         return self._measure(trainer, module, data), best.step
 
