@@ -153,7 +153,8 @@ class TrainStage(Stage):
         The last ones are only measured where no validation has seen them: what looks at the last validation, as the verdict
         on conditionings, is told of those that are saved.
         """
-        last, best = trainer.global_step, next((each for each in trainer.callbacks if isinstance(each, BestWeights)), None)
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        last, best = trainer.global_step, next((each for each in callbacks if isinstance(each, BestWeights)), None)
         if best is None or not best.is_earlier(trainer):
             return self._measure(trainer, module, data), last
         if best.seen != last and (value := self._measure(trainer, module, data)) <= best.value:
