@@ -101,12 +101,13 @@ def main(config: DictConfig) -> dict[str, Any] | None:
     require_usable(config)
     require_sample_rate(config)
     run_dir = Path(config.run_dir)
-    told = preflight(config) if first_rank() else True
     if config.plan.only:
+        preflight(config)
         return None
     lock = locked(run_dir, "run_dir") if first_rank() else nullcontext()
     try:
         with lock, STOP.listening(config.max_minutes, quiet=not first_rank()):
+            told = not first_rank() or preflight(config)
             if first_rank():
                 write_atomic(run_dir / SETTINGS, yaml.safe_dump(command.resolved(config), sort_keys=False).encode())
             results = run_recipe(config.stages, run_dir, config.logger, lambda: told or preflight(config))

@@ -19,10 +19,13 @@ from conftest import HARD_OF_HEARING
 from datamodules.demo import write_demo_catalog
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.pipeline import encode
+from jukebox_pl.training.loggers.files import read_metrics
 
 TRAINED = ("vqvae", "top_prior", "lyrics_prior", "upsampler_1", "upsampler_0")
 DEMO = ("data=demo", "data.source.songs=6", "data.source.seconds=4")
 LYRICS_OF_THE_DEMO = ("size=demo", "stages.lyrics_prior.data.label_dropout=0.05")
+
+EAGER = ["callbacks.copies.after_seconds=-1"]  # at every validation, however short the training
 
 
 def losses(stage: Path) -> dict[int, str]:
@@ -53,6 +56,16 @@ def test_a_run_leaves_every_stage_complete_and_a_song(finished):
         assert list(losses(finished / stage)) == [0, 1, 2, 3]
     assert (finished / "bundle.json").exists()
     assert {path.name for path in (finished / "song").iterdir()} >= {"song.wav", "codes.npz", "request.json", "index.html"}
+
+
+def test_a_top_prior_tells_how_much_it_copies_and_trains_as_without(finished, fit, tmp_path, capsys):
+    run_dir = without(finished, tmp_path / "run", "top_prior", "lyrics_prior", "upsampler_*", "bundle*", "song*")
+    fit("recipe=top_prior", f"run_dir={run_dir}", *DEMO, "max_steps=4", "callbacks.copies.share=1e9", *EAGER)
+    columns, rows = read_metrics(run_dir / "top_prior/metrics.csv")
+    assert {"val/copied_codes", "val/copied_codes_held_out"} <= set(columns)
+    assert [float(row["val/copied_codes"]) >= 0 for row in rows if row["val/copied_codes"]] == [True, True]
+    assert losses(run_dir / "top_prior") == losses(finished / "top_prior")
+    assert "copies: runs of " in capsys.readouterr().err
 
 
 def test_a_finished_run_is_skipped_and_told_how_to_sing(finished, fit, capsys):

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,8 +130,8 @@ def training_stages(stages: Mapping[str, DictConfig]) -> Iterator[tuple[str, Tra
 
 def hops_of(stages: Mapping[str, DictConfig]) -> tuple[int, ...]:
     """Samples a code of every level, by the VQ-VAE that the recipe trains or copies; none where it does neither."""
-    config = stages.get("vqvae", {})
-    network = OmegaConf.to_container(config["model"], resolve=True) if config.get("model") else None
+    config: Any = stages.get("vqvae", {})
+    network: Any = OmegaConf.to_container(config["model"], resolve=True) if config.get("model") else None
     if "init_from" in config:
         network = bundled(Path(config["init_from"]), lambda bundle: bundle.vqvae)[0]
     return checkpoints.on_meta(network).hops if network else ()
@@ -158,8 +159,8 @@ def machine_of(plan: Mapping[str, Any], trainer: Mapping[str, Any]) -> Machine:
 def plan_stage(
     name: str, stage: TrainStage, machine: Machine, catalog: Catalog | None, hops: Sequence[int], timed: bool
 ) -> StagePlan:
-    parts = [OmegaConf.to_container(OmegaConf.create(part)) for part in (stage.model or {}, stage.module, stage.data)]
-    network, module, data = (dict(part) for part in parts)
+    parts: list[Any] = [stage.model or {}, stage.module, stage.data]
+    network, module, data = (OmegaConf.to_container(OmegaConf.create(part)) for part in parts)
     if isinstance(stage, FinetuneStage):  # the network and its windows are the bundle's
         network, labeller = bundled(stage.init_from, lambda bundle: bundle.priors[str(data["level"])])
         data |= {"ctx": checkpoints.on_meta(network).ctx, "lyric_tokens": labeller.lyric_tokens if labeller else 0}
@@ -202,16 +203,24 @@ def require_room(plans: Sequence[StagePlan], config: DictConfig, sizes: Callable
     """Raises UserError where a stage, or the checkpoints of all together, do not fit, with what comes nearest and does."""
     if large := [plan for plan in plans if not plan.fits]:
         worst = max(large, key=lambda plan: plan.needs)
-        found = f"stage {worst.name} needs about {worst.needs / GIGA:.3g} GB a device, {worst.free / GIGA:.3g} GB are free"
+        free = (worst.free or 0) / GIGA
+        found = f"stage {worst.name} needs about {worst.needs / GIGA:.3g} GB a device, {free:.3g} GB are free"
         raise UserError(f"{found}: {nearest(config, large, sizes)}; plan=ignore trains all the same")
     if config.plan.memory:  # it is another machine, with another disk
         return
-    disk, folder = sum(plan.disk for plan in plans), Path(config.run_dir).absolute()
-    while not folder.exists():
-        folder = folder.parent
-    if (free := shutil.disk_usage(folder).free) < disk:
-        room = f"{disk / GIGA:.3g} GB of disk, {folder} has {free / GIGA:.3g} GB free"
-        raise UserError(f"checkpoints and models need about {room}: choose another run_dir; plan=ignore trains all the same")
+    disk, room = sum(plan.disk for plan in plans), free_disk(Path(config.run_dir).absolute())
+    if room is not None and room < disk:
+        found = f"{disk / GIGA:.3g} GB of disk, {config.run_dir} has {room / GIGA:.3g} GB free"
+        raise UserError(
+            f"checkpoints and models need about {found}: choose another run_dir; plan=ignore trains all the same"
+        )
+
+
+def free_disk(folder: Path) -> int | None:
+    """Bytes where a folder is or will be; None where none can be, which is told where it is made."""
+    with suppress(OSError):
+        return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+    return None
 
 
 def nearest(config: DictConfig, large: Sequence[StagePlan], sizes: Callable[[], Mapping[str, DictConfig]]) -> str:
@@ -221,7 +230,7 @@ def nearest(config: DictConfig, large: Sequence[StagePlan], sizes: Callable[[], 
         batch = config.stages[plan.name].data.batch_size
         while batch > 1 and not plan.fits:
             batch //= 2
-            changed = OmegaConf.merge(config, {"stages": {plan.name: {"data": {"batch_size": batch}}}})
+            changed: Any = OmegaConf.merge(config, {"stages": {plan.name: {"data": {"batch_size": batch}}}})
             plan = next(other for other in plan_recipe(changed, None) if other.name == plan.name)
         words.append(f"stages.{plan.name}.data.batch_size={batch}")
         steps = max(steps, config.stages[plan.name].data.batch_size // batch)
@@ -230,7 +239,9 @@ def nearest(config: DictConfig, large: Sequence[StagePlan], sizes: Callable[[], 
     else:
         new = "" if "accumulate_grad_batches" in config.trainer else "+"
         return f"give {' '.join(words)} {new}trainer.accumulate_grad_batches={steps}"
-    others = {name: OmegaConf.merge(config, {"size": None}, {"size": size}) for name, size in sizes().items()}
+    others: dict[str, Any] = {
+        name: OmegaConf.merge(config, {"size": None}, {"size": size}) for name, size in sizes().items()
+    }
     for name in sorted(others, key=lambda name: parameters(others[name]), reverse=True):
         if name != config.size.name and all(plan.fits for plan in plan_recipe(others[name], None)):
             return f"the nearest that fits is size={name}"
@@ -263,12 +274,10 @@ def remarks(plans: Sequence[StagePlan], config: DictConfig, catalog: Catalog | N
         yield f"no catalog yet at {config.data.path}: {ASSUMED_WORDS}"
         yield f"size={config.size.name} is made for {made_for or 'any'} Hz"
         return
-    songs, held_out = catalog.songs(TRAIN), catalog.songs(HELD_OUT)
-    hours = sum(song["samples"] for song in songs) / catalog.sample_rate / 3600
-    yield (
-        f"{len(songs)} songs to train on, {hours:.3g} hours, {catalog.sample_rate} Hz (size={config.size.name} is made for "
-        f"{made_for or 'any'}); {len(held_out)} held out"
-    )
+    songs, held_out, rate = catalog.songs(TRAIN), catalog.songs(HELD_OUT), catalog.sample_rate
+    hours = sum(song["samples"] for song in songs) / rate / 3600
+    found = f"{len(songs)} song{'s' * (len(songs) != 1)} to train on, {hours:.3g} hours, {len(held_out)} held out"
+    yield f"{found}; {rate} Hz, size={config.size.name} is made for {made_for or 'any'}"
     if not held_out:
         yield f"no song is held out, so nothing tells when a model learns its songs by heart: {MORE_SONGS}"
     if short := [plan.name for plan in plans if plan.data == 0]:

@@ -69,7 +69,11 @@ def run_stage(
     grown = folder.require_same(noted, earlier, stage.made_outside())
     finished_at, before = folder.finished_at(), folder.result()
     if before and stage.complete(before) and not (grown and stage.grows):
-        on = f"; stages.{folder.name}.max_steps above {before.steps} trains on from its weights" if is_last else ""
+        on = (
+            f"; stages.{folder.name}.max_steps above {max(before.steps, before.max_steps)} trains on from its weights"
+            if is_last
+            else ""
+        )
         say(f"{title}: done before, skipped{f', without the songs that are new{on}' if grown else ''}")
         return before
     if stage.rank_zero_only and not first_rank():

@@ -25,7 +25,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.loggers import build_loggers
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.text.labels import Labeller
-from jukebox_pl.training.callbacks.best import BestWeights
+from jukebox_pl.training.callbacks.best import BestWeights, never_logged
 from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep, Surroundings
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
@@ -149,7 +149,7 @@ class TrainStage(Stage):
         with stopping_at_step(trainer):
             logged = trainer.validate(module, data, verbose=False)[0]
         if self.monitor not in logged:
-            raise UserError(f"monitor={self.monitor} is never logged: expected one of {', '.join(sorted(logged))}")
+            raise UserError(never_logged(self.monitor, logged))
         return logged[self.monitor]
 
     def _measure_exported(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> tuple[float, int]:
@@ -158,11 +158,12 @@ class TrainStage(Stage):
         The last ones are only measured where no validation has seen them: what looks at the last validation, as the verdict
         on conditionings, is told of those that are saved.
         """
-        last, best = trainer.global_step, next((each for each in trainer.callbacks if isinstance(each, BestWeights)), None)
-        if best is None or best.step in (0, last) or best.seen != last:
-            value = self._measure(trainer, module, data)
-            if best is None or best.step in (0, last) or value <= best.value:
-                return value, last
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        last, best = trainer.global_step, next((each for each in callbacks if isinstance(each, BestWeights)), None)
+        if best is None or not best.is_earlier(trainer):
+            return self._measure(trainer, module, data), last
+        if best.seen != last and (value := self._measure(trainer, module, data)) <= best.value:
+            return value, last
         best.load_into(trainer, module)
         return self._measure(trainer, module, data), best.step
 

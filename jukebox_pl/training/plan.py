@@ -156,7 +156,7 @@ def step_seconds(module: Any, data: Mapping[str, Any], device: str, precision: s
     optimizer = module.configure_optimizers()["optimizer"]
     with torch.device(device):
         batch = example_batch(module.model, data)
-    begun, taken = time.monotonic(), []
+    begun, taken = time.monotonic(), list[float]()
     while (len(taken) < WARM_UP_STEPS and time.monotonic() - begun < WARM_UP_SECONDS) or len(taken) < 2:
         before = time.monotonic()
         optimizer.zero_grad()
@@ -178,7 +178,8 @@ def detach(module: Any) -> None:
 def without_numbers(module: nn.Module, dtype: torch.dtype | None) -> None:
     """Gives a network on the meta device tensors of the mode that is on, as if on a CPU: floats in `dtype`."""
     for part in module.modules():
-        for tensors in (part._parameters, part._buffers):
+        places: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for tensors in places:
             for name, tensor in tensors.items():
                 if tensor is not None:
                     made = torch.empty(tensor.shape, dtype=dtype if dtype and tensor.is_floating_point() else tensor.dtype)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.trainer.states import TrainerFn
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -18,7 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
 from jukebox_pl.errors import UserError
 from jukebox_pl.utils.files import replacing
 
-BEST = "checkpoints/best.safetensors"
+BEST, STEP = "checkpoints/best.safetensors", "step"
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
@@ -35,15 +37,31 @@ class BestWeights(Callback):
         """Before the average is taken out of the module again, which stands behind this in the list of callbacks."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        assert self.monitor
-        self.seen, value = trainer.global_step, float(trainer.callback_metrics[self.monitor])
+        self.seen, value = trainer.global_step, self.read(trainer)
         if not trainer.strategy.reduce_boolean_decision(value < self.value):
             return
         self.value, self.step = value, trainer.global_step
         state: Any = get_model_state_dict(pl_module.model, options=WHOLE)  # type: ignore[arg-type]
         if trainer.is_global_zero:
             with replacing(best_path(trainer)) as part:
-                save_file({name: tensor.contiguous() for name, tensor in state.items()}, part)
+                save_file({name: tensor.contiguous() for name, tensor in state.items()}, part, {STEP: str(self.step)})
+
+    def read(self, trainer: pl.Trainer) -> float:
+        """Raises UserError where the number is not there."""
+        if self.monitor not in trainer.callback_metrics:
+            raise UserError(never_logged(self.monitor, trainer.callback_metrics))
+        return float(trainer.callback_metrics[self.monitor])
+
+    def is_earlier(self, trainer: pl.Trainer) -> bool:
+        """Whether the best weights are others than the last ones, and there: the file is that of the step that is known."""
+        if not 0 < self.step < trainer.global_step or not best_path(trainer).exists():
+            return False
+        try:
+            with safe_open(best_path(trainer), "pt") as file:
+                return bool(file.metadata()[STEP] == str(self.step))
+        except SafetensorError as error:
+            way_out = "delete it, and the last weights are exported"
+            raise UserError(f"{best_path(trainer)} is broken ({error}): {way_out}") from None
 
     def load_into(self, trainer: pl.Trainer, module: Any) -> None:
         """Gives the network the best weights."""
@@ -69,6 +87,11 @@ class EarlyStop(EarlyStopping):
                 f"patience={patience}: expected at least 1 validation; callbacks.early_stop=null never stops early"
             )
         super().__init__(monitor, patience=patience, **settings)  # type: ignore[arg-type]
+
+
+def never_logged(monitor: str | None, logged: Iterable[str]) -> str:
+    known = ", ".join(sorted(name for name in logged if name.startswith("val/")))
+    return f"monitor={monitor} is never logged: expected one of {known}"
 
 
 def best_path(trainer: pl.Trainer) -> Path:

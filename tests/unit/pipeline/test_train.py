@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from jukebox_pl.pipeline import train
 from jukebox_pl.pipeline.stage_folder import RESULT, StageFolder
+from jukebox_pl.training.callbacks.best import BestWeights
 from jukebox_pl.training.checkpoint_io import last_path
 from jukebox_pl.training.loggers.files import read_metrics
 
@@ -134,3 +135,52 @@ def test_a_stage_that_ends_before_anything_is_quantized_is_refused(fit, words, t
 def test_media_of_a_stage_lie_beside_its_numbers(whole):
     names = {path.name for path in (whole / "vqvae/media").iterdir()}
     assert {"original_step_0000002.wav", "level_0_step_0000004.wav", "reconstructions_step_0000002.png"} <= names
+
+
+@pytest.fixture
+def worse(monkeypatch):
+    """Every validation in training finds a higher number than the one before: the first one is the best."""
+    passed = iter(range(1, 100))
+    monkeypatch.setattr(BestWeights, "read", lambda best, trainer: float(next(passed)))
+
+
+def test_a_stage_exports_its_best_weights_and_says_of_which_step(fit, words, tmp_path, worse):
+    run_dir = tmp_path / "run"
+    fit(*words, f"run_dir={run_dir}", "max_steps=6")
+    best = load_file(run_dir / "vqvae/checkpoints/best.safetensors")
+    assert all(tensor.equal(best[name]) for name, tensor in load_file(run_dir / "vqvae/model/model.safetensors").items())
+    result = StageFolder(run_dir, "vqvae").result()
+    assert "at step 2, the best of 6" in result.summary
+    assert result.steps == 6
+    assert rows(run_dir)[-1][0] == "6"
+
+
+def test_without_the_best_the_last_weights_are_exported(fit, words, tmp_path, worse):
+    run_dir = tmp_path / "run"
+    fit(*words, f"run_dir={run_dir}", "max_steps=4", "callbacks.best=null")
+    assert "at step 4" in StageFolder(run_dir, "vqvae").result().summary
+    assert not (run_dir / "vqvae/checkpoints/best.safetensors").exists()
+
+
+def test_a_stage_that_gets_no_better_ends_and_is_complete(fit, words, tmp_path, capsys):
+    given = *words, f"run_dir={tmp_path / 'run'}", "max_steps=40", "callbacks.early_stop.patience=1"
+    fit(*given, "+callbacks.early_stop.min_delta=1e9")  # no number is that much lower than the first
+    result = StageFolder(tmp_path / "run", "vqvae").result()
+    assert result.steps == 4
+    capsys.readouterr()
+    fit(*given, "+callbacks.early_stop.min_delta=1e9")
+    assert "vqvae: done before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("stages.vqvae.monitor=val/none", "monitor=val/none is never logged: expected one of val/"),
+        ("callbacks.early_stop.patience=0", "patience=0: expected at least 1 validation"),
+        ("callbacks.best.monitor=val/none", "monitor=val/none is never logged: expected one of val/"),
+    ],
+)
+def test_a_number_that_nobody_logs_and_no_patience_are_one_line(fit, words, tmp_path, capsys, wrong, told):
+    with pytest.raises(SystemExit):
+        fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=4", wrong)
+    assert f"error: {told}" in capsys.readouterr().err.splitlines()[-1]

@@ -9,7 +9,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.code_index import CodeIndex
-from jukebox_pl.training.callbacks.best import BestWeights, EarlyStop
+from jukebox_pl.training.callbacks.best import BestWeights, EarlyStop, best_path
 from jukebox_pl.training.callbacks.copies import CopyCurve
 
 
@@ -36,8 +36,24 @@ def test_the_lowest_number_decides_also_over_a_resume(trainer):
     resumed.load_state_dict(best.state_dict())
     validate(resumed, trainer, module, 4, 1.5)
     assert (resumed.step, resumed.value, resumed.seen) == (2, 1.0, 4)
+    assert resumed.is_earlier(trainer)
     resumed.load_into(trainer, module)
     assert (module.model.weight == 2).all()
+
+
+def test_best_weights_that_are_not_there_or_of_another_step_are_not_exported(trainer):
+    best, module = BestWeights("val/bpd"), SimpleNamespace(model=torch.nn.Linear(2, 2))
+    assert not best.is_earlier(SimpleNamespace(global_step=3))
+    validate(best, trainer, module, 1, 1.0)
+    trainer.global_step = 3
+    assert best.is_earlier(trainer)
+    best.step = 2
+    assert not best.is_earlier(trainer)
+    best_path(trainer).write_bytes(b"cut short")
+    with pytest.raises(UserError, match=r"is broken.*delete it"):
+        best.is_earlier(trainer)
+    best_path(trainer).unlink()
+    assert not best.is_earlier(trainer)
 
 
 @pytest.mark.parametrize("patience", [0, -1, 1.5, True])
