@@ -160,7 +160,8 @@ def plan_stage(
     name: str, stage: TrainStage, machine: Machine, catalog: Catalog | None, hops: Sequence[int], timed: bool
 ) -> StagePlan:
     parts: list[Any] = [stage.model or {}, stage.module, stage.data]
-    network, module, data = (OmegaConf.to_container(OmegaConf.create(part)) for part in parts)
+    plain: list[Any] = [OmegaConf.to_container(OmegaConf.create(part)) for part in parts]
+    network, module, data = plain
     if isinstance(stage, FinetuneStage):  # the network and its windows are the bundle's
         network, labeller = bundled(stage.init_from, lambda bundle: bundle.priors[str(data["level"])])
         data |= {"ctx": checkpoints.on_meta(network).ctx, "lyric_tokens": labeller.lyric_tokens if labeller else 0}

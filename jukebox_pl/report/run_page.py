@@ -217,7 +217,7 @@ def catalog_facts(run_dir: Path) -> dict[str, Any]:
 
 def changes(one: Sequence[StageRun], other: Sequence[StageRun]) -> list[str]:
     """What differs between the settings of two runs, but for what each was made from."""
-    settings = [{stage.name: {**stage.config, "needs": None} for stage in run} for run in (one, other)]
-    found = list(differences(*settings))
+    mine, theirs = ({stage.name: {**stage.config, "needs": None} for stage in run} for run in (one, other))
+    found = list(differences(mine, theirs))
     more = len(found) - DIFFERENCES_SHOWN
     return found[:DIFFERENCES_SHOWN] + ([f"and {more} more"] if more > 0 else [])
