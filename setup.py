@@ -45,7 +45,7 @@ TESTS = [
 ORACLE = ["transformers==4.57.6"]  # the last release with Hugging Face's port, to compare with in the tests
 APP = ["gradio>=6.17,<7"]
 TENSORBOARD = ["tensorboard>=2.18"]
-TRACKIO = ["trackio>=0.40"]  # needs huggingface-hub>=1.10, so it stands beside no transformers<5
+TRACKIO = ["trackio>=0.40"]  # needs huggingface-hub>=1.10: transformers<5 does not load beside it
 SEPARATORS = ["demucs>=4.1,<5"]  # its weights are the user's
 ALIGNERS = ["pocketsphinx>=5.1", "transformers>=4.57"]
 EMBEDDERS = ["transformers>=4.57"]

@@ -7,8 +7,10 @@ if TYPE_CHECKING:
     from jukebox_pl.checkpoints import load_bundle as load_bundle
     from jukebox_pl.models.prior import Prior as Prior
     from jukebox_pl.models.vqvae import VQVAE as VQVAE
+    from jukebox_pl.report.notebook import SongPage as SongPage
     from jukebox_pl.sampling.sampler import Sampler as Sampler
     from jukebox_pl.sampling.streaming import AudioChunk as AudioChunk
+    from jukebox_pl.types import SampledSong as SampledSong
     from jukebox_pl.types import SamplingParams as SamplingParams
     from jukebox_pl.types import Section as Section
     from jukebox_pl.types import SongRequest as SongRequest
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
 HOMES = {
     "AudioChunk": "sampling.streaming",
     "Prior": "models.prior",
+    "SampledSong": "types",
     "VQVAE": "models.vqvae",
     "Sampler": "sampling.sampler",
     "SamplingParams": "types",
     "Section": "types",
+    "SongPage": "report.notebook",
     "SongRequest": "types",
     "load_bundle": "checkpoints",
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 import math
+import wave
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -278,3 +282,16 @@ class SampledSong:
     words: tuple[Word, ...] = field(default=())
     attention: Tensor | None = None
     took: dict[int, float] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a player, who sings, from which seed, and the words; all that was asked is escaped."""
+        pcm = (self.audio.detach().cpu().float()[0].clamp(-1, 1) * 32767).short().numpy().astype("<i2").tobytes()
+        data = io.BytesIO()
+        with wave.open(data, "wb") as file:
+            file.setparams((1, 2, self.sample_rate, 0, "NONE", ""))
+            file.writeframes(pcm)
+        source = f"data:audio/wav;base64,{base64.b64encode(data.getvalue()).decode()}"
+        asked = [self.request.artist, self.request.genres or "", f"{self.audio.shape[-1] / self.sample_rate:.1f} s"]
+        facts = ", ".join(", ".join(part) if isinstance(part, tuple) else str(part) for part in asked if part)
+        said = html.escape(f"{facts}, seed {self.seed}"), html.escape(self.request.lyrics)
+        return f'<p>{said[0]}</p><audio controls src="{source}"></audio><pre style="white-space: pre-wrap">{said[1]}</pre>'
