@@ -42,7 +42,8 @@ class StageModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Where the schedule stands; the optimizer has that of the checkpoint, which not every strategy lets us see."""
-        for group, rate in zip(self.optimizers().param_groups, self.lr_schedulers().get_last_lr(), strict=True):
+        (optimizer,), (schedule,) = self.trainer.optimizers, self.trainer.lr_scheduler_configs
+        for group, rate in zip(optimizer.param_groups, schedule.scheduler.get_last_lr(), strict=True):
             group["lr"] = rate
 
     def configure_model(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
+from jukebox_pl.training.checkpoint_io import NEXT, AtomicCheckpointIO, newest_whole, rotate
 
 
 class FullDisk(io.FileIO):
@@ -92,3 +92,17 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before(path):
     with pytest.warns(UserWarning, match=r"last.ckpt is cut short.*goes on from previous.ckpt"):
         assert newest_whole(path.parents[1], reads_sharded=False) == previous
     assert not path.exists()  # or it would become the one before
+
+
+def test_files_and_folders_take_each_others_place(tmp_path):
+    last = tmp_path / "last.ckpt"
+    for number, is_folder in enumerate([False, True, True, False, False]):
+        written = tmp_path / NEXT
+        if is_folder:
+            written.mkdir()
+        (written / "meta.pt" if is_folder else written).write_text(str(number))
+        rotate(last)
+        for path, expected in ((last, number), (tmp_path / "previous.ckpt", number - 1)):
+            if expected >= 0:
+                assert (path / "meta.pt" if path.is_dir() else path).read_text() == str(expected)
+    assert {path.name for path in tmp_path.iterdir()} == {"last.ckpt", "previous.ckpt"}
