@@ -1,5 +1,5 @@
-"""`python tests/parallel.py STRATEGY DEVICES STEPS OUT`: trains a module of every kind on batches that are shared out among
-the processes, from the checkpoint in OUT on where there is one, and leaves checkpoint and averaged weights there.
+"""`python tests/parallel.py STRATEGY DEVICES STEPS OUT KIND ...`: trains modules on batches that are shared out among the
+processes, from the checkpoint in OUT on where there is one, and leaves checkpoint and averaged weights there.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from unit.training.modules.test_modules import LABELS, PRIOR, UPPER, lyrics_conf
 from jukebox_pl import checkpoints
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.train import WHOLE, get_model_state_dict
-from jukebox_pl.training.callbacks.weights import EMA
+from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint, last_path
 from jukebox_pl.training.modules.lyrics_prior import LyricsPriorModule
 from jukebox_pl.training.modules.prior import PriorModule
 from jukebox_pl.training.modules.upsampler import UpsamplerModule
 from jukebox_pl.training.modules.vqvae import VQVAEModule
-from jukebox_pl.training.optim import OptimConfig
+from jukebox_pl.training.optim import OptimConfig, ReleasedOptim
 from jukebox_pl.types import AudioBatch, CodesBatch, Labels
 
 BATCH, CTX, CLIP, BATCHES = 4, 64, 2048, 8
@@ -53,7 +53,8 @@ def module(kind: str) -> pl.LightningModule:
     if kind == "lyrics_prior":
         return LyricsPriorModule(checkpoints.build(lyrics_config(6)), None, OPTIM)
     if kind == "upsampler":
-        return UpsamplerModule(checkpoints.build(PRIOR | {"conditioners": {"labels": LABELS, "upper": UPPER}}), OPTIM)
+        config = PRIOR | {"conditioners": {"labels": LABELS, "upper": UPPER}}
+        return UpsamplerModule(checkpoints.build(config), ReleasedOptim(lr=1e-2, warmup=1, eps=1e-3))
     return PriorModule(checkpoints.build(PRIOR), OPTIM)
 
 
@@ -84,15 +85,15 @@ class Shared(pl.LightningDataModule):
 
 
 def train(kind: str, strategy: str, devices: int, steps: int, out: Path) -> dict[str, torch.Tensor]:
-    """Up to step `steps`, validated behind every one; the averaged weights, whole on the first process."""
+    """Up to step `steps`, validated and saved behind every one; the averaged weights, whole on the first process."""
     torch.manual_seed(0)
-    data, trained, average, checkpoint = Shared(kind), module(kind), EMA(0.5), out / f"{kind}.ckpt"
+    data, trained, average, checkpoint = Shared(kind), module(kind), EMA(0.5), last_path(out / kind)
     spread = {"data_parallel_size": devices, "tensor_parallel_size": 1, "save_distributed_checkpoint": True}
     chosen: Any = ModelParallelStrategy(**spread) if strategy == "fsdp" else strategy
-    settings = QUIET | {"logger": False, "max_steps": steps, "val_check_interval": 1, "use_distributed_sampler": False}
-    trainer = pl.Trainer(strategy=chosen, devices=devices, callbacks=[average], **settings)
+    saved = {"default_root_dir": out / kind, "callbacks": [average, LastCheckpoint()], "enable_checkpointing": True}
+    settings = QUIET | saved | {"logger": False, "val_check_interval": 1, "use_distributed_sampler": False}
+    trainer = pl.Trainer(strategy=chosen, devices=devices, max_steps=steps, **settings)
     trainer.fit(trained, data, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
-    trainer.save_checkpoint(checkpoint)
     average.apply_to(trained)
     state: Any = get_model_state_dict(trained.model, options=WHOLE)
     if trainer.is_global_zero:
@@ -102,6 +103,6 @@ def train(kind: str, strategy: str, devices: int, steps: int, out: Path) -> dict
 
 
 if __name__ == "__main__":
-    strategy, devices, steps, out = sys.argv[1:]
-    for kind in KINDS:
+    strategy, devices, steps, out, *kinds = sys.argv[1:]
+    for kind in kinds:
         train(kind, strategy, int(devices), int(steps), Path(out))

@@ -55,12 +55,13 @@ def rotate(last: Path, keep_previous: bool = True) -> None:
     """Puts the checkpoint that was written beside in the place of `last`, which becomes previous.ckpt. At no moment is there
     none; of one that is a folder, there is for a moment only the previous one."""
     written, previous = last.with_name(NEXT), last.with_name(PREVIOUS)
-    if previous.is_dir() or not keep_previous:
+    folders = any(path.is_dir() for path in (written, last, previous))  # which take the place of nothing
+    if folders or not keep_previous:
         remove(previous)
-    if last.is_file() and keep_previous:
-        keep_copy(last, previous)
-    elif last.is_dir():
+    if folders and last.exists():
         os.replace(last, previous) if keep_previous else remove(last)
+    elif last.exists() and keep_previous:
+        keep_copy(last, previous)
     os.replace(written, last)
     sync(last.parent)
 

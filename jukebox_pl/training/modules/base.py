@@ -42,9 +42,8 @@ class StageModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Where the schedule stands; the optimizer has that of the checkpoint, which not every strategy lets us see."""
-        optimizer: Any = self.optimizers()
-        schedule: Any = self.lr_schedulers()
-        for group, rate in zip(optimizer.param_groups, schedule.get_last_lr(), strict=True):
+        (optimizer,), (schedule,) = self.trainer.optimizers, self.trainer.lr_scheduler_configs
+        for group, rate in zip(optimizer.param_groups, schedule.scheduler.get_last_lr(), strict=True):
             group["lr"] = rate
 
     def configure_model(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, keep_copy, last_path, newest_whole, rotate
+from jukebox_pl.training.checkpoint_io import NEXT, AtomicCheckpointIO, keep_copy, last_path, newest_whole, rotate
 
 
 class FullDisk(io.FileIO):
@@ -157,3 +157,17 @@ def test_folders_take_turns_as_files_do(tmp_path):
     ] * 2
     assert (path.with_name("kept.ckpt") / "2").exists()
     assert {file.name for file in path.parent.iterdir()} == {"last.ckpt", "previous.ckpt", "kept.ckpt"}
+
+
+def test_files_and_folders_take_each_others_place(tmp_path):
+    last = tmp_path / "last.ckpt"
+    for number, is_folder in enumerate([False, True, True, False, False]):
+        written = tmp_path / NEXT
+        if is_folder:
+            written.mkdir()
+        (written / "meta.pt" if is_folder else written).write_text(str(number))
+        rotate(last)
+        for path, expected in ((last, number), (tmp_path / "previous.ckpt", number - 1)):
+            if expected >= 0:
+                assert (path / "meta.pt" if path.is_dir() else path).read_text() == str(expected)
+    assert {path.name for path in tmp_path.iterdir()} == {"last.ckpt", "previous.ckpt"}
