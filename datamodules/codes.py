@@ -22,7 +22,8 @@ class CodesDataModule(ShardDataModule):
 
     At a rate of `label_dropout` a training window goes without any labels, and at the same rate without each of artist,
     genres and lyrics on its own: what a request leaves out has then been trained too. With lyrics a batch says where
-    in them each code is, as far as word times tell.
+    in them each code is, as far as word times tell. With `crop_seconds` a batch has only so much of the beginning of
+    each window: what is not heard together is not learned by heart.
 
     Raises UserError when the shards hold no codes, or a window is no whole number of top codes.
     """
@@ -35,6 +36,7 @@ class CodesDataModule(ShardDataModule):
         lyric_tokens: int = 0,
         genre_slots: int = 5,
         label_dropout: float = 0.0,
+        crop_seconds: float | None = None,
         **loading: Any,
     ):
         super().__init__(path, **loading)
@@ -48,6 +50,10 @@ class CodesDataModule(ShardDataModule):
         if ctx % self.per_top_code:
             raise UserError(f"ctx={ctx} at level {level} is no multiple of {self.per_top_code}, the codes of one top code")
         self.crop_length = ctx // self.per_top_code
+        if crop_seconds is not None:
+            if not crop_seconds > 0:
+                raise UserError(f"crop_seconds={crop_seconds}: expected a number above zero, or null for whole windows")
+            self.crop_length = min(max(int(crop_seconds * self.catalog.sample_rate) // self.hops[-1], 1), self.crop_length)
         vocabularies = Vocabulary(self.catalog.artists), Vocabulary(self.catalog.genres)
         self.labeller = Labeller(*vocabularies, characters_from(self.catalog.characters), lyric_tokens, genre_slots)
 
@@ -65,7 +71,8 @@ class CodesDataModule(ShardDataModule):
         labels = Labels.stack([self.labeller.labels(*window) for window in windows])
         sung = None
         if self.labeller.lyric_tokens:
-            sung = torch.tensor([self.labeller.sung_tokens(*window, self.ctx) for window in windows])
+            length = self.crop_length * self.per_top_code
+            sung = torch.tensor([self.labeller.sung_tokens(*window, self.ctx)[:length] for window in windows])
         return CodesBatch(self._cut(crops, self.level), upper, labels, sung)
 
     def _cut(self, crops: list[Crop], level: int) -> Tensor:

@@ -26,7 +26,7 @@ from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry
 from jukebox_pl.catalog.urls import Place
 from jukebox_pl.cli import command
-from jukebox_pl.cli.sample_arguments import listed, number
+from jukebox_pl.cli.sample_arguments import adapters_of, listed, number
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.suite import Evidence, SongAudio, evaluate
 from jukebox_pl.evaluation.windows import evenly
@@ -56,7 +56,7 @@ def main(config: DictConfig) -> dict[str, Any]:
     params = SamplingParams.from_json(cast(dict[str, Any], drawn))
     if (out := Path(config.out or Path(config.run_dir) / "evaluation")).is_file():
         raise UserError(f"out={out} is a file, expected a folder for evaluation.json and index.html: choose another out")
-    bundle, catalog = checkpoints.load_bundle(config.run_dir), Catalog.load(config.data.path)
+    bundle, catalog = checkpoints.load_bundle(config.run_dir, adapters=adapters_of(config)), Catalog.load(config.data.path)
     require_writable(out, "out")
     questions = {name: instantiate(config.questions[name]) for name in names}
     with locked(out, "out"), terminal_meter("songs") as meter:

@@ -85,6 +85,8 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
     "below": lambda level, top: level < top,
     # ${with:A,B}: A with what B says otherwise; null takes a setting of A away.
     "with": changed,
+    # ${grafted:WHETHER,PRIOR}: what a prior needs to read lyrics, of the lyrics prior of a size.
+    "grafted": lambda whether, prior: {name: prior[name] for name in ("pattern", "encoder")} if whether else None,
     # ${priors:TOP,STAGES}: the stages that a bundle takes the prior of every level from.
     "priors": lambda top, stages: {top: stages} | {level: [f"upsampler_{level}"] for level in reversed(range(top))},
 }

@@ -21,6 +21,7 @@ from jukebox_pl.checkpoints.bundle import (
     noted_head,
     read_bundle,
     save_bundle,
+    save_merged,
 )
 from jukebox_pl.checkpoints.folders import (
     CONFIG,
@@ -64,6 +65,7 @@ __all__ = [
     "read_config",
     "save_adapter",
     "save_bundle",
+    "save_merged",
     "save_state",
     "with_tables_for",
 ]

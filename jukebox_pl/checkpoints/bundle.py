@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import torch
 
-from jukebox_pl.checkpoints.adapters import AdapterUse, Overlay
+from jukebox_pl.checkpoints.adapters import AdapterUse, Overlay, with_tables_for
 from jukebox_pl.checkpoints.agreement import require_agreement, require_head
 from jukebox_pl.checkpoints.building import TRUSTED
-from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, outline_of, read_config
+from jukebox_pl.checkpoints.folders import fingerprint, load, load_labeller, outline_of, read_config, save_state
 from jukebox_pl.checkpoints.records import BundleRecord
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
@@ -147,6 +148,22 @@ def overlays_of(
         level: Overlay(adapters, level, fingerprint(folders[level]), read_config(folders[level]).model, labellers[level])
         for level in levels
     }
+
+
+def save_merged(folder: str | Path, bundle: str | Path, adapters: Sequence[AdapterUse]) -> None:
+    """Writes into `folder` a `bundle` with adapters in the weights of its priors, one prior after the other.
+
+    Raises UserError like `load_bundle`.
+    """
+    folder, record = Path(folder), read_bundle(bundle)
+    merged = load_bundle(bundle, at_once=False, adapters=adapters)
+    shutil.copytree(inside(Path(bundle), record.vqvae), folder / "vqvae")
+    names = {int(level): f"prior_{level}" for level in record.priors}
+    for level, path in record.priors.items():
+        labeller = merged.labellers[int(level)]
+        config = with_tables_for(read_config(inside(Path(bundle), path)).model, labeller)
+        save_state(folder / names[int(level)], merged.priors[int(level)].state_dict(), config, labeller)
+    save_bundle(folder, record.sample_rate, "vqvae", names, merged.lyrics_head)
 
 
 def read_bundle(folder: str | Path) -> BundleRecord:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from jukebox_pl.openai.configs import complete
 from jukebox_pl.openai.files import PRIOR_FILE, VQVAE_FILE, describe, level_of, read_released
 from jukebox_pl.openai.hparams import PRIORS, Hparams
 from jukebox_pl.openai.labels import IdFile, released_labeller
-from jukebox_pl.utils.files import make_folder
+from jukebox_pl.utils.files import new_folder
 
 # What the parts of one hierarchy agree on.
 SHARED = ("sr", "levels", "downs_t", "strides_t", "l_bins")
@@ -61,19 +59,9 @@ def convert(files: ReleasedFiles, out: str | Path, note: Callable[[str], None] =
 
     Raises UserError naming a file that is not what it should be, what was expected and what was found.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists: name another folder, or delete it first")
-    beside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        make_folder(beside, "out")
+    with new_folder(out, "out") as beside:
         write_bundle(files, beside, note)
-        os.replace(beside, out)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    return out
+    return Path(out)
 
 
 def write_bundle(files: ReleasedFiles, folder: Path, note: Callable[[str], None]) -> None:

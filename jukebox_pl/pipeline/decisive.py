@@ -25,6 +25,7 @@ MAY_CHANGE = {
     "path",
     "workers",
     "data.path",
+    "old_data",
     "data.workers",
     "trainer.accelerator",
     "trainer.devices",

@@ -7,22 +7,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from jukebox_pl import checkpoints
-from jukebox_pl.catalog.shards import Catalog
+from jukebox_pl import audio, checkpoints
+from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog
 from jukebox_pl.checkpoints import ADAPTER
 from jukebox_pl.errors import UserError
+from jukebox_pl.evaluation.codec import report_levels
+from jukebox_pl.evaluation.fidelity import SHORTEST
+from jukebox_pl.evaluation.windows import evenly
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.models.surgery import grown_state
+from jukebox_pl.models.surgery import graft_lyrics, grown_state
+from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.bundle import BundleStage
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.pipeline.train import MODEL, TrainStage
 from jukebox_pl.text.labels import Labeller
-from jukebox_pl.training.tuning import Base, Tuning
+from jukebox_pl.training.tuning import Base, Tuning, WholePrior
+
+LYRICS_ENCODER = "jukebox_pl.models.conditioners.LyricsEncoder"
+CLIPS, CLIP_SECONDS = 4, 6  # to hear of what the codec makes of new songs
 
 
 class CopyStage(Stage):
@@ -51,21 +59,40 @@ class CopyStage(Stage):
                 f"{bundle.sample_rate}; prepare the songs again with sample_rate={bundle.sample_rate}"
             )
         shutil.copytree(checkpoints.inside(self.init_from, bundle.vqvae), folder / MODEL, dirs_exist_ok=True)
-        return StageResult(checkpoints.fingerprint(folder / MODEL))
+        vqvae = cast(VQVAE, checkpoints.load(folder / MODEL).model)
+        return StageResult(checkpoints.fingerprint(folder / MODEL), codec_figures(vqvae, catalog))
+
+
+def codec_figures(vqvae: VQVAE, catalog: Catalog) -> dict[str, Any]:
+    """What the codes of each level keep of a few songs, in dB: near 0, what silence has, no prior can learn them."""
+    hop, clips = vqvae.hops[-1], []
+    for entry in evenly([*catalog.songs(HELD_OUT), *catalog.songs(TRAIN)], CLIPS):
+        shard = (catalog.shard_of(HELD_OUT) | catalog.shard_of(TRAIN))[entry["id"]]
+        for sample in catalog.read(shard, {entry["id"]}):
+            sound = torch.from_numpy(audio.downmix(sample.sound())).view(1, 1, -1)
+            length = min(CLIP_SECONDS * catalog.sample_rate, sound.shape[-1]) // hop * hop
+            start = (sound.shape[-1] - length) // 2
+            clips.append(sound[..., start : start + length])
+    reports = [report_levels(vqvae, clip) for clip in clips if clip.shape[-1] >= SHORTEST]
+    return {
+        f"level {level[0].level}": f"{sum(report.reconstruction for report in level) / len(level):.1f} dB"
+        for level in zip(*reports, strict=True)
+    }
 
 
 class FinetuneStage(TrainStage):
     """A TrainStage that goes on from the prior of the bundle `init_from` at the level of `data`.
 
     The network is the bundle's and so are the windows it reads; the names and characters of this catalog are added to its
-    tables. What of it is trained, and what comes out, is for `tune`, a Tuning, to say.
+    tables. What of it is trained, and what comes out, is for `tune`, a Tuning, to say. With `graft`, the `pattern` of a
+    prior with X layers and the config of its lyrics `encoder`, a prior that reads no lyrics learns to.
     """
 
-    def __init__(self, init_from: str, tune: DictConfig, **training: Any):
+    def __init__(self, init_from: str, tune: DictConfig, graft: DictConfig | None = None, **training: Any):
         super().__init__(**training)
-        self.init_from, self.level = Path(init_from), int(self.data["level"])
+        self.init_from, self.level, self.graft = Path(init_from), int(self.data["level"]), graft
         try:
-            self.tune: Tuning = instantiate(tune)
+            self.tune: Tuning = instantiate(tune, _convert_="all")
         except HydraException as error:  # what a record refuses
             raise UserError(f"tune: {' '.join(str(error.__cause__ or error).split())}") from None
 
@@ -78,21 +105,37 @@ class FinetuneStage(TrainStage):
         if not self.tune.trains(self.level):
             self.tune.keep(folder, place)
             return StageResult(checkpoints.fingerprint(place), max_steps=self.max_steps)
-        trained = checkpoints.load(place)
+        trained = checkpoints.load(place, dtype=self.tune.dtype)
         self.network_before, self.labeller_before = cast(Prior, trained.model), cast(Labeller, trained.labeller)
         self.config_before = checkpoints.read_config(place).model
         self.base = Base(self.init_from.resolve().name, self.level, trained.fingerprint)
+        if self.graft:
+            self._learn_lyrics(self.graft)
         windows = {"ctx": self.network_before.ctx, "lyric_tokens": self.labeller_before.lyric_tokens}
         self.data = cast(DictConfig, OmegaConf.merge(self.data, windows))
         self.module = cast(DictConfig, OmegaConf.merge(self.module, {"optim": dict(self.tune.optim)}))
         return super().run(folder)
+
+    def _learn_lyrics(self, graft: DictConfig) -> None:
+        """Raises UserError when the prior reads lyrics already, or would not be saved whole."""
+        if self.labeller_before.lyric_tokens:
+            raise UserError(f"{self.init_from} reads lyrics already: leave graft_lyrics out")
+        if not isinstance(self.tune, WholePrior):
+            raise UserError("graft_lyrics makes new layers, which an adapter does not hold: take tune=all")
+        given: Any = OmegaConf.to_container(graft, resolve=True)
+        self.labeller_before.lyric_tokens = given["encoder"]["ctx"]
+        try:
+            grafted = with_lyrics(self.network_before, self.config_before, self.labeller_before, **given)
+        except ValueError as error:
+            raise UserError(f"{self.init_from}: {error}; choose the size whose patterns are those of the bundle") from None
+        self.network_before, self.config_before = grafted
 
     def network(self, data: Any) -> tuple[nn.Module, Any]:
         """The bundle's prior with its tables grown by what only the labeller of this catalog knows."""
         data.labeller = self.labeller_before.extended(data.labeller)
         config = checkpoints.with_tables_for(self.config_before, data.labeller)
         state = grown_state(self.network_before, self.labeller_before, data.labeller)
-        model = checkpoints.assemble(config, state).train()
+        model = checkpoints.assemble(config, state, self.tune.dtype).train()
         self.tune.prepare(model)
         if any(not parameter.requires_grad for parameter in model.parameters()):
             self.ema = None  # an average would be a second copy of all that is frozen
@@ -103,6 +146,21 @@ class FinetuneStage(TrainStage):
 
     def fingerprint(self, folder: Path) -> str:
         return self.tune.fingerprint(folder)
+
+
+def with_lyrics(
+    prior: Prior, config: Mapping[str, Any], labeller: Labeller, pattern: str, encoder: Mapping[str, Any]
+) -> tuple[Prior, dict[str, Any]]:
+    """A larger prior that computes the same, and its config: with the X layers of `pattern`, and a lyrics `encoder`.
+
+    Raises ValueError when `pattern` without its X's is another one than the prior has.
+    """
+    width, characters = prior.transformer.width, len(labeller.characters)
+    lyrics = {"_target_": LYRICS_ENCODER, "vocabulary": characters, "width": width, "transformer": dict(encoder)}
+    larger = {**config, "transformer": {**config["transformer"], "pattern": pattern}, "lyrics": lyrics}
+    grafted = cast(Prior, checkpoints.build(larger))
+    graft_lyrics(prior, grafted)
+    return grafted, larger
 
 
 class FinetunedBundleStage(BundleStage):

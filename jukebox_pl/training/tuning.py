@@ -18,6 +18,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.surgery import tables_of_names
 from jukebox_pl.nn.adapters import AdapterConfig, adapt, file_key
+from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.text.labels import Labeller
 
 MODEL = "model"  # the folder of a stage that holds its network
@@ -34,13 +35,21 @@ class Base(NamedTuple):
 
 @dataclass(frozen=True)
 class Tuning(ABC):
-    """`levels` are those whose prior is trained (None: all), `optim` what of the size's optimizer is to be otherwise."""
+    """`levels` are those whose prior is trained (None: all), `optim` what of the size's optimizer is to be otherwise. With
+    `checkpointing` layers are computed once more in the backward pass instead of kept: a third more time, far less memory.
+    """
 
     levels: tuple[int, ...] | None = None
     optim: Mapping[str, Any] = field(default_factory=dict)
+    checkpointing: bool = False
 
     def trains(self, level: int) -> bool:
         return self.levels is None or level in self.levels
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the dense layers."""
+        return torch.float32
 
     @abstractmethod
     def keep(self, folder: Path, model: Path) -> None:
@@ -49,6 +58,11 @@ class Tuning(ABC):
     @abstractmethod
     def prepare(self, prior: Prior) -> None:
         """Makes ready to be trained what is to be, and freezes everything else."""
+
+    def _checkpoint(self, prior: Prior) -> None:
+        for module in prior.modules():
+            if isinstance(module, Transformer):
+                module.checkpointing |= self.checkpointing
 
     @abstractmethod
     def save(self, folder: Path, base: Base, trained: Mapping[str, Tensor], config: Any, labeller: Labeller) -> None:
@@ -68,6 +82,7 @@ class WholePrior(Tuning):
 
     def prepare(self, prior: Prior) -> None:
         prior.requires_grad_(True)
+        self._checkpoint(prior)
 
     def save(self, folder: Path, base: Base, trained: Mapping[str, Tensor], config: Any, labeller: Labeller) -> None:
         checkpoints.save_state(folder / MODEL, trained, config, labeller)
@@ -91,12 +106,14 @@ class AdapterTuning(Tuning):
         if self.precision not in PRECISIONS:
             raise UserError(f"tune.precision={self.precision}: expected one of {', '.join(PRECISIONS)}")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return PRECISIONS[self.precision]
+
     def prepare(self, prior: Prior) -> None:
         """Raises UserError where the pattern has none of the layers to adapt."""
         prior.requires_grad_(False)
-        for name, parameter in prior.named_parameters():
-            if checkpoints.DENSE.search(name):
-                parameter.data = parameter.data.to(PRECISIONS[self.precision])
+        self._checkpoint(prior)
         if self.layers:
             try:
                 adapt(prior.transformer, self.layers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -46,6 +47,26 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     """
     with replacing(path) as beside, open(beside, "wb") as file:
         file.write(data)
+
+
+@contextmanager
+def new_folder(path: str | Path, setting: str) -> Iterator[Path]:
+    """A folder beside to fill, which is renamed at the end: `path` is there whole or not at all.
+
+    Raises UserError, naming the `setting` that gives it, where something is there already or there can be no folder.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} exists: name another folder, or delete it first")
+    beside = path.with_name(f".{path.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        make_folder(beside, setting)
+        yield beside
+        os.replace(beside, path)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
 
 
 def make_folder(path: str | Path, setting: str) -> Path:

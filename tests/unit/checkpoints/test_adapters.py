@@ -134,6 +134,20 @@ def test_a_loaded_prior_is_plain_again_and_may_be_narrow(folder, tmp_path):
     assert lazy.priors[LEVEL].state_dict().keys() == whole[LEVEL].state_dict().keys()
 
 
+@layers
+def test_a_merged_bundle_is_what_was_laid_over(folder, tmp_path, layers):
+    tuned(folder, tmp_path, layers)
+    use = AdapterUse(read_adapter(tmp_path / "adapter.safetensors"), {LEVEL: 0.7})
+    checkpoints.save_merged(tmp_path / "merged", folder, [use])
+    merged, laid_over = load_bundle(tmp_path / "merged"), load_bundle(folder, adapters=[use])
+    for level in (0, LEVEL):
+        states = [bundle.priors[level].state_dict() for bundle in (merged, laid_over)]
+        assert all(states[0][name].equal(tensor) for name, tensor in states[1].items())
+        assert merged.labellers[level].to_config() == laid_over.labellers[level].to_config()
+    with pytest.raises(UserError, match="is for level 1 of another bundle"):
+        load_bundle(tmp_path / "merged", adapters=[use])
+
+
 @pytest.fixture
 def file(folder, tmp_path):
     tuned(folder, tmp_path, AdapterConfig(rank=2))

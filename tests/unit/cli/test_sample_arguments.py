@@ -1,10 +1,15 @@
-"""Lyrics as people give them to `sample`."""
+"""Lyrics and adapters as people give them to `sample`."""
 
 from __future__ import annotations
 
-import pytest
+import math
+from types import SimpleNamespace
 
-from jukebox_pl.cli.sample_arguments import read_lyrics
+import pytest
+from omegaconf import OmegaConf
+
+from jukebox_pl.cli import sample_arguments
+from jukebox_pl.cli.sample_arguments import adapters_of, read_lyrics
 from jukebox_pl.errors import UserError
 
 FILES = {
@@ -64,3 +69,36 @@ def test_section_tags_may_be_kept():
     assert read_lyrics("[Verse 1]\\nla", "tokens") == "§\nla"
     with pytest.raises(UserError, match="sections=drop: expected strip or keep or tokens"):
         read_lyrics("la", "drop")
+
+
+@pytest.fixture
+def adapter(monkeypatch):
+    """A file that has levels 1 and 2, nobody made it."""
+    record = SimpleNamespace(levels={"1": None, "2": None})
+    monkeypatch.setattr(sample_arguments, "read_adapter", lambda path: SimpleNamespace(path=path, record=record))
+
+
+@pytest.mark.parametrize(
+    ("given", "strength", "used"),
+    [
+        (None, 0.5, []),
+        ("a", 0.5, [("a", {1: 0.5, 2: 0.5})]),
+        ("a", [0, 0.25, 1], [("a", {0: 0, 1: 0.25, 2: 1})]),
+        (["a", "b"], 1, [("a", {1: 1, 2: 1}), ("b", {1: 1, 2: 1})]),
+        ({"a": 0.7, "b": [0, -1]}, 1, [("a", {1: 0.7, 2: 0.7}), ("b", {0: 0, 1: -1})]),
+    ],
+)
+def test_adapters_are_one_or_several_each_with_its_strength(given, strength, used, adapter):
+    uses = adapters_of(OmegaConf.create({"adapter": given, "strength": strength}))
+    assert [(use.adapter.path, use.strengths) for use in uses] == used
+
+
+@pytest.mark.parametrize("strength", [math.nan, math.inf, 5, "much", None, [0, math.nan]])
+def test_a_strength_that_is_none_is_refused(strength, adapter):
+    with pytest.raises(UserError, match=r"strength=.*: expected a number of at least -4.0 and at most 4"):
+        adapters_of(OmegaConf.create({"adapter": "a", "strength": strength}))
+
+
+def test_a_level_that_an_adapter_has_not_is_named(adapter):
+    with pytest.raises(UserError, match="a has no level 0, only 1, 2"):
+        adapters_of(OmegaConf.create({"adapter": "a", "strength": [1, 1, 1]}))

@@ -38,11 +38,26 @@ def test_workers_change_the_order_but_not_what_a_window_is(code_shards):
         assert batch.codes.equal((start[:, None] + torch.arange(64) + 1) % 16)
 
 
+@pytest.mark.parametrize(("seconds", "top_codes"), [(1e-6, 1), (3.5 * 128 / 11025, 3), (1000.0, 4)])
+def test_a_crop_is_the_beginning_of_a_window_that_keeps_its_labels(code_shards, seconds, top_codes):
+    data = CodesDataModule(str(code_shards), level=1, ctx=16, lyric_tokens=8, batch_size=4, crop_seconds=seconds)
+    data.setup("fit")
+    batch = next(iter(data.train_dataloader()))
+    length = 4 * top_codes
+    start = batch.labels.offset // 32
+    assert batch.codes.equal((start[:, None] + torch.arange(length) + 1) % 16)
+    assert batch.upper.shape == (4, top_codes)
+    assert batch.sung.shape == batch.codes.shape
+    assert batch.labels.duration.tolist() == [16 * 32] * 4
+
+
 def test_mistakes_are_named(code_shards, demo_shards):
     with pytest.raises(UserError, match="holds audio, not codes"):
         CodesDataModule(str(demo_shards), level=0, ctx=64, batch_size=1)
     with pytest.raises(UserError, match="ctx=60 at level 0 is no multiple of 16"):
         CodesDataModule(str(code_shards), level=0, ctx=60, batch_size=1)
+    with pytest.raises(UserError, match="crop_seconds=0: expected a number above zero"):
+        CodesDataModule(str(code_shards), level=0, ctx=64, batch_size=1, crop_seconds=0)
 
 
 def labels_of_windows(code_shards, **options):

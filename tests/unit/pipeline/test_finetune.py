@@ -10,13 +10,19 @@ from jukebox_pl import checkpoints
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.cli.command import recipes_folder
 from jukebox_pl.errors import UserError
-from jukebox_pl.pipeline.finetune import CopyStage, FinetuneStage
+from jukebox_pl.pipeline.finetune import CopyStage, FinetuneStage, with_lyrics
 from jukebox_pl.pipeline.stage_folder import StageFolder
+from jukebox_pl.text.characters import Characters
+from jukebox_pl.text.labels import Labeller, Vocabulary
+from jukebox_pl.types import Labels, Song
 from jukebox_pl.utils.files import read_json
 
 TOPS = {"hierarchy": "lyrics_prior", "joint_hierarchy": "joint_prior"}
 # Batches of one size round alike.
 SMALL = ("max_steps=2", "data=shards", "size.joint_prior.batch_size=2", "size.joint_prior.transformer.width=16")
+
+
+BRIEF = ("stages.moved.songs=1", "stages.moved.seeds=[0]", "stages.moved.seconds=0.2")
 
 
 @pytest.fixture(scope="module", params=TOPS)
@@ -45,7 +51,14 @@ def test_it_starts_at_the_held_out_numbers_of_the_bundle(bundle, shards, fit, tm
     (init_from, ended), new = bundle, ["Aaron"] * (shards == "more_artists")
     known, shards = Catalog.load(request.getfixturevalue("demo_shards")).artists, request.getfixturevalue(shards)
     run_dir = tmp_path / "run"
-    fit("recipe=finetune", f"init_from={init_from}", f"run_dir={run_dir}", f"data.path={shards}", *SMALL)
+    fit(
+        "recipe=finetune",
+        f"init_from={init_from}",
+        f"run_dir={run_dir}",
+        f"data.path={shards}",
+        *SMALL,
+        "stages.moved.seeds=[]",
+    )
     stages = ["top_prior", "upsampler_1", "upsampler_0"]
     begun = [StageFolder(run_dir, stage).result().summary["val/bpd at step 0"] for stage in stages]
     assert begun == ended
@@ -58,7 +71,7 @@ def test_it_starts_at_the_held_out_numbers_of_the_bundle(bundle, shards, fit, tm
 def test_an_adapter_is_trained_and_saved_alone(bundle, more_artists, fit, tmp_path):
     init_from, ended = bundle
     words = ("recipe=finetune", f"init_from={init_from}", f"data.path={more_artists}", *SMALL)
-    asked = ("tune=dora", "tune.layers.rank=2", "tune.levels=[2]", "kl_weight=0.5", f"run_dir={tmp_path / 'run'}")
+    asked = ("tune=dora", "tune.layers.rank=2", "tune.levels=[2]", "kl_weight=0.5", *BRIEF, f"run_dir={tmp_path / 'run'}")
     fit(*words, *asked)
     result = StageFolder(tmp_path / "run", "top_prior").result()
     assert result.summary["val/bpd at step 0"] == pytest.approx(ended[0], abs=1e-5)
@@ -68,6 +81,10 @@ def test_an_adapter_is_trained_and_saved_alone(bundle, more_artists, fit, tmp_pa
         "adapter.safetensors",  # of the stage
         "model.safetensors",  # the VQ-VAE
     ]
+    moved = read_json(tmp_path / "run/moved/moved.json", "")
+    assert moved["2"]["new"]["kl"] > 0
+    assert moved["0"]["new"]["kl"] == pytest.approx(0, abs=1e-6)  # it was left as it is
+    assert (tmp_path / "run/moved/index.html").read_text().count("<audio") == 2
     adapter = checkpoints.read_adapter(tmp_path / "run" / checkpoints.ADAPTER)
     assert list(adapter.record.levels) == ["2"]
     use = checkpoints.AdapterUse(adapter, {2: 1.0})
@@ -104,3 +121,20 @@ def test_a_level_that_the_bundle_lacks_is_named(bundle, tmp_path):
     stage = FinetuneStage(str(run_dir), tune, data={"level": 3}, max_steps=1, every_steps=1, monitor="val/bpd", **parts)
     with pytest.raises(UserError, match="has no prior of level 3, only of 0, 1, 2"):
         stage.run(tmp_path)
+
+
+TRANSFORMER = {"_target_": "jukebox_pl.nn.transformer.Transformer", "width": 8, "heads": 1, "ctx": 16, "block": 4}
+PRIOR = {"_target_": "jukebox_pl.models.prior.Prior", "bins": 16, "transformer": TRANSFORMER | {"pattern": "RC"}}
+ENCODER = TRANSFORMER | {"pattern": "R", "ctx": 8}
+
+
+@torch.no_grad()
+def test_a_prior_that_learns_lyrics_starts_as_it_was():
+    labeller = Labeller(Vocabulary([]), Vocabulary([]), Characters("ab"), 8)
+    prior, codes = checkpoints.build(PRIOR), torch.arange(15)[None]
+    larger, config = with_lyrics(prior, PRIOR, labeller, "RXC", ENCODER)
+    labels = Labels.stack([labeller.labels(Song("s", 1000, 100, lyrics="abba"), 0, 500)])
+    assert torch.allclose(larger(codes, larger.condition(labels)), prior(codes, prior.condition(labels)), atol=1e-6)
+    assert checkpoints.build(config).state_dict().keys() == larger.state_dict().keys()
+    with pytest.raises(ValueError, match="cannot graft: without X the new pattern is RR"):
+        with_lyrics(prior, PRIOR, labeller, "RXR", ENCODER)

@@ -136,3 +136,18 @@ def test_the_tokens_sung_in_a_part_are_those_of_the_whole(labeller):
 
 def test_without_word_times_nobody_knows_what_is_sung(labeller):
     assert labeller.sung_tokens(song(), 300, 100, 4) == [-1] * 4
+
+
+def test_extended_keeps_every_id_and_adds_what_is_new(labeller):
+    other = Labeller(Vocabulary(["cleo", "BEN"]), Vocabulary(["Polka"]), Characters("").including("zoo one"), 0)
+    wider = labeller.extended(other)
+    assert wider.artists.names == ["unknown", "Anna", "Ben", "cleo"]
+    assert wider.genres.names == ["unknown", "folk", "waltz", "Polka"]
+    known = labeller.characters.characters
+    assert wider.characters.characters == known + "z"
+    assert wider.characters.encode(LYRICS) == labeller.characters.encode(LYRICS)
+    assert wider.lyric_tokens == labeller.lyric_tokens
+    assert labeller.extended(labeller).to_config() == labeller.to_config()
+    released = Labeller(ReleasedVocabulary([("anna", 0)], "v3_artists"), Vocabulary([]), ReleasedCharacters("v3"), 6)
+    assert released.extended(other).artists.names == other.artists.names
+    assert released.extended(other).characters is other.characters
