@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from jukebox_pl.catalog.shards import Catalog
@@ -20,7 +21,7 @@ from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import alphabet
 from jukebox_pl.text.labels import Vocabulary, characters_from
-from jukebox_pl.utils.files import read_json
+from jukebox_pl.utils.files import read_json, write_atomic
 from jukebox_pl.utils.locks import locked
 from jukebox_pl.utils.stopping import STOP, Stopped
 
@@ -77,7 +78,8 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
 
 
 def main(config: DictConfig) -> None:
-    from jukebox_pl.pipeline.run import run_recipe, say  # imports Lightning: --help and mistakes answer at once without it
+    # Lightning is imported here: --help and mistakes answer at once without it.
+    from jukebox_pl.pipeline.run import SETTINGS, run_recipe, say
     from jukebox_pl.pipeline.slurm import requeued
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -88,9 +90,11 @@ def main(config: DictConfig) -> None:
     lock = locked(run_dir, "run_dir") if first_rank() else nullcontext()
     try:
         with lock, STOP.listening(config.max_minutes, quiet=not first_rank()):
-            results = run_recipe(config.stages, run_dir)
+            if first_rank():
+                write_atomic(run_dir / SETTINGS, yaml.safe_dump(command.resolved(config), sort_keys=False).encode())
+            results = run_recipe(config.stages, run_dir, config.logger)
     except Stopped as stopped:
-        if requeued(stopped.request.signum):
+        if first_rank() and requeued(stopped.request.signum):
             raise SystemExit(0) from None
         raise
     for result in results.values():

@@ -22,11 +22,11 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
+from jukebox_pl.pipeline.loggers import build_loggers
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep, Surroundings
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
-from jukebox_pl.training.loggers.files import MediaLogger
 from jukebox_pl.utils.files import read_record, write_json
 from jukebox_pl.utils.stopping import STOP, Stopped
 
@@ -45,6 +45,7 @@ class TrainStage(Stage):
     """
 
     rank_zero_only = False
+    makes = "model"
 
     def __init__(
         self,
@@ -68,6 +69,9 @@ class TrainStage(Stage):
     def complete(self, result: StageResult) -> bool:
         return result.is_complete_for(self.max_steps)
 
+    def output(self, folder: Path) -> str:
+        return str(folder / MODEL)
+
     def run(self, folder: Path) -> StageResult:
         """Raises UserError also where another process of the run has ended."""
         pl.seed_everything(self.seed, verbose=False)
@@ -85,9 +89,6 @@ class TrainStage(Stage):
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # the step that the number is logged at
         with naming_who_is_lost(trainer), STOP.behind_steps():
             after = self._measure(trainer, module, data)
-        for logger in trainer.loggers:
-            if isinstance(logger, MediaLogger):
-                logger.close()
         state: Any = get_model_state_dict(module.model, options=WHOLE)
         if trainer.is_global_zero:
             checkpoints.save_state(folder / MODEL, state, config, getattr(data, "labeller", None))
@@ -102,8 +103,6 @@ class TrainStage(Stage):
 
     def _trainer(self, folder: Path, average: EMA) -> pl.Trainer:
         callbacks = [instantiate(config) for config in self.callbacks.values() if config and "_target_" in config]
-        parts = [config for config in self.logger.values() if isinstance(config, Mapping | DictConfig)]
-        loggers = [instantiate(part, save_dir=str(folder), name=f"{folder.parent.name}/{folder.name}") for part in parts]
         build: Any = instantiate(self.trainer, _partial_=True)
         try:
             trainer: pl.Trainer = build(
@@ -112,7 +111,7 @@ class TrainStage(Stage):
                 check_val_every_n_epoch=None,
                 callbacks=[*callbacks, average, StopBehindStep(), StepSeed(self.seed), Surroundings()],
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-                logger=loggers,
+                logger=build_loggers(self.logger, folder),
                 default_root_dir=str(folder),
             )
         except (MisconfigurationException, ValueError, TypeError) as error:  # of its settings, or of this machine

@@ -136,7 +136,8 @@ class LastCheckpoint(Checkpoint):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step >= trainer.max_steps and trainer.global_step > self.step:
+        is_over = trainer.should_stop or trainer.global_step >= trainer.max_steps
+        if is_over and trainer.global_step > self.step:
             self.save(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
