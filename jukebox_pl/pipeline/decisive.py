@@ -13,6 +13,7 @@ MAY_CHANGE = {
     "grow",
     "init_from",
     "module.optim.lr",
+    "module.optim.skip",
     "max_steps",
     "every_steps",
     "seeds",

@@ -24,6 +24,7 @@ from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.loggers import build_loggers
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
+from jukebox_pl.training.callbacks.finite import FiniteLoss
 from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep, Surroundings
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
@@ -109,7 +110,7 @@ class TrainStage(Stage):
                 max_steps=self.max_steps,
                 val_check_interval=self.every_steps * self.trainer.get("accumulate_grad_batches", 1),  # which counts batches
                 check_val_every_n_epoch=None,
-                callbacks=[*callbacks, average, StopBehindStep(), StepSeed(self.seed), Surroundings()],
+                callbacks=[*callbacks, average, FiniteLoss(), StopBehindStep(), StepSeed(self.seed), Surroundings()],
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
                 logger=build_loggers(self.logger, folder),
                 default_root_dir=str(folder),

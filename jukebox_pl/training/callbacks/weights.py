@@ -166,7 +166,7 @@ class LastCheckpoint(Checkpoint):
         self.step = checkpoint["global_step"]
         for logger in trainer.loggers if trainer.is_global_zero and ROWS in checkpoint else ():
             if isinstance(logger, FilesLogger):
-                logger.experiment.rows = checkpoint[ROWS]
+                logger.experiment.behind = checkpoint[ROWS], self.step
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Gives Lightning's counters one form, whichever hook the checkpoint is made in: the step's batch is not quite over,
