@@ -2,6 +2,7 @@
 weights, numbers and rows."""
 
 import errno
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -141,7 +142,8 @@ def test_a_loss_that_is_none_names_its_songs_and_leaves_the_last_checkpoint(
     settings = *words, f"run_dir={tmp_path / 'run'}", "trainer.log_every_n_steps=5"
     spoil(monkeypatch, {2}, lambda loss: loss * float("nan"))
     line = mistake(fit, capsys, *settings)
-    assert "the loss of batch 2 of vqvae is not finite. Its songs: " in line
+    assert re.search(r"the loss of batch 2 of vqvae is not finite. Its songs, which are in .*vqvae/not_finite.pt: ", line)
+    assert "such as size.vqvae.optim.lr=0.002: it goes on from the last checkpoint" in line
     kept = torch.load(tmp_path / "run" / STAGE / "not_finite.pt", weights_only=True)
     assert len(kept["songs"]) == len(kept["batch"]["audio"]) == 2
     catalog = Catalog.load(words[1].partition("=")[2])
