@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, islice
-from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
-from jukebox_pl.catalog.shards import Catalog, ShardSample, SongEntry
+from jukebox_pl.catalog.shards import Catalog, Place, ShardSample, SongEntry
 from jukebox_pl.errors import UserError
 
 Batch = TypeVar("Batch")
@@ -115,10 +114,10 @@ class CropSource:
         )
         return islice(crops, count)
 
-    def _shards(self, ids: Iterable[str]) -> list[Path]:
+    def _shards(self, ids: Iterable[str]) -> list[Place]:
         return list(dict.fromkeys(self.shard_of[id] for id in ids))
 
-    def _read(self, ids: Collection[str], shards: Iterable[Path]) -> Iterator[ShardSample]:
+    def _read(self, ids: Collection[str], shards: Iterable[Place]) -> Iterator[ShardSample]:
         """The songs `ids`, one shard after the other; a shard that has none of them is not opened."""
         wanted, needed = set(ids), set(self._shards(ids))
         for shard in shards:
