@@ -159,7 +159,8 @@ def stopping_at_step(trainer: pl.Trainer) -> Iterator[None]:
     if stopped or trainer.received_sigterm:
         request, step, stage = STOP.request, trainer.global_step, Path(trainer.default_root_dir).name
         assert request
-        is_saved = any(isinstance(each, LastCheckpoint) and each.step == step > 0 for each in trainer.callbacks)
+        savers = [each for each in trainer.checkpoint_callbacks if isinstance(each, LastCheckpoint)]
+        is_saved = any(saver.step == step > 0 for saver in savers)
         raise Stopped(request, f" at step {step} of {stage}{', saved' if is_saved else ''}")
 
 

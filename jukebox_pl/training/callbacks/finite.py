@@ -63,7 +63,8 @@ class FiniteLoss(Callback):
         torch.save({"number": number, "songs": [song.id for song in songs], "batch": plain(batch)}, folder / BATCH)
         names = list(dict.fromkeys(f"{song.artist}: {song.title}" if song.title else song.id for song in songs))
         named = "; ".join(names[:SONGS_NAMED]) + " ..." * (len(names) > SONGS_NAMED)
-        setting, lr = f"size.{folder.name}.optim", trainer.lightning_module.optim.lr  # type: ignore[union-attr]
+        module: Any = trainer.lightning_module
+        setting, lr = f"size.{folder.name}.optim", module.optim.lr
         raise UserError(
             f"the loss of batch {number} of {folder.name} is not finite. Its songs, which are in {folder / BATCH}: {named}. "
             f"Leave out what is wrong with them, let 10 such steps pass with +{setting}.skip=10, or run it again with a "

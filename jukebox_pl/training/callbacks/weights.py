@@ -123,7 +123,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         loop, step = trainer.fit_loop, trainer.global_step
-        validates = (loop.epoch_loop.total_batch_idx + 1) % trainer.val_check_batch == 0  # and saves then
+        validates = (loop.epoch_loop.total_batch_idx + 1) % (trainer.val_check_batch or 1) == 0  # and saves then
         # Behind a log step: then nothing of this one is logged, and the processes may wait for each other.
         if self.minutes is None or validates or loop._should_accumulate() or not is_log_step(trainer, step - 1):
             return
