@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, islice
-from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
-from jukebox_pl.catalog.shards import Catalog, ShardSample, SongEntry
+from jukebox_pl.catalog.shards import Catalog, Place, ShardSample, SongEntry
 from jukebox_pl.errors import UserError
 
 Batch = TypeVar("Batch")
@@ -115,10 +114,10 @@ class CropSource:
         )
         return islice(crops, count)
 
-    def _shards(self, ids: Iterable[str]) -> list[Path]:
+    def _shards(self, ids: Iterable[str]) -> list[Place]:
         return list(dict.fromkeys(self.shard_of[id] for id in ids))
 
-    def _read(self, ids: Collection[str], shards: Iterable[Path]) -> Iterator[ShardSample]:
+    def _read(self, ids: Collection[str], shards: Iterable[Place]) -> Iterator[ShardSample]:
         """The songs `ids`, one shard after the other; a shard that has none of them is not opened."""
         wanted, needed = set(ids), set(self._shards(ids))
         for shard in shards:
@@ -150,17 +149,24 @@ class CropBatches(IterableDataset, Generic[Batch]):
         return self._batches(int(self.taken))  # read at once: a generator would read it when the next epoch may have begun
 
     def _batches(self, taken: int) -> Iterator[Batch]:
-        """The batches of one reader that are left of an epoch. A DataLoader asks its workers in turn, the first first."""
         worker = get_worker_info()
-        id, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        crops, left = self._reader(taken, *((worker.id, worker.num_workers) if worker else (0, 1)))
+        for _ in range(left):
+            yield self.collate(list(islice(crops, self.batch_size)))
+
+    def crops_of(self, number: int, workers: int) -> list[Crop]:
+        """What batch `number` of this rank is made of, where so many workers read."""
+        return list(islice(self._reader(number, 0, workers)[0], self.batch_size))
+
+    def _reader(self, taken: int, id: int, workers: int) -> tuple[Iterator[Crop], int]:
+        """The crops of worker `id` behind the first `taken` batches of the rank, and how many batches of the epoch it still
+        makes. A DataLoader asks its workers in turn, and begins with the first."""
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         epoch, done = divmod(taken, self.steps)
         number = (id + done) % workers
         of_an_epoch, before = len(range(number, self.steps, workers)), len(range(number, done, workers))
         skip = (epoch * of_an_epoch + before) * self.batch_size
-        crops = self._crops((rank * workers + number, world * workers), skip)
-        for _ in range(of_an_epoch - before):
-            yield self.collate(list(islice(crops, self.batch_size)))
+        return self._crops((rank * workers + number, world * workers), skip), of_an_epoch - before
 
     def _crops(self, share: tuple[int, int], skip: int) -> Iterator[Crop]:
         """The reader's endless stream of crops after the first `skip`."""

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.crops import Crop, CropBatches, CropSource
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry
+from jukebox_pl.types import Song
 
 LEAST_STEPS = 100  # of an epoch: fewer would cost less than what is done between epochs
 
@@ -93,8 +94,13 @@ class ShardDataModule(pl.LightningDataModule):
         world = dist.get_world_size() if dist.is_initialized() else 1
         accumulated = trainer.accumulate_grad_batches if trainer else 1
         steps = max(crops // (self.batch_size * world), LEAST_STEPS, accumulated)
-        batches = CropBatches(self.train, self.collate, self.batch_size, steps - steps % accumulated, self.seed)
-        return CropLoader(batches, self.workers, trainer.fit_loop.epoch_loop.total_batch_idx + 1 if trainer else 0)
+        self.batches = CropBatches(self.train, self.collate, self.batch_size, steps - steps % accumulated, self.seed)
+        return CropLoader(self.batches, self.workers, trainer.fit_loop.epoch_loop.total_batch_idx + 1 if trainer else 0)
+
+    def batch(self, number: int) -> tuple[list[Song], Any]:
+        """Batch `number` of this training once more, and its songs."""
+        crops = self.batches.crops_of(number, max(self.workers, 1))
+        return [crop.sample.song for crop in crops], self.collate(crops)
 
     def val_dataloader(self) -> DataLoader:
         """Batches that are cut once and kept: a validation holds its clips, not the songs they were cut from."""

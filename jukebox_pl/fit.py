@@ -116,7 +116,7 @@ def main(config: DictConfig) -> dict[str, Any] | None:
             if first_rank() and is_outdated(run_dir):
                 say(f"the run: {write_run_page(run_dir)}")
     except Stopped as stopped:
-        if requeued(stopped.request.signum):
+        if first_rank() and requeued(stopped.request.signum):
             raise SystemExit(0) from None
         raise
     for result in results.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -134,3 +135,18 @@ def test_a_rank_that_is_killed_is_named_by_the_other(finished, start_fit, tmp_pa
     assert f"rank {victim}" in told.splitlines()[-1]
     assert "the same command goes on from the last checkpoint" in told
     assert "Traceback" not in told
+
+
+def test_two_processes_stop_behind_the_same_step_and_one_goes_on(demo_shards, start_fit, fit, tmp_path, capsys):
+    """Only the first is told."""
+    words = "recipe=vqvae", f"run_dir={tmp_path / 'run'}", f"data.path={demo_shards}"
+    process = start_fit(*words, "trainer=ddp", "trainer.accelerator=cpu", "max_steps=5000")
+    wait_for(tmp_path / "run/vqvae/checkpoints/last.ckpt", process)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 143, told
+    step = int(re.search(r"stopped by SIGTERM at step (\d+) of vqvae, saved; the same command", told.splitlines()[-1])[1])
+    assert torch.load(tmp_path / "run/vqvae/checkpoints/last.ckpt", weights_only=True)["global_step"] == step
+    fit(*words, f"max_steps={step + 1}")
+    assert "vqvae goes on with processes 2 -> 1: losses from here on are not" in capsys.readouterr().err
+    assert len(Run(tmp_path / "run", "").losses("vqvae")) == step + 1

@@ -195,6 +195,20 @@ def test_a_run_is_one_process_and_its_rate_of_learning_may_fall(demo_shards, fit
     assert not (tmp_path / ".lock").exists()
 
 
+@pytest.mark.parametrize("songs", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
+def test_a_catalog_of_few_songs_trains_and_is_warned_of(fit, tmp_path, capsys, songs):
+    """With fewer steps than a validation interval, of which the last one is a checkpoint to go on from."""
+    words = "recipe=top_prior", f"run_dir={tmp_path}", "data=demo", f"data.source.songs={songs}", "data.source.seconds=4"
+    fit(*words, "max_steps=1")
+    told = capsys.readouterr().err
+    assert f"{songs} song{'s' * (songs > 1)}: " in told
+    assert "models learn so few by heart, and copy more than they make up" in told
+    assert ("none is held out" in told) == (not Catalog.load(tmp_path / "shards").songs("held_out"))
+    assert (tmp_path / "top_prior/checkpoints/last.ckpt").exists()
+    fit(*words, "max_steps=1", "stages.top_prior.max_steps=2")
+    assert list(losses(tmp_path / "top_prior")) == [0, 1]
+
+
 def test_a_catalog_without_lyrics_gives_a_bundle_without_a_lyrics_prior(demo_shards, fit, tmp_path, capsys):
     shards = Path(shutil.copytree(demo_shards, tmp_path / "shards"))
     record = json.loads((shards / "catalog.json").read_text())

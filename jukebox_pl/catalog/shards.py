@@ -114,7 +114,9 @@ class Catalog(CatalogRecord):
         catalog = cls(**vars(record), folder=folder)
         for path in (path for split in SPLITS for path in catalog.shards(split)):
             if isinstance(path, Path) and not path.is_file():
-                raise UserError(f"{path} is missing, {folder} is incomplete: delete {folder} and make it again")
+                raise UserError(
+                    f"{path} is missing, {folder} is incomplete: put it back, or delete {folder} and make it again"
+                )
         return catalog
 
     def save(self) -> None:
@@ -276,6 +278,8 @@ def read_shard(path: str | Place, only: Container[str] | None = None) -> Iterato
                 yield _to_sample(id, {member.name.partition(".")[2]: member.data for member in parts})
     except BrokenTarError as error:
         raise _broken(path, error.member, str(error)) from None
+    except FileNotFoundError:
+        raise UserError(f"{path} is gone: put it back where it was, and the same command goes on") from None
     except OSError as error:
         raise _broken(path, "the tar file", str(error)) from error
 

@@ -14,6 +14,7 @@ MAY_CHANGE = {
     "init_from",
     "module.optim.lr",
     "tune.optim.lr",
+    "module.optim.skip",
     "max_steps",
     "every_steps",
     "seeds",

@@ -12,12 +12,13 @@ from rich.console import Console
 from jukebox_pl.catalog.growing import GROWN_FROM, fingerprint
 from jukebox_pl.catalog.prepare import changes_of, prepare
 from jukebox_pl.catalog.settings import PrepareSettings
-from jukebox_pl.catalog.shards import CATALOG_FILE, TRAIN, Catalog
+from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, TRAIN, Catalog
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult, say
 from jukebox_pl.report.terminal import print_catalog, showing_progress, tell_report
 from jukebox_pl.training.loggers import first_rank
 
+FEW_SONGS = 20
 GROW = (
     "data.grow=true takes it in: only what is new or changed is decoded and encoded; trained stages keep their weights, and "
     "go on from them with a larger stages.NAME.max_steps, or in recipe=finetune"
@@ -95,6 +96,9 @@ class CatalogStage(Stage):
         if not catalog.songs(TRAIN):
             raise UserError(f"{self.path} has no songs to train on; prepare a catalog with at least one usable song")
         entries = [song for split in catalog.splits for song in catalog.songs(split)]
+        if (few := len(entries)) < FEW_SONGS:
+            seen = "none is held out, so that val/ numbers are of songs it has learned; " * (not catalog.songs(HELD_OUT))
+            say(f"{few} song{'s' * (few > 1)}: {seen}models learn so few by heart, and copy more than they make up")
         summary = {
             "songs": len(entries),
             "hours": sum(song["samples"] for song in entries) / catalog.sample_rate / 3600,

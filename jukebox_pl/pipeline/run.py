@@ -77,7 +77,7 @@ def run_stage(
         say(f"{title}: done before, skipped{f', without the songs that are new{on}' if grown else ''}")
         return before
     if stage.rank_zero_only and not first_rank():
-        return folder.wait_for_result(after=finished_at + 1 if before and stage.grows else 0)
+        return folder.wait_for_result(but=finished_at if before and stage.grows else None)
     if first_rank():
         sweep(folder.path)
         if grown:

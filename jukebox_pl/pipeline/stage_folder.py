@@ -144,13 +144,14 @@ class StageFolder:
         path = self.path / RESULT
         return path.stat().st_mtime_ns if path.exists() else 0
 
-    def wait_for_result(self, after: int = 0) -> StageResult:
-        """For ranks that take no part: until the first rank has finished the stage, later than `after` nanoseconds.
+    def wait_for_result(self, but: int | None = None) -> StageResult:
+        """For ranks that take no part: until the first rank has finished the stage; with another result than the one that
+        was finished at `but`, later or, where the clock was set back, earlier.
 
         Raises UserError when that rank is gone.
         """
         parent = os.getppid()
-        while (result := self.result()) is None or self.finished_at() < after:
+        while (result := self.result()) is None or self.finished_at() == but:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             if os.getppid() != parent:
                 raise UserError(f"stage {self.name} was stopped; the same command goes on from here")

@@ -26,6 +26,7 @@ from jukebox_pl.pipeline.loggers import build_loggers
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.training.callbacks.best import BestWeights, never_logged
+from jukebox_pl.training.callbacks.finite import FiniteLoss
 from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep, Surroundings
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
@@ -122,7 +123,7 @@ class TrainStage(Stage):
                 max_steps=self.max_steps,
                 val_check_interval=self.every_steps * self.trainer.get("accumulate_grad_batches", 1),  # which counts batches
                 check_val_every_n_epoch=None,
-                callbacks=[*callbacks, average, StopBehindStep(), StepSeed(self.seed), Surroundings()],
+                callbacks=[*callbacks, average, FiniteLoss(), StopBehindStep(), StepSeed(self.seed), Surroundings()],
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
                 logger=build_loggers(self.logger, folder),
                 default_root_dir=str(folder),
@@ -189,7 +190,8 @@ def stopping_at_step(trainer: pl.Trainer) -> Iterator[None]:
     if stopped or trainer.received_sigterm:
         request, step, stage = STOP.request, trainer.global_step, Path(trainer.default_root_dir).name
         assert request
-        is_saved = any(isinstance(each, LastCheckpoint) and each.step == step > 0 for each in trainer.callbacks)
+        savers = [each for each in trainer.checkpoint_callbacks if isinstance(each, LastCheckpoint)]
+        is_saved = any(saver.step == step > 0 for saver in savers)
         raise Stopped(request, f" at step {step} of {stage}{', saved' if is_saved else ''}")
 
 

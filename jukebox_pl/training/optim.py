@@ -22,7 +22,8 @@ from jukebox_pl.nn.transformer import Block
 class OptimConfig:
     """AdamW; the rate rises over `warmup` steps, then stays, or falls to zero over `decay` steps. `clip`: largest norm.
 
-    With `warmdown` it falls to zero over that many of the last steps, wherever the last one is.
+    With `warmdown` it falls to zero over that many of the last steps, wherever the last one is. Up to `skip` steps whose
+    gradients are not finite are left out and counted, at the price of a look at every one; 0: the first ends the training.
     """
 
     lr: float = 3e-4
@@ -33,6 +34,7 @@ class OptimConfig:
     decay: int | None = None
     clip: float = 1.0
     warmdown: int | None = None
+    skip: int = 0
 
     def build(self, model: nn.Module, steps: int = -1) -> tuple[Optimizer, LambdaLR]:
         """For a training of `steps` steps (-1: nobody knows when it ends). Raises UserError when `model` or the machine is

@@ -142,7 +142,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         loop, step = trainer.fit_loop, trainer.global_step
-        validates = (loop.epoch_loop.total_batch_idx + 1) % trainer.val_check_batch == 0  # and saves then
+        validates = (loop.epoch_loop.total_batch_idx + 1) % (trainer.val_check_batch or 1) == 0  # and saves then
         # Behind a log step: then nothing of this one is logged, and the processes may wait for each other.
         if self.minutes is None or validates or loop._should_accumulate() or not is_log_step(trainer, step - 1):
             return
@@ -155,7 +155,8 @@ class LastCheckpoint(Checkpoint):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step >= trainer.max_steps and trainer.global_step > self.step:
+        is_over = trainer.should_stop or trainer.global_step >= trainer.max_steps
+        if is_over and trainer.global_step > self.step:
             self.save(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -184,7 +185,7 @@ class LastCheckpoint(Checkpoint):
         self.step = checkpoint["global_step"]
         for logger in trainer.loggers if trainer.is_global_zero and ROWS in checkpoint else ():
             if isinstance(logger, FilesLogger):
-                logger.experiment.rows = checkpoint[ROWS]
+                logger.experiment.behind = checkpoint[ROWS], self.step
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Gives Lightning's counters one form, whichever hook the checkpoint is made in: the step's batch is not quite over,

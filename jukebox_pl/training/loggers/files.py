@@ -43,31 +43,32 @@ class FilesLogger(CSVLogger, MediaLogger):
 
 
 class MetricsFile(ExperimentWriter):
-    """Forgets, when it is first written to, what an earlier run logged behind the checkpoint that this one goes on from:
-    all but its first `rows`, or, where a checkpoint of before does not say how many, all rows of steps that are done again.
+    """Forgets, when it is first written to, what an earlier run logged of steps that are done again: all that is neither of
+    the first rows that a checkpoint had, nor of its steps. Checkpoints of 0.1.0 do not say: then by the first step alone.
     """
 
     def __init__(self, log_dir: str):
         super().__init__(log_dir)
-        self.resumed = False
-        self.rows: int | None = None
+        self.resumed, self.rows = False, 0
+        self.behind: tuple[int, int] | None = None  # rows and steps of the checkpoint that is gone on from
 
     def _check_log_dir_exists(self) -> None:
         """Lightning deletes an earlier file here."""
 
     def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
         path = Path(self.metrics_file_path)
-        if not self.resumed:
-            columns, rows = read_metrics(path) if path.exists() else ([], [])
-            kept = [row for row in rows if int(row["step"]) < (step or 0)] if self.rows is None else rows[: self.rows]
-            if columns:
-                self.metrics_keys = sorted(columns)  # as Lightning writes them; renamed columns have lost their order
-                write_rows(path, self.metrics_keys, kept)
-            self.resumed, self.rows = True, len(kept)
+        if not self.resumed and path.exists():
+            columns, found = read_metrics(path)
+            rows, steps = self.behind or (0, step or 0)
+            kept = [row for number, row in enumerate(found) if number < rows or int(row["step"]) < steps]
+            self.metrics_keys = sorted(columns)  # as Lightning writes them; columns that were renamed have lost their order
+            write_rows(path, self.metrics_keys, kept)
+            self.rows = len(kept)
+        self.resumed = True
         super().log_metrics(metrics_dict, step)
 
     def save(self) -> None:
-        self.rows = (self.rows or 0) + len(self.metrics)
+        self.rows += len(self.metrics)
         super().save()
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:

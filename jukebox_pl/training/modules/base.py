@@ -23,6 +23,7 @@ class StageModule(pl.LightningModule):
 
     fsdp_forward_methods: tuple[str, ...] = ()
     _grad_norm: Tensor | None = None  # of the last step of this process
+    _left_out = 0
 
     def __init__(self, model: nn.Module, optim: OptimConfig | None = None):
         super().__init__()
@@ -62,8 +63,23 @@ class StageModule(pl.LightningModule):
         norm = clip_grad_norm_(self.model.parameters(), self.optim.clip)
         self._grad_norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         self.log("train/grad_norm", self._grad_norm)
-        if is_log_step(self.trainer, self.global_step + 1):
+        if self.optim.skip:
+            self._leave_out_unless_finite()
+        elif is_log_step(self.trainer, self.global_step + 1):
             self._require_finite(self.global_step)
+
+    def _leave_out_unless_finite(self) -> None:
+        """Takes gradients that are not finite away, so that the step changes nothing. Raises UserError where that were too
+        many steps."""
+        if not self._grad_norm.isfinite():  # type: ignore[union-attr]
+            self._left_out += 1
+            self.zero_grad(set_to_none=True)
+        self.log("train/left_out", float(self._left_out))
+        if self._left_out > self.optim.skip:
+            raise UserError(
+                f"{self._left_out} steps had gradients that are not finite, and optim.skip={self.optim.skip}: run it again "
+                f"with a lower optim.lr, such as {self.optim.lr / 2:g}: it goes on from the last checkpoint"
+            )
 
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
@@ -73,7 +89,8 @@ class StageModule(pl.LightningModule):
         """Looks at the last norm, which waits for the device: once the weights are not finite, every later norm is not."""
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         norm = self._grad_norm
-        if scaler is None and norm is not None and not norm.isfinite():  # a loss scaler leaves such a step out, and goes on
+        # A loss scaler leaves such a step out, and so does `skip`.
+        if scaler is None and not self.optim.skip and norm is not None and not norm.isfinite():
             stage = Path(self.trainer.default_root_dir).name
             raise UserError(
                 f"the gradient at step {step} is {norm.item()}; run it again with a lower learning rate, such as "

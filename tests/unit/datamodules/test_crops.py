@@ -1,5 +1,7 @@
 import math
+import shutil
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +80,17 @@ def test_what_is_skipped_is_not_read(source, monkeypatch, skip):
     assert [crop.dropout_draws for crop in rest] == [crop.dropout_draws for crop in whole[skip:]]
     assert read == list(dict.fromkeys(read))
     assert set(read) == {source.shard_of[id] for id, _ in named(whole[skip:])}
+
+
+def test_a_shard_that_vanishes_between_two_batches_is_named(demo_shards, tmp_path):
+    shards = Path(shutil.copytree(demo_shards, tmp_path / "shards"))
+    source = CropSource(Catalog.load(shards), TRAIN, 4096, lambda song: song["samples"], crops_per_song=3)
+    stream = iter(batches(source, steps=100))
+    next(stream)
+    for shard in source.catalog.shards(TRAIN):
+        shard.unlink()
+    with pytest.raises(UserError, match=r"train/\d+.tar is gone: put it back where it was, and the same command goes on"):
+        list(stream)
 
 
 def counting(method, read):

@@ -23,6 +23,11 @@ def test_other_shards_than_the_run_began_with_are_refused(demo_shards, code_shar
         CatalogStage(str(code_shards)).complete(began)
 
 
+def test_few_songs_are_warned_of(demo_shards, tmp_path, capsys):
+    CatalogStage(str(demo_shards)).run(tmp_path)
+    assert capsys.readouterr().err == "6 songs: models learn so few by heart, and copy more than they make up\n"
+
+
 def test_the_doctor_reports_on_songs_that_are_prepared_here(tmp_path):
     source = {"_target_": "datamodules.demo.write_demo_catalog", "folder": tmp_path / "songs", "songs": 2, "seconds": 3.0}
     stage = CatalogStage(str(tmp_path / "shards"), source=source, sample_rate=11025)

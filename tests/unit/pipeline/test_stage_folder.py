@@ -1,7 +1,10 @@
+import os
+
 import pytest
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.pipeline.stage_folder import StageFolder, StageResult
+from jukebox_pl.pipeline import stage_folder
+from jukebox_pl.pipeline.stage_folder import RESULT, StageFolder, StageResult
 from jukebox_pl.utils.files import write_json
 
 
@@ -53,3 +56,16 @@ def test_a_stage_that_needed_fewer_steps_than_it_might_take_is_complete():
     stopped_early = StageResult("abc", steps=600, max_steps=1000)
     assert stopped_early.is_complete_for(1000)
     assert not stopped_early.is_complete_for(1001)
+
+
+def test_a_result_that_is_made_again_is_another_though_the_clock_was_set_back(tmp_path, monkeypatch):
+    folder = StageFolder(tmp_path, "catalog")
+    folder.finish(StageResult("abc"))
+    before = folder.finished_at()
+
+    def made_again(_):
+        folder.finish(StageResult("def"))
+        os.utime(folder.path / RESULT, ns=(0, before - 10**12))
+
+    monkeypatch.setattr(stage_folder.time, "sleep", made_again)
+    assert folder.wait_for_result(but=before) == StageResult("def")

@@ -1,6 +1,9 @@
-"""A training that is told to stop, at every kind of moment: it ends with a checkpoint of the step, and goes on as if it
-never had: the same weights, numbers and rows."""
+"""A training that is told to stop, at every kind of moment, or meets a fault: it goes on as if it never had, with the same
+weights, numbers and rows."""
 
+import errno
+import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -8,10 +11,12 @@ import pytest
 import torch
 
 from jukebox_pl import checkpoints
+from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.pipeline import run
 from jukebox_pl.training.callbacks.resuming import StopBehindStep
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, last_path
 from jukebox_pl.training.loggers.files import read_metrics
+from jukebox_pl.training.modules.vqvae import VQVAEModule
 
 STAGE = "vqvae"
 TERMINATED = 143
@@ -109,3 +114,127 @@ def test_it_ends_behind_the_step_with_a_checkpoint_and_goes_on_as_if_it_never_ha
     fit(*settings)
     assert rows(tmp_path / "run") == rows(whole)
     assert weights(tmp_path / "run") == weights(whole)
+
+
+def spoil(monkeypatch, at, fault):
+    """`fault` of the loss of a step."""
+    usual = VQVAEModule.training_step
+
+    def step(self, batch, index):
+        loss = usual(self, batch, index)
+        return fault(loss) if self.global_step in at else loss
+
+    monkeypatch.setattr(VQVAEModule, "training_step", step)
+
+
+def mistake(fit, capsys, *words) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        fit(*words)
+    told = capsys.readouterr().err
+    assert (stopped.value.code, "Traceback" in told) == (2, False), told
+    return told.splitlines()[-1]
+
+
+def test_a_loss_that_is_none_names_its_songs_and_leaves_the_last_checkpoint(
+    whole, fit, words, tmp_path, monkeypatch, capsys
+):
+    """Found at a log step behind the one that it was at."""
+    settings = *words, f"run_dir={tmp_path / 'run'}", "trainer.log_every_n_steps=5"
+    spoil(monkeypatch, {2}, lambda loss: loss * float("nan"))
+    line = mistake(fit, capsys, *settings)
+    assert re.search(r"the loss of batch 2 of vqvae is not finite. Its songs, which are in .*vqvae/not_finite.pt: ", line)
+    assert "such as size.vqvae.optim.lr=0.002: it goes on from the last checkpoint" in line
+    kept = torch.load(tmp_path / "run" / STAGE / "not_finite.pt", weights_only=True)
+    assert len(kept["songs"]) == len(kept["batch"]["audio"]) == 2
+    catalog = Catalog.load(words[1].partition("=")[2])
+    titles = {song["id"]: song["title"] for song in catalog.songs("train")}
+    assert all(titles[id] in line for id in kept["songs"])
+    assert steps_saved(tmp_path / "run") == 2
+    monkeypatch.undo()
+    fit(*settings)
+    assert weights(tmp_path / "run") == weights(whole)
+
+
+def test_steps_that_are_none_are_left_out_by_choice_and_counted(fit, words, tmp_path, monkeypatch, capsys):
+    settings = *words, f"run_dir={tmp_path / 'run'}", "+size.vqvae.optim.skip=1"
+    spoil(monkeypatch, {1, 3}, lambda loss: loss * float("inf"))
+    assert "2 steps had gradients that are not finite, and optim.skip=1" in mistake(fit, capsys, *settings)
+    assert steps_saved(tmp_path / "run") == 2
+    fit(*words, f"run_dir={tmp_path / 'run'}", "+size.vqvae.optim.skip=2")
+    counted = [(step, row["train/left_out"]) for step, row in rows(tmp_path / "run") if "train/left_out" in row]
+    assert counted == [("0", "0.0"), ("1", "1.0"), ("2", "0.0"), ("3", "1.0"), ("4", "1.0")]  # of each command
+
+
+def test_a_gradient_that_is_none_ends_before_anything_of_it_is_saved(fit, words, tmp_path, monkeypatch, capsys):
+    """The loss was sound, the songs are not to blame."""
+    spoil(monkeypatch, {2}, lambda loss: loss.register_hook(lambda gradient: gradient * float("inf")) and loss)
+    line = mistake(fit, capsys, *words, f"run_dir={tmp_path / 'run'}", "trainer.log_every_n_steps=5")
+    assert "the gradient at step " in line
+    assert steps_saved(tmp_path / "run") == 2
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_and_room_lets_it_go_on(whole, fit, words, tmp_path, monkeypatch, capsys):
+    settings = *words, f"run_dir={tmp_path / 'run'}"
+    save = torch.save
+
+    def full(checkpoint, file, *args):
+        if checkpoint["global_step"] == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(checkpoint, file, *args)
+
+    monkeypatch.setattr(torch, "save", full)
+    line = mistake(fit, capsys, *settings)
+    assert line.endswith("No space left on device; make room or choose another folder, and run it again")
+    assert steps_saved(tmp_path / "run") == 2
+    assert {path.name for path in last_path(tmp_path / "run" / STAGE).parent.iterdir()} == {"last.ckpt"}
+    monkeypatch.undo()
+    fit(*settings)
+    assert rows(tmp_path / "run") == rows(whole)
+    assert weights(tmp_path / "run") == weights(whole)
+
+
+def test_a_shard_that_vanishes_is_named_and_put_back_it_goes_on(whole, fit, words, demo_shards, tmp_path, capsys):
+    shards = Path(shutil.copytree(demo_shards, tmp_path / "shards"))
+    settings = words[0], f"data.path={shards}", f"run_dir={tmp_path / 'run'}"
+    fit(*settings, "max_steps=3")
+    shard, away = Catalog.load(shards).shards("train")[0], tmp_path / "away.tar"
+    shard.rename(away)
+    line = mistake(fit, capsys, *settings, "max_steps=5")
+    assert line.startswith(f"error: {shard} is missing, {shards} is incomplete: put it back")
+    away.rename(shard)
+    fit(*settings, "max_steps=5")
+    assert weights(tmp_path / "run") == weights(whole)
+
+
+def test_a_run_may_lie_anywhere_and_be_gone_on_with_from_anywhere(whole, fit, words, tmp_path, monkeypatch):
+    """A name that no shell likes, a link, another working directory; and steps that are kept for good."""
+    place = tmp_path / "my runs/#1 'ü' \N{MUSICAL NOTE}, {a: b}"
+    place.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(place)
+    monkeypatch.chdir(place.parent)
+    fit(*words, f"run_dir={place.name}", "stages.vqvae.max_steps=3", "callbacks.checkpoints.every=1")
+    monkeypatch.chdir(tmp_path)
+    fit(*words, f"run_dir={tmp_path / 'link'}", "callbacks.checkpoints.every=5")
+    assert rows(place) == rows(whole)
+    assert weights(place) == weights(whole)
+    kept = {path.name for path in (place / STAGE / "checkpoints").iterdir()}
+    assert kept == {"last.ckpt", "previous.ckpt", *(f"step_{step:07d}.ckpt" for step in (2, 3, 5))}
+
+
+def test_a_checkpoint_by_the_clock_is_one_to_go_on_from(whole, fit, words, tmp_path, tell, monkeypatch):
+    """Killed at the step behind it; a step before the last is no validation's."""
+    settings = *words, f"run_dir={tmp_path / 'run'}", "stages.vqvae.every_steps=4", "callbacks.checkpoints.minutes=0"
+
+    def killed(self, trainer, *_):
+        if trainer.global_step == 3:
+            raise SystemExit(9)
+
+    monkeypatch.setattr(StopBehindStep, "on_train_batch_start", killed)
+    with pytest.raises(SystemExit):
+        fit(*settings)
+    assert steps_saved(tmp_path / "run") == 3
+    monkeypatch.undo()
+    fit(*settings)
+    assert weights(tmp_path / "run") == weights(whole)
+    trained = [[step for step, row in rows(run_dir) if "train/loss" in row] for run_dir in (tmp_path / "run", whole)]
+    assert trained[0] == trained[1]
