@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -61,8 +61,10 @@ class Moved:
         base_bpd, tuned_bpd, kl = map(float, np.mean(self.rows, axis=0))
         return Figures(base_bpd, tuned_bpd, kl, len(self.rows))
 
-    def _windows(self, song: Song, codes: list[torch.Tensor], under: Under) -> Iterable[Window]:
-        return song_windows(song, codes, self.hops, self.level, under.prior.ctx, under.labeller, self.count)
+    def _windows(self, song: Song, codes: list[torch.Tensor], under: Under) -> Iterator[Window]:
+        device = next(under.prior.parameters()).device
+        for window in song_windows(song, codes, self.hops, self.level, under.prior.ctx, under.labeller, self.count):
+            yield window.to(device)
 
     def _compare(self, of_base: Window, of_tuned: Window) -> tuple[float, float, float]:
         prior = self.base.prior

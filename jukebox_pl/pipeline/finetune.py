@@ -168,7 +168,7 @@ class FinetunedBundleStage(BundleStage):
 
     def run(self, folder: Path) -> StageResult:
         run_dir = folder.parent
-        files = [run_dir / stages[0] / ADAPTER for stages in self.priors.values()]
+        files = [run_dir / stage / ADAPTER for stages in self.priors.values() for stage in stages]
         adapters = [checkpoints.read_adapter(path) for path in files if path.exists()]
         if not adapters:
             return super().run(folder)
