@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -56,10 +56,15 @@ class Moved:
 
     def figures(self) -> Figures | None:
         """The means over the songs; None where none had a window."""
-        return Figures(*map(float, np.mean(self.rows, axis=0)), len(self.rows)) if self.rows else None
+        if not self.rows:
+            return None
+        base_bpd, tuned_bpd, kl = map(float, np.mean(self.rows, axis=0))
+        return Figures(base_bpd, tuned_bpd, kl, len(self.rows))
 
-    def _windows(self, song: Song, codes: list[torch.Tensor], under: Under) -> Iterable[Window]:
-        return song_windows(song, codes, self.hops, self.level, under.prior.ctx, under.labeller, self.count)
+    def _windows(self, song: Song, codes: list[torch.Tensor], under: Under) -> Iterator[Window]:
+        device = next(under.prior.parameters()).device
+        for window in song_windows(song, codes, self.hops, self.level, under.prior.ctx, under.labeller, self.count):
+            yield window.to(device)
 
     def _compare(self, of_base: Window, of_tuned: Window) -> tuple[float, float, float]:
         prior = self.base.prior

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -108,7 +109,7 @@ class AdaptedLinear(nn.Linear):
         """The weight [out, in] with what the adapters add, in the type of the weight."""
         moved = self.weight.float()
         for name, adapter in self.adapters.items():
-            moved = moved + self.strengths[name] * adapter.delta(self.weight)
+            moved = moved + self.strengths[name] * cast(LoRA, adapter).delta(self.weight)
         return moved.to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:

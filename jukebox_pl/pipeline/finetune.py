@@ -135,7 +135,7 @@ class FinetuneStage(TrainStage):
         data.labeller = self.labeller_before.extended(data.labeller)
         config = checkpoints.with_tables_for(self.config_before, data.labeller)
         state = grown_state(self.network_before, self.labeller_before, data.labeller)
-        model = checkpoints.assemble(config, state, self.tune.dtype).train()
+        model = cast(Prior, checkpoints.assemble(config, state, self.tune.dtype)).train()
         self.tune.prepare(model)
         if any(not parameter.requires_grad for parameter in model.parameters()):
             self.ema = None  # an average would be a second copy of all that is frozen
@@ -168,7 +168,7 @@ class FinetunedBundleStage(BundleStage):
 
     def run(self, folder: Path) -> StageResult:
         run_dir = folder.parent
-        files = [run_dir / stages[0] / ADAPTER for stages in self.priors.values()]
+        files = [run_dir / stage / ADAPTER for stages in self.priors.values() for stage in stages]
         adapters = [checkpoints.read_adapter(path) for path in files if path.exists()]
         if not adapters:
             return super().run(folder)

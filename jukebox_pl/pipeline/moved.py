@@ -25,6 +25,8 @@ from jukebox_pl.utils.files import write_json
 
 FILE = "moved.json"
 PARAMS = SamplingParams()
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DTYPE = torch.bfloat16 if torch.cuda.is_available() else torch.float32  # two priors are in memory at once
 
 
 class MovedStage(Stage):
@@ -55,7 +57,8 @@ class MovedStage(Stage):
 
     def run(self, folder: Path) -> StageResult:
         """Raises UserError when the old songs have another sample rate."""
-        base, tuned = checkpoints.load_bundle(self.init_from, at_once=False), tuned_bundle(folder.parent, self.init_from)
+        base = checkpoints.load_bundle(self.init_from, at_once=False, dtype=DTYPE)
+        tuned = tuned_bundle(folder.parent, self.init_from)
         catalogs = {name: Catalog.load(path) for name, path in {"new": self.path, "old": self.old_data}.items() if path}
         for catalog in catalogs.values():
             if catalog.sample_rate != base.sample_rate:
@@ -82,14 +85,14 @@ class MovedStage(Stage):
             genres = tuple(genre for genre in catalog.genres[:1] if all(labeller.genres.ids(genre)))
             request = SongRequest("".join(artists), genres, seconds=self.seconds)
             networks = bundle.vqvae, bundle.priors, bundle.labellers
-            sampler = Sampler(*networks, bundle.sample_rate, keep=False)
+            sampler = Sampler(*networks, bundle.sample_rate, DEVICE, keep=False)
             levels = range(self.lowest, top + 1)
             songs[name] = sampler.sample_batch([request] * len(self.seeds), PARAMS, self.seeds, levels=levels)
         return write_comparison_page(folder, songs, f"{Path(self.init_from).name}, before and after", lines)
 
     def _figures(self, level: int, base: Bundle, tuned: Bundle, songs: dict[str, Any]) -> dict[str, Figures | None]:
         """Of the songs by name; both priors of one level are in memory."""
-        pair = [Under(bundle.priors[level], bundle.labellers[level]) for bundle in (base, tuned)]
+        pair = [Under(bundle.priors[level].to(DEVICE), bundle.labellers[level]) for bundle in (base, tuned)]
         figures = {}
         for name, coded in songs.items():
             moved = Moved(pair[0], pair[1], level, base.vqvae.hops, self.windows)
@@ -102,10 +105,10 @@ class MovedStage(Stage):
 def tuned_bundle(run_dir: Path, init_from: str) -> Bundle:
     """What a fine-tune has made: a bundle of its own, or an adapter of the one it began from."""
     if (run_dir / checkpoints.BUNDLE).exists():
-        return checkpoints.load_bundle(run_dir, at_once=False)
+        return checkpoints.load_bundle(run_dir, at_once=False, dtype=DTYPE)
     adapter = checkpoints.read_adapter(run_dir / ADAPTER)
     use = checkpoints.AdapterUse(adapter, dict.fromkeys(map(int, adapter.record.levels), 1.0))
-    return checkpoints.load_bundle(init_from, at_once=False, adapters=[use])
+    return checkpoints.load_bundle(init_from, at_once=False, dtype=DTYPE, adapters=[use])
 
 
 @torch.inference_mode()
