@@ -29,11 +29,15 @@ def run_recipe(stages: Mapping[str, DictConfig], run_dir: Path, logger: DictConf
     are told. Raises UserError on a user's mistake."""
     results, needed = {}, {name for config in stages.values() for name in config.get(NEEDS, ())}
     loggers: Any = OmegaConf.to_container(logger, resolve=True) if logger is not None else {}
-    for number, (name, config) in enumerate(stages.items(), start=1):
-        if dist.is_initialized():
-            dist.barrier()  # all ranks read the same results of the stages before
-        title = f"[{number}/{len(stages)}] {name}"
-        results[name] = run_stage(StageFolder(run_dir, name), config, title, name not in needed, loggers)
+    try:
+        for number, (name, config) in enumerate(stages.items(), start=1):
+            if dist.is_initialized():
+                dist.barrier()  # all ranks read the same results of the stages before
+            title = f"[{number}/{len(stages)}] {name}"
+            results[name] = run_stage(StageFolder(run_dir, name), config, title, name not in needed, loggers)
+    except BaseException:
+        finish_runs(exit_code=1)
+        raise
     finish_runs()
     return results
 
