@@ -79,7 +79,8 @@ def run_stage(
         result = replace(result, earlier=[*before.earlier, before.fingerprint])
     if first_rank():
         folder.finish(result)
-        log_result(loggers or {}, folder.path, stage, result, made_from[NEEDS])
+        if before is None or before.fingerprint != result.fingerprint:
+            log_result(loggers or {}, folder.path, stage, result, made_from[NEEDS])
     numbers = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in result.summary.items())
     say(f"{title}: finished in {time.monotonic() - started:.0f} s {f'({numbers})' if numbers else ''}")
     return result
