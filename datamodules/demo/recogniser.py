@@ -21,6 +21,7 @@ from datamodules.demo.songs import DemoSong, Syllables, make_song
 from datamodules.demo.voices import ARTISTS, CHARACTER_SOUNDS
 from jukebox_pl.audio import resample
 from jukebox_pl.types import Song
+from jukebox_pl.utils.progress import terminal_meter
 
 BANDS, FRAMES = 40, 12  # of a slot's log-mel spectrogram
 SILENT = 0  # the class of a rest
@@ -123,14 +124,16 @@ def train_slots(inputs: Tensor, heard: Tensor, steps: int, blur: float, seed: in
         )
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, total_iters=steps)
-    for _ in range(steps):
-        rows = torch.randint(len(inputs), (256,), generator=generator)
-        noise = blur * spread * torch.randn(256, inputs.shape[1], generator=generator)
-        loss = F.cross_entropy(network(inputs[rows] + noise), heard[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    with terminal_meter("steps") as meter:
+        for step in range(steps):
+            rows = torch.randint(len(inputs), (256,), generator=generator)
+            noise = blur * spread * torch.randn(256, inputs.shape[1], generator=generator)
+            loss = F.cross_entropy(network(inputs[rows] + noise), heard[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            meter.update("learning to hear", step + 1, steps)
     return network.eval()
 
 

@@ -84,6 +84,10 @@ def run(main: Callable[[DictConfig], Mapping[str, Any] | None], name: str, argv:
         sys.stderr.write(f"{STOPPED}\n")
         output.tell(name, {"error": STOPPED})
         raise SystemExit(INTERRUPTED) from None
+    except SystemExit as ended:  # SIGTERM, which was told already
+        if ended.code:
+            output.tell(name, {"error": f"ended with exit code {ended.code}; {STOPPED}"})
+        raise
     except BrokenPipeError:
         if not reader_is_gone():
             raise

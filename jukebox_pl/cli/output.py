@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from typing import Any, NamedTuple, TextIO
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.utils.files import without_nan
 
 TOLD = ("warning: ", "error: ")  # what the lines begin with that quiet=true lets through
 VALUES = {"true": True, "false": False}
@@ -36,7 +37,7 @@ class Output(NamedTuple):
     def tell(self, command: str, result: Mapping[str, Any]) -> None:
         """The last line of standard output, where one is asked for."""
         if self.json:
-            print(json.dumps({"command": command, **result}, ensure_ascii=False, default=str), flush=True)
+            print(json.dumps(without_nan({"command": command, **result}), ensure_ascii=False, default=str), flush=True)
 
 
 class OnlyTold(io.TextIOBase):

@@ -37,13 +37,17 @@ def run_recipe(
     """
     results, needed = {}, {name for config in stages.values() for name in config.get(NEEDS, ())}
     loggers: Any = OmegaConf.to_container(logger, resolve=True) if logger is not None else {}
-    for number, (name, config) in enumerate(stages.items(), start=1):
-        if dist.is_initialized():
-            dist.barrier()  # all ranks read the same results of the stages before
-        if number == 2:
-            before_second()
-        title = f"[{number}/{len(stages)}] {name}"
-        results[name] = run_stage(StageFolder(run_dir, name), config, title, name not in needed, loggers)
+    try:
+        for number, (name, config) in enumerate(stages.items(), start=1):
+            if dist.is_initialized():
+                dist.barrier()  # all ranks read the same results of the stages before
+            if number == 2:
+                before_second()
+            title = f"[{number}/{len(stages)}] {name}"
+            results[name] = run_stage(StageFolder(run_dir, name), config, title, name not in needed, loggers)
+    except BaseException:
+        finish_runs(exit_code=1)
+        raise
     finish_runs()
     return results
 
@@ -89,7 +93,8 @@ def run_stage(
         result = replace(result, earlier=[*before.earlier, before.fingerprint])
     if first_rank():
         folder.finish(result)
-        log_result(loggers or {}, folder.path, stage, result, made_from[NEEDS])
+        if before is None or before.fingerprint != result.fingerprint:
+            log_result(loggers or {}, folder.path, stage, result, made_from[NEEDS])
     numbers = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in result.summary.items())
     say(f"{title}: finished in {time.monotonic() - started:.0f} s {f'({numbers})' if numbers else ''}")
     return result

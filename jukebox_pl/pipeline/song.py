@@ -40,8 +40,12 @@ class SongStage(Stage):
         """The song as its page has it."""
         sound, rate = audio.read(folder / "song.wav")
         request, seed = self.request, self.seed
-        about = {"song": folder.parent.name, "artist": request.artist, "lyrics": " ".join(request.lyrics.split())}
-        about |= {"genres": ", ".join(request.genres), "level": "0", "seed": str(seed)}
+        about: dict[str, Any] = {
+            "song": folder.parent.name,
+            "artist": request.artist,
+            "lyrics": " ".join(request.lyrics.split()),
+        }
+        about |= {"genres": ", ".join(request.genres), "level": 0, "seed": seed}
         picture = Picture(plots.spectrogram(sound.mean(0), rate), "the song that this run sings")
         return Media("song", {"song": Clip(sound, about)}, {"song": picture}), rate
 

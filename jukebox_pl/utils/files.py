@@ -95,15 +95,16 @@ def write_json(path: Path, record: Any) -> None:
     try:
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        text = json.dumps(_without_nan(record), indent=1, ensure_ascii=False)
+        text = json.dumps(without_nan(record), indent=1, ensure_ascii=False)
     write_atomic(path, text.encode(errors="backslashreplace"))  # half a surrogate pair becomes its escape
 
 
-def _without_nan(record: Any) -> Any:
+def without_nan(record: Any) -> Any:
+    """A record with None in the place of every number that is none, for which JSON has no word."""
     if isinstance(record, dict):
-        return {key: _without_nan(value) for key, value in record.items()}
+        return {key: without_nan(value) for key, value in record.items()}
     if isinstance(record, list | tuple):
-        return [_without_nan(value) for value in record]
+        return [without_nan(value) for value in record]
     return None if isinstance(record, float) and not math.isfinite(record) else record
 
 

@@ -94,9 +94,9 @@ class DashboardLogger(Logger, MediaLogger):
             self.write({**new, f"{self.section}/{STEP}": step}, step, row)
 
     def settings(self) -> dict[str, Any]:
-        """The settings of the whole run, as they were written when it began."""
-        path = self.run_dir / SETTINGS
-        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        """The settings of the whole run, as written when it began; that of an ablation lies one folder further up."""
+        path = next((folder / SETTINGS for folder in self.folder.parents[:2] if (folder / SETTINGS).exists()), None)
+        return yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
 
     @abstractmethod
     def start(self, settings: dict[str, Any]) -> Any:
@@ -123,18 +123,18 @@ class DashboardLogger(Logger, MediaLogger):
         """Called once a logger, before its first row."""
 
     @abstractmethod
-    def finish(self, run: Any) -> None:
+    def finish(self, run: Any, exit_code: int) -> None:
         """The process writes no more to the run."""
 
 
 OPEN: dict[tuple[str, str], tuple[DashboardLogger, Any]] = {}  # by kind and id: of a kind this process writes to one run
 
 
-def finish_runs(kind: str = "") -> None:
-    """Ends what this process writes to dashboards, of one kind or of all."""
+def finish_runs(kind: str = "", exit_code: int = 0) -> None:
+    """Ends what this process writes to dashboards, of one kind or of all; with an exit code of 1 as what has failed."""
     for key in [key for key in OPEN if kind in ("", key[0])]:
         logger, run = OPEN.pop(key)
-        logger.finish(run)
+        logger.finish(run, exit_code)
 
 
 def tell(line: str) -> None:

@@ -43,7 +43,7 @@ class TensorBoardMediaLogger(DashboardLogger):
             else:
                 self.experiment.add_scalar(key, value, step)
 
-    def finish(self, run: Any) -> None:
+    def finish(self, run: Any, exit_code: int) -> None:
         run.close()
 
     def sound(self, clip: Clip, sample_rate: int, text: str) -> Any:

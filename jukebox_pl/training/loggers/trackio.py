@@ -32,9 +32,10 @@ class TrackioMediaLogger(DashboardLogger):
         self.trackio = trackio
 
     def start(self, settings: dict[str, Any]) -> Any:
+        name = "-".join(part for part in self.run_dir.parts if part != self.run_dir.anchor)  # sounds lie in a folder of it
         with redirect_stdout(io.StringIO()):  # five lines, some in colour
             run = self.trackio.init(
-                self.project, name=f"{self.name} {self.version}", config=settings, resume="allow", embed=False
+                self.project, name=f"{name} {self.version}", config=settings, resume="allow", embed=False
             )
         tell(f"trackio: in {self.trackio.TRACKIO_DIR}; to look at it: trackio show --project {self.project}")
         return run
@@ -45,7 +46,7 @@ class TrackioMediaLogger(DashboardLogger):
             flat |= {f"{key}_{place}": sound for place, sound in enumerate(sounds)} if isinstance(sounds, list) else {}
         self.experiment.log(flat, step=step)
 
-    def finish(self, run: Any) -> None:
+    def finish(self, run: Any, exit_code: int) -> None:
         with redirect_stdout(sys.stderr):
             run.finish()
 

@@ -21,7 +21,7 @@ from jukebox_pl.training.loggers.media import Clip, Output, Picture
 from jukebox_pl.training.loggers.resuming import STEP
 from jukebox_pl.utils.files import write_json
 
-SECONDS_TO_CONNECT = 20
+SECONDS_TO_CONNECT, MOST_FILES = 20, 10**6
 MODES = ("auto", "online", "offline", "disabled")
 ARTIFACTS = REFERENCES, FILES, NONE = "references", "files", "none"
 KINDS = {"catalog": "dataset", "codes": "dataset"}  # of outputs as of artifacts; others keep their name
@@ -70,6 +70,7 @@ class WandbMediaLogger(DashboardLogger):
         except (CommError, AuthenticationError, UsageError) as error:
             reason = " ".join(str(error).split())
             rank_zero_warn(f"Weights & Biases does not answer ({reason}); this run is kept offline in {self.run_dir}/wandb")
+            wandb.teardown()  # the run that could not begin would else hold its id
             run = wandb.init(mode="offline", **options)
         if self.mode != "disabled":
             where = f"offline, to be sent with: wandb sync {Path(run.dir).parent}" if run.offline else run.url
@@ -80,8 +81,8 @@ class WandbMediaLogger(DashboardLogger):
         run.define_metric(f"{self.section}/{STEP}", hidden=True)
         run.define_metric(f"{self.section}/*", step_metric=f"{self.section}/{STEP}")
 
-    def finish(self, run: Any) -> None:
-        run.finish()
+    def finish(self, run: Any, exit_code: int) -> None:
+        run.finish(exit_code)
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
         if self.mode != "disabled":  # nor is it noted as logged
@@ -100,11 +101,12 @@ class WandbMediaLogger(DashboardLogger):
         artifact = wandb.Artifact(f"{self.folder.name}-{self.version}", kind, metadata=metadata)
         with artifact.new_file("output.json") as file:  # whose contents are the version's: those of references are not read
             write_json(Path(file.name), output._asdict())
-        if self.artifacts == REFERENCES or "://" in output.place:
-            place = output.place if "://" in output.place else Path(output.place).absolute().as_uri()
-            artifact.add_reference(place, checksum=False)
-        else:
-            artifact.add_dir(output.place)
+        if "://" not in output.place:  # shards at a URL are named in the record: its handler might want a client, and a key
+            if self.artifacts == REFERENCES:
+                place = Path(output.place).absolute().as_uri()
+                artifact.add_reference(place, checksum=False, max_objects=MOST_FILES)
+            else:
+                artifact.add_dir(output.place)
         self.experiment.log_artifact(artifact)
 
     def sound(self, clip: Clip, sample_rate: int, text: str) -> Any:

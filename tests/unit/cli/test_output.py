@@ -56,6 +56,14 @@ def test_a_mistake_and_a_stop_are_lines_of_json_too(error, code, told, capsys):
     assert told in printed.err
 
 
+def test_json_has_no_numbers_that_are_none_and_tells_of_a_signal(capsys):
+    command.run(lambda config: {"loss": float("nan")}, "sample", ["json=true"])
+    assert json.loads(capsys.readouterr().out) == {"command": "sample", "loss": None}
+    with pytest.raises(SystemExit, match="143"):
+        command.run(raising(SystemExit(143)), "sample", ["json=true"])
+    assert "exit code 143" in json.loads(capsys.readouterr().out)["error"]
+
+
 def test_a_bug_of_ours_is_told_and_stays_a_traceback(capsys):
     with pytest.raises(ZeroDivisionError):
         command.run(raising(ZeroDivisionError("by\nzero")), "sample", ["json=true", "quiet=true"])

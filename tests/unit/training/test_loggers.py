@@ -81,10 +81,11 @@ def test_a_server_that_does_not_answer_leaves_the_run_offline(error, tmp_path, m
 
     monkeypatch.setenv("WANDB_API_KEY", "x")
     monkeypatch.setattr(dashboards.wandb, "init", init)
+    monkeypatch.setattr(dashboards.wandb, "teardown", lambda: modes.append("torn down"))
     logger = dashboards.WandbMediaLogger(tmp_path / "stage", mode="online")
     with pytest.warns(UserWarning, match="is kept offline in"):
         logger.start({})
-    assert modes == ["online", "offline"]
+    assert modes == ["online", "torn down", "offline"]
     assert capsys.readouterr().err.endswith(f"wandb sync {tmp_path}/wandb/offline-run-1\n")
 
 
@@ -160,7 +161,8 @@ def test_trackio_gets_the_names_of_the_others_and_the_sounds_one_by_one(tmp_path
     logger.log_metrics({"train/loss": 1.0, "lr-AdamW": 0.1}, 11)
     logger.log_media(media(), 8000, 12)
     calls = {name: (args, kwargs) for name, args, kwargs in recorder.calls}
-    assert (calls["init"][1]["name"], calls["init"][1]["resume"]) == (f"{tmp_path}/run {logger.version}", "allow")
+    name = f"{str(tmp_path)[1:].replace('/', '-')}-run {logger.version}"
+    assert (calls["init"][1]["name"], calls["init"][1]["resume"]) == (name, "allow")
     assert calls["Audio"][1]["sample_rate"] == 8000
     (first, second) = [(args[0], kwargs["step"]) for name, args, kwargs in recorder.calls if name == "log"]
     assert first == ({"s1_vqvae/train/loss": 1.0, "s1_vqvae/lr": 0.1, "s1_vqvae/step": 11}, 11)
