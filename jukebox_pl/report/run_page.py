@@ -78,7 +78,7 @@ def write_run_page(
         "run.html",
         heading=" and ".join(runs),
         refresh=refresh,
-        columns=("stage", "", *([""] if compare else []), "steps", "before", "after", "took"),
+        columns=("stage", "state", *(["run"] if compare else []), "steps", "before", "after", "took"),
         stages=[row for name in names for row in stage_rows(name, by_name)],
         views=[view(name, {run: stages.get(name) for run, stages in by_name.items()}) for name in names],
         pages=dict(pages_of(run_dir, runs[name_of(run_dir)], (path or run_dir / PAGE).parent)),
@@ -107,7 +107,10 @@ def stage_rows(name: str, runs: Mapping[str, Mapping[str, StageRun]]) -> Iterato
             continue
         summary = list((stage.result or {}).get("summary", {}).items())
         is_trained = MONITOR in stage.metrics and len(summary) == 2
-        numbers = [f"{key.removesuffix(' at step 0')} {number(value)}" for key, value in summary] if is_trained else ["", ""]
+        numbers = ["", ""]
+        if is_trained:  # val/bpd at step 0: 9.0, at step 100: 3.5
+            (what, before), (_, after) = summary
+            numbers = [f"{what.removesuffix(' at step 0')} {number(before)}", number(after)]
         state = "finished" if stage.result else "going on, or interrupted"
         took = clock(stage.seconds) if stage.seconds and stage.seconds >= 1 else ""
         yield [name, state, *([run] if len(runs) > 1 else []), stage.steps or "", *numbers, took]

@@ -48,7 +48,7 @@ def test_the_page_says_how_far_every_stage_is(run_dir):
         ["codes", "finished"],
         ["a_prior", "going on, or interrupted"],
     ]
-    assert rows[0][2:5] == ["300", "val/loss 4", "at step 300 1.5"]
+    assert rows[0][2:5] == ["300", "val/loss 4", "1.5"]
 
 
 def test_the_page_draws_plays_and_judges(run_dir):
