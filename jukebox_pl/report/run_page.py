@@ -210,7 +210,6 @@ def pages_of(run_dir: Path, stages: Sequence[StageRun], home: Path) -> Iterator[
     """What else there is to see of a run: titles and links from a page in `home`."""
     places = {stage.name: run_dir / stage.name / PAGE for stage in stages}
     places |= {"evaluation": run_dir / "evaluation" / PAGE, "the doctor's report": run_dir / "shards" / "doctor.html"}
-    places |= {"songs": run_dir / "songs" / PAGE}
     for title, path in places.items():
         if path.exists() and path.is_relative_to(home):
             yield title, str(path.relative_to(home))
@@ -240,7 +239,7 @@ def catalog_facts(run_dir: Path) -> dict[str, Any]:
 
 def changes(one: Sequence[StageRun], other: Sequence[StageRun]) -> list[str]:
     """What differs between the settings of two runs, but for what each was made from."""
-    settings = [{stage.name: {**stage.config, "needs": None} for stage in run} for run in (one, other)]
-    found = list(differences(*settings))
+    before, after = ({stage.name: {**stage.config, "needs": None} for stage in run} for run in (one, other))
+    found = list(differences(before, after))
     more = len(found) - DIFFERENCES_SHOWN
     return found[:DIFFERENCES_SHOWN] + ([f"and {more} more"] if more > 0 else [])
