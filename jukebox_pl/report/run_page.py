@@ -15,6 +15,7 @@ from jukebox_pl import audio
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, SPLITS, Catalog
 from jukebox_pl.report.page import PAGE, clock, data_uri, write_page
 from jukebox_pl.report.runs import MONITOR, RESULT, Points, StageRun, read_run
+from jukebox_pl.report.song_page import write_sample_page
 from jukebox_pl.utils.differences import differences
 
 # What is drawn of a stage, a panel each: its title, and the columns of metrics.csv in it. A group names the curve.
@@ -61,7 +62,8 @@ class StageView(NamedTuple):
 def write_run_page(
     run_dir: str | Path, compare: str | Path | None = None, path: Path | None = None, refresh: int = 0
 ) -> Path:
-    """Writes `path`, by default `index.html` in `run_dir`, whole or not at all, and returns it.
+    """Writes `path`, by default `index.html` in `run_dir`, whole or not at all, and returns it; where that is the place, the
+    sample of the best step of every stage gets a page in the stage's folder, too.
 
     `compare`: another run, drawn dashed beside it. `refresh`: seconds after which the page loads itself again, as long as
     nothing is heard. Raises UserError where a folder holds no run.
@@ -71,6 +73,8 @@ def write_run_page(
     if compare is not None:
         other = name_of(Path(compare))
         runs[other if other not in runs else str(compare)] = read_run(compare)
+    for stage in runs[name_of(run_dir)] if path is None else ():
+        write_best_sample(run_dir / stage.name, stage)
     names = list(dict.fromkeys(stage.name for stages in runs.values() for stage in stages))
     by_name = {run: {stage.name: stage for stage in stages} for run, stages in runs.items()}
     return write_page(
@@ -78,7 +82,7 @@ def write_run_page(
         "run.html",
         heading=" and ".join(runs),
         refresh=refresh,
-        columns=("stage", "", *([""] if compare else []), "steps", "before", "after", "took"),
+        columns=("stage", "state", *(["run"] if compare else []), "steps", "before", "after", "took"),
         stages=[row for name in names for row in stage_rows(name, by_name)],
         views=[view(name, {run: stages.get(name) for run, stages in by_name.items()}) for name in names],
         pages=dict(pages_of(run_dir, runs[name_of(run_dir)], (path or run_dir / PAGE).parent)),
@@ -107,7 +111,10 @@ def stage_rows(name: str, runs: Mapping[str, Mapping[str, StageRun]]) -> Iterato
             continue
         summary = list((stage.result or {}).get("summary", {}).items())
         is_trained = MONITOR in stage.metrics and len(summary) == 2
-        numbers = [f"{key.removesuffix(' at step 0')} {number(value)}" for key, value in summary] if is_trained else ["", ""]
+        numbers = ["", ""]
+        if is_trained:  # val/bpd at step 0: 9.0, at step 100: 3.5
+            (what, before), (_, after) = summary
+            numbers = [f"{what.removesuffix(' at step 0')} {number(before)}", number(after)]
         state = "finished" if stage.result else "going on, or interrupted"
         took = clock(stage.seconds) if stage.seconds and stage.seconds >= 1 else ""
         yield [name, state, *([run] if len(runs) > 1 else []), stage.steps or "", *numbers, took]
@@ -166,6 +173,22 @@ def moment(prefix: str, stage: StageRun, step: int) -> Moment:
     return Moment(label, sounds)
 
 
+def write_best_sample(folder: Path, stage: StageRun) -> None:
+    """A page of its own for what was heard when the loss on held-out songs was the lowest; a song's page stays."""
+    best = stage.best_step
+    media = {} if best is None else stage.media[best]
+    sounds = {name: audio.read(path) for (name, kind), path in media.items() if kind == "wav"}
+    if not sounds:
+        return
+    lengths, rates = zip(*((sound.shape[1], rate) for sound, rate in sounds.values()), strict=True)
+    names = sorted(sounds, key=lambda name: (name == "original", name))  # the sample, or the levels; then the recording
+    length = min(min(lengths), MOST_MEDIA_SECONDS * rates[0])
+    heard = {name.replace("_", " "): audio.downmix(sounds[name][0])[:length] for name in names}
+    losses = {column: value for column, points in stage.metrics.items() for step, value in points if step == best}
+    facts = {"stage": stage.name, "step": best, **{name: value for name, value in losses.items() if name.startswith("val/")}}
+    write_sample_page(folder, f"{stage.name} at its best, step {best}", heard, rates[0], facts)
+
+
 def verdict_rows(run: str, stage: StageRun) -> Iterator[list[str]]:
     """What a wrong one of each thing that a prior is told costs it."""
     for name, found in stage.conditioning.get("conditioning", {}).items():
@@ -187,7 +210,6 @@ def pages_of(run_dir: Path, stages: Sequence[StageRun], home: Path) -> Iterator[
     """What else there is to see of a run: titles and links from a page in `home`."""
     places = {stage.name: run_dir / stage.name / PAGE for stage in stages}
     places |= {"evaluation": run_dir / "evaluation" / PAGE, "the doctor's report": run_dir / "shards" / "doctor.html"}
-    places |= {"songs": run_dir / "songs" / PAGE}
     for title, path in places.items():
         if path.exists() and path.is_relative_to(home):
             yield title, str(path.relative_to(home))
@@ -217,7 +239,7 @@ def catalog_facts(run_dir: Path) -> dict[str, Any]:
 
 def changes(one: Sequence[StageRun], other: Sequence[StageRun]) -> list[str]:
     """What differs between the settings of two runs, but for what each was made from."""
-    mine, theirs = ({stage.name: {**stage.config, "needs": None} for stage in run} for run in (one, other))
-    found = list(differences(mine, theirs))
+    before, after = ({stage.name: {**stage.config, "needs": None} for stage in run} for run in (one, other))
+    found = list(differences(before, after))
     more = len(found) - DIFFERENCES_SHOWN
     return found[:DIFFERENCES_SHOWN] + ([f"and {more} more"] if more > 0 else [])

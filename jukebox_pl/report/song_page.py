@@ -13,7 +13,7 @@ from jukebox_pl.report.page import PAGE, clock, data_uri, plain, render, write_p
 from jukebox_pl.types import SampledSong, Word
 from jukebox_pl.utils.files import write_atomic
 
-__all__ = ["PAGE", "data_uri", "link_child", "plain", "write_song_page"]
+__all__ = ["PAGE", "data_uri", "link_child", "plain", "write_sample_page", "write_song_page"]
 
 MOST_SECONDS_OF_LEVELS = 300  # of sound above the song's own that a page carries; what is longer is left out
 CHILDREN = "<!-- children -->"  # where they are added
@@ -53,10 +53,7 @@ def write_song_page(
     others = others if others and duration * len(others) <= MOST_SECONDS_OF_LEVELS else {}
     name = f"level {lowest}, the song" if others else "the song"
     heard = {name: mono, **others}
-    strips = [
-        Strip("", f"Spectrogram of {what}", data_uri(plots.mel_image(samples, rate)), f"Mel spectrogram of {what}")
-        for what, samples in heard.items()
-    ]
+    strips = []
     if song.attention is not None:
         caption = "What the prior looks at in the lyrics, from the first character at the top to the last"
         uri = data_uri(plots.attention_image(song.attention.float().numpy()))
@@ -73,12 +70,7 @@ def write_song_page(
         "song.html",
         song=song,
         heading=titles[0] if titles else "A song without words",  # as songs are often called by their first line
-        players={name: data_uri((sound, rate)), **{other: data_uri((others[other][None], rate)) for other in others}},
-        duration=duration,
-        wave=plots.wave_path(mono),
-        wave_columns=plots.WAVE_COLUMNS,
-        strips=strips,
-        ticks=plots.ticks(duration),
+        **listening(heard, rate, strips),
         lyrics=lyrics,
         lines=karaoke(lyrics, song.words),
         request=request_table(song) | dict(notes or {}),
@@ -86,6 +78,36 @@ def write_song_page(
         files=files,
         parent=parent,
     )
+
+
+def write_sample_page(
+    folder: str | Path, heading: str, heard: Mapping[str, np.ndarray], sample_rate: int, facts: Mapping[str, Any]
+) -> Path:
+    """The page of something short: audio [T] by name, the first one the sample, the others as long as it, and `facts`."""
+    parts = listening(heard, sample_rate, ())
+    return write_page(Path(folder) / PAGE, "sample.html", heading=heading, facts=facts, lyrics="", lines=[], **parts)
+
+
+def listening(heard: Mapping[str, np.ndarray], sample_rate: int, strips: Sequence[Strip]) -> dict[str, Any]:
+    """What `listen.html` shows of audio [T] by name, the first one the song: players, and pictures over the same time.
+
+    `strips` follow the spectrograms.
+    """
+    from jukebox_pl.report import plots
+
+    song = next(iter(heard.values()))
+    spectrograms = [
+        Strip("", f"Spectrogram of {what}", data_uri(plots.mel_image(samples, sample_rate)), f"Mel spectrogram of {what}")
+        for what, samples in heard.items()
+    ]
+    return {
+        "players": {what: data_uri((samples[None], sample_rate)) for what, samples in heard.items()},
+        "duration": len(song) / sample_rate,
+        "wave": plots.wave_path(song),
+        "wave_columns": plots.WAVE_COLUMNS,
+        "strips": [*spectrograms, *strips],
+        "ticks": plots.ticks(len(song) / sample_rate),
+    }
 
 
 def link_child(folder: str | Path, child: str) -> None:

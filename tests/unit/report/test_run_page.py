@@ -3,6 +3,7 @@ import html
 import json
 import re
 
+import numpy as np
 import pytest
 from made_run import RATE, STEPS, write_run, write_stage
 
@@ -48,7 +49,7 @@ def test_the_page_says_how_far_every_stage_is(run_dir):
         ["codes", "finished"],
         ["a_prior", "going on, or interrupted"],
     ]
-    assert rows[0][2:5] == ["300", "val/loss 4", "at step 300 1.5"]
+    assert rows[0][2:5] == ["300", "val/loss 4", "1.5"]
 
 
 def test_the_page_draws_plays_and_judges(run_dir):
@@ -64,6 +65,22 @@ def test_the_page_draws_plays_and_judges(run_dir):
     assert "<td>used</td><td>+0.0123 [+0.0100, +0.0200]</td><td>9</td>" in page
     assert "sample at step 200" in page
     assert "_target_: TrainStage" in page
+
+
+def test_the_best_sample_of_a_stage_has_a_page(run_dir):
+    original = np.full((1, RATE // 5), 0.25, np.float32)
+    audio.write(run_dir / "vqvae" / "media" / "original_step_0000200.wav", original, RATE)
+    write_run_page(run_dir)
+    page = html.unescape((run_dir / "vqvae" / "index.html").read_text())
+    assert "<h1>vqvae at its best, step 200</h1>" in page
+    assert re.findall("<figcaption>(.*?)</figcaption>", page) == ["sample", "original"]
+    sample, original = (
+        audio.read(base64.b64decode(data))[0] for data in re.findall('"data:audio/flac;base64,([^"]+)"', page)
+    )
+    assert (round(float(sample[0, 0]), 2), round(float(original[0, 0]), 2)) == (0.2, 0.25)
+    assert sample.shape == original.shape
+    assert '<a href="vqvae/index.html">vqvae</a>' in (run_dir / "index.html").read_text()
+    assert not (run_dir / "codes" / "index.html").exists()
 
 
 def test_two_runs_share_their_panels_and_differ_in_their_settings(run_dir, tmp_path):
@@ -85,7 +102,7 @@ def test_text_from_outside_is_escaped_and_nothing_is_fetched(tmp_path):
     page = write_run_page(run_dir).read_text()
     assert "<script>alert" not in page
     assert "<i>" not in page
-    assert not re.search(r"""(src|href)=["'](?!data:|#)|url\((?!#)|@import|https?:""", page)
+    assert not re.search(r"""src=["'](?!data:)|href=["'](?!data:|#|vqvae/index)|url\((?!#)|@import|https?:""", page)
 
 
 @pytest.mark.parametrize("record", ["[]", "{", '{"needs": 3}'])

@@ -8,7 +8,7 @@ from jukebox_pl.models.conditioners import LyricsEncoder
 from jukebox_pl.models.lyric_attention import lyric_attention, lyric_layers
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.nn.transformer import Transformer
-from jukebox_pl.sampling.alignment import TextAttention, align, character_path, sung_words
+from jukebox_pl.sampling.alignment import TextAttention, align, attention_over_time, character_path, sung_words
 from jukebox_pl.sampling.conditioning import ConditioningSchedule, Segment
 from jukebox_pl.text.characters import Characters
 from jukebox_pl.text.labels import Labeller, Vocabulary
@@ -172,3 +172,12 @@ def test_a_part_of_a_song_sings_a_part_of_its_words(labeller):
     words = sung_words(found, labeller, first * hop, hop)
     assert [word.text for word in words] == ["two", "three"]
     assert (words[0].start, words[1].end) == (0, (last - first) * hop / rate)
+
+
+def test_attention_over_time_is_the_most_of_every_span_text_by_text(monkeypatch):
+    monkeypatch.setattr("jukebox_pl.sampling.alignment.COLUMNS", 3)
+    song = Song("x", 600, 100)
+    one = TextAttention(song, 0, 0, 2, torch.tensor([[0.1, 0.9], [0.3, 0.2]]))
+    two = TextAttention(song, 200, 2, 6, torch.tensor([[0.5], [0.4], [0.7], [0.6]]))
+    picture = attention_over_time([one, two], 6)
+    torch.testing.assert_close(picture, torch.tensor([[0.3, 0.9, 0.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.7]]))

@@ -77,15 +77,18 @@ def test_a_prompt_is_where_its_codes_are(context, songs):
     assert f"prompt={context.session.place('primed') / 'prompt.npz'}" in shlex.split(line)
 
 
-def test_the_page_of_a_song_has_its_command_and_its_family(context, songs, monkeypatch):
+def test_the_page_of_a_song_has_its_levels_its_command_and_its_family(context, songs, monkeypatch):
     pages, linked = {}, []
-    monkeypatch.setattr(
-        "jukebox_pl.sessions.jobs.write_song_page",
-        lambda folder, song, *rest, **page: pages.setdefault(folder.name, page) and (folder / "index.html").touch(),
-    )
+
+    def write(folder, song, hops, others, **page):
+        pages[folder.name] = page | {"lengths": {name: len(sound) / song.audio.shape[-1] for name, sound in others.items()}}
+        (folder / "index.html").touch()
+
+    monkeypatch.setattr("jukebox_pl.sessions.jobs.write_song_page", write)
     monkeypatch.setattr("jukebox_pl.sessions.jobs.link_child", lambda folder, child: linked.append((folder.name, child)))
     sample(context, "regenerate", node="whole", name="child", seed=9, **{"from": 0.4, "to": 0.8})
     assert "mode=regenerate node=whole from=0.4 to=0.8 seed=9" in pages["child"]["command"]
+    assert pages["child"]["lengths"] == {"level 1": 1, "level 2": 1}
     assert pages["child"]["parent"] == "whole"
     assert linked == [("whole", "child")]
 
