@@ -117,7 +117,10 @@ def plan_recipe(config: DictConfig, catalog: Catalog | None, timed: bool = False
     hops, run_dir, plans = hops_of(config.stages), Path(config.run_dir), []
     for name, stage in training_stages(config.stages):
         if not ((result := StageFolder(run_dir, name).result()) and stage.complete(result)):
-            plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
+            try:
+                plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
+            except (RuntimeError, TypeError, LookupError, AttributeError) as error:  # a network of yours: it may train still
+                say(f"plan: {name} cannot be told ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
     return plans
 
 
@@ -159,8 +162,8 @@ def machine_of(plan: Mapping[str, Any], trainer: Mapping[str, Any]) -> Machine:
 def plan_stage(
     name: str, stage: TrainStage, machine: Machine, catalog: Catalog | None, hops: Sequence[int], timed: bool
 ) -> StagePlan:
-    parts: list[Any] = [stage.model or {}, stage.module, stage.data]
-    network, module, data = (OmegaConf.to_container(OmegaConf.create(part)) for part in parts)
+    settings: Any = OmegaConf.to_container(OmegaConf.create([stage.model or {}, stage.module, stage.data]))
+    network, module, data = settings
     if isinstance(stage, FinetuneStage):  # the network and its windows are the bundle's
         network, labeller = bundled(stage.init_from, lambda bundle: bundle.priors[str(data["level"])])
         data |= {"ctx": checkpoints.on_meta(network).ctx, "lyric_tokens": labeller.lyric_tokens if labeller else 0}
