@@ -147,7 +147,11 @@ def bundled(folder: Path, which: Callable[[Any], str]) -> tuple[Any, Any]:
 
 
 def machine_of(plan: Mapping[str, Any], trainer: Mapping[str, Any]) -> Machine:
-    """The one that `plan` describes, or this one as the trainer will use it."""
+    """The one that `plan` describes, or this one as the trainer will use it. Raises UserError for what none can have."""
+    for name in ("devices", "memory", "tflops"):
+        value = plan[name]
+        if value is not None and (isinstance(value, bool | str) or not 0 < value < math.inf):
+            raise UserError(f"plan.{name}={value}: expected a number above zero, or null for this machine")
     is_cuda = torch.cuda.is_available() and trainer.get("accelerator", "auto") in ("auto", "gpu", "cuda")
     kind, devices = "cuda" if is_cuda else "cpu", trainer.get("devices", 1)
     if isinstance(devices, int | str):  # auto and -1 are all of them

@@ -59,6 +59,13 @@ def test_what_does_not_fit_is_refused_with_the_batch_that_does(fit, demo_shards,
     fit(*words, batch, *given, "plan.only=true")
 
 
+@pytest.mark.parametrize("wrong", ["plan.memory=0", "plan.devices=-8", "plan.tflops=many"])
+def test_a_machine_that_cannot_be_is_one_line(fit, demo_shards, tmp_path, capsys, wrong):
+    with pytest.raises(SystemExit):
+        fit("recipe=vqvae", f"data.path={demo_shards}", f"run_dir={tmp_path / 'run'}", wrong)
+    assert f"error: {wrong}: expected a number above zero" in capsys.readouterr().err
+
+
 def test_nothing_smaller_is_told_as_such(fit, demo_shards, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(fit_command, "sizes", dict)
     with pytest.raises(SystemExit):

@@ -180,7 +180,7 @@ def test_a_stage_that_gets_no_better_ends_and_is_complete(fit, words, tmp_path, 
     fit(*given, "+callbacks.early_stop.min_delta=1e9")  # no number is that much lower than the first
     result = StageFolder(tmp_path / "run", "vqvae").result()
     assert result.steps == 4
-    capsys.readouterr()
+    assert "val/loss was not lower for 1 validations: ended at step 4" in capsys.readouterr().err
     fit(*given, "+callbacks.early_stop.min_delta=1e9")
     assert "vqvae: done before" in capsys.readouterr().err
 
