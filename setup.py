@@ -38,10 +38,12 @@ TESTS = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "mir_eval>=0.8
 ORACLE = ["transformers==4.57.6"]  # the last release with Hugging Face's port, to compare with in the tests
 APP = ["gradio>=6.17,<7"]
 TENSORBOARD = ["tensorboard>=2.18"]
+TRACKIO = ["trackio>=0.40"]  # needs huggingface-hub>=1.10, so it stands beside no transformers<5
 SEPARATORS = ["demucs>=4.1,<5"]  # its weights are the user's
 ALIGNERS = ["pocketsphinx>=5.1", "transformers>=4.57"]
 EMBEDDERS = ["transformers>=4.57"]
 RAY = ["ray>=2.60"]
+EIGHT_BIT = ["bitsandbytes>=0.50"]
 RELEASED = ["unidecode>=1.3"]  # lyrics that are not ASCII, for models released by OpenAI
 
 setup(
@@ -62,10 +64,12 @@ setup(
     extras_require={
         "app": APP,
         "tensorboard": TENSORBOARD,
+        "trackio": TRACKIO,
         "sep": SEPARATORS,
         "align": ALIGNERS,
         "embed": EMBEDDERS,
         "ray": RAY,
+        "8bit": EIGHT_BIT,
         "released": RELEASED,
         "oracle": ORACLE,
         "dev": [*CHECKS, *TESTS, *RELEASED, *APP, *SEPARATORS, *ALIGNERS, *RAY],

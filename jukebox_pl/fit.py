@@ -13,6 +13,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from jukebox_pl.catalog.shards import Catalog
@@ -21,8 +22,9 @@ from jukebox_pl.cli import command
 from jukebox_pl.errors import UserError
 from jukebox_pl.text.characters import alphabet
 from jukebox_pl.text.labels import Vocabulary, characters_from
-from jukebox_pl.utils.files import read_json
+from jukebox_pl.utils.files import read_json, write_atomic
 from jukebox_pl.utils.locks import locked
+from jukebox_pl.utils.stopping import STOP
 
 CATALOG_FACTS = {
     "artists": lambda catalog: len(Vocabulary(catalog.artists)),
@@ -39,6 +41,7 @@ CATALOG_FACTS = {
 ASSUMED: dict[str, Any] = {"artists": 100, "genres": 20, "characters": 80, "alphabet": ascii_lowercase, "has_lyrics": True}
 ASSUMED |= {"sample_rate": 44100, "max_duration": 600 * 44100}
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+MOST_MINUTES = 60 * 24 * 365
 BUNDLE_WANTED = "a finished run or a converted bundle"
 
 
@@ -79,7 +82,11 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
 
 
 def main(config: DictConfig) -> None:
-    from jukebox_pl.pipeline.run import run_recipe, say  # imports Lightning: --help and mistakes answer at once without it
+    from jukebox_pl.pipeline.run import (  # imports Lightning: --help and mistakes answer at once without it
+        SETTINGS,
+        run_recipe,
+        say,
+    )
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchdata|torch.distributed")
@@ -89,9 +96,12 @@ def main(config: DictConfig) -> None:
     if config.plan.only:
         preflight(config)
         return
-    with locked(run_dir, "run_dir") if first_rank() else nullcontext():
+    lock = locked(run_dir, "run_dir") if first_rank() else nullcontext()
+    with lock, STOP.listening(config.max_minutes, quiet=not first_rank()):
+        if first_rank():
+            write_atomic(run_dir / SETTINGS, yaml.safe_dump(command.resolved(config), sort_keys=False).encode())
         told = not first_rank() or preflight(config)
-        results = run_recipe(config.stages, run_dir, before_second=lambda: told or preflight(config))
+        results = run_recipe(config.stages, run_dir, config.logger, lambda: told or preflight(config))
     for result in results.values():
         if page := result.summary.get("page"):
             say(f"to see and hear: {page}")
@@ -136,6 +146,9 @@ def require_usable(config: DictConfig) -> None:
         raise UserError("no songs to train on: give data=demo, data=folder data.songs=SONGS or data=shards data.path=SHARDS")
     if config.max_steps is not None and not (isinstance(config.max_steps, int) and config.max_steps > 0):
         raise UserError(f"max_steps={config.max_steps}: expected a whole number above zero, or null for what the size says")
+    minutes = config.max_minutes
+    if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes < MOST_MINUTES):
+        raise UserError(f"max_minutes={minutes}: expected a number above zero, or null for as long as it takes")
     config.run_dir = str(Path(config.run_dir))
 
 

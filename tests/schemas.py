@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 
+from jukebox_pl.catalog.doctor.report import ReportRecord
 from jukebox_pl.catalog.reading import PreparedRecord
 from jukebox_pl.catalog.records import CatalogRecord
 from jukebox_pl.checkpoints.records import BundleRecord, LabellerConfig, ModelRecord, NetworkConfig
 from jukebox_pl.pipeline.stage_folder import StageResult
 from jukebox_pl.sessions.nodes import Node, SessionRecord
+from jukebox_pl.training.loggers.resuming import DashboardRun
 from jukebox_pl.types import Song
 
 FOLDER = Path(__file__).parents[1] / "docs/schemas"
@@ -21,6 +23,7 @@ RECORDS: dict[str, Any] = {
     "catalog.json": CatalogRecord,
     "song.json": Song,
     "prepared_song.json": PreparedRecord,
+    "doctor.json": ReportRecord,
     "result.json": StageResult,
     "bundle.json": BundleRecord,
     "config.json": ModelRecord,
@@ -28,6 +31,7 @@ RECORDS: dict[str, Any] = {
     "labeller.json": LabellerConfig,  # `labeller` of a config
     "node.json": Node,
     "session.json": SessionRecord,
+    "dashboard.json": DashboardRun,  # of a run: wandb.json, trackio.json, tensorboard.json
 }
 
 

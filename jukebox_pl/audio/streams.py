@@ -171,7 +171,7 @@ def _by_ffmpeg(file: BinaryIO, kind: str) -> Iterator[SoundStream]:
     file.seek(0)
     options = {"protocol_whitelist": "none", "codec_whitelist": _audio_codecs()}
     try:
-        with av.open(file, "r", format=DEMUXERS[kind], options=options) as container:
+        with av.open(file, "r", format=DEMUXERS[kind], options=options, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise UserError(f"a {kind} file without sound")
             source = container.streams.audio[0]

@@ -31,11 +31,13 @@ def read_text(source: Source, sections: str = STRIP) -> tuple[str, tuple[Word, .
     if sung.tags + sung.debris:
         warnings.append(f"{SECTION_TAGS} and the like left out of the lyrics: {sung.tags + sung.debris}")
     for name, words in ((source.words, times.words), (source.lyrics or "its tags", written.words)):
-        if words:
+        if words and sung.text.strip():
             try:
-                return sung.text, fit(words, sung.text, written.lyrics) if sung.text.strip() else (), tuple(warnings)
+                fitted = fit(words, sung.text, written.lyrics)
             except UserError as error:
                 warnings.append(f"word times left out: {name} {error}")
+                continue
+            return sung.text, fitted.words, (*warnings, *(f"{name}: {note}" for note in fitted.notes))
     return sung.text, (), tuple(warnings)
 
 

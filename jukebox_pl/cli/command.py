@@ -231,6 +231,6 @@ def help_text(name: str) -> str:
     text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
     head = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     body = [line for line in text.splitlines() if line and not line.startswith("#")]
-    choices = {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in sorted(folder.iterdir())}
+    choices = {group.name: sorted(file.stem for file in group.glob("[!_]*.yaml")) for group in sorted(folder.iterdir())}
     groups = [f"  {group}={'|'.join(names)}" for group, names in choices.items() if f"  - {group}: " in text]
     return "\n".join([*head, "", f"{PRINT} shows all settings as composed, and does nothing else.", "", *groups, "", *body])

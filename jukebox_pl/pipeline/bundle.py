@@ -30,6 +30,8 @@ class BundleStage(Stage):
     models are hard links to those of the stages, which take no room, or copies where the disk has no links.
     """
 
+    makes = "bundle"
+
     def __init__(self, path: str, vqvae: str, priors: Mapping[int, Sequence[str]], codes: str = "codes"):
         self.path, self.vqvae, self.priors, self.codes = path, vqvae, priors, codes
 

@@ -41,6 +41,7 @@ class EncodeStage(Stage):
     """
 
     grows = True
+    makes = "codes"
 
     def __init__(self, path: str, vqvae: str, device: str = "auto", views: Mapping[str, Augmentation] | None = None):
         self.path, self.vqvae, self.augmentations = path, vqvae, dict(views or {})
@@ -49,6 +50,9 @@ class EncodeStage(Stage):
             torch.zeros(1, device=self.device).item()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise UserError(f"device={device} cannot be used: {str(error).splitlines()[0]}; leave it auto") from None
+
+    def output(self, folder: Path) -> str:
+        return str(folder / "shards")
 
     def run(self, folder: Path) -> StageResult:
         loaded = checkpoints.load(self.vqvae)

@@ -31,6 +31,7 @@ class CatalogStage(Stage):
     """
 
     grows = True
+    makes = "catalog"
 
     def __init__(
         self,
@@ -46,6 +47,9 @@ class CatalogStage(Stage):
     def made_outside(self) -> list[Path]:
         written = [Path(self.source["folder"])] if self.source and "folder" in self.source else []
         return [Path(self.path), *written] if self.songs or self.source else []
+
+    def output(self, folder: Path) -> str:
+        return self.path
 
     def complete(self, result: StageResult) -> bool:
         """Raises UserError when the shards are not those that the run began with, nor grown from them."""

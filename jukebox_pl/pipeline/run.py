@@ -13,8 +13,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from jukebox_pl.pipeline.decisive import decisive
+from jukebox_pl.pipeline.loggers import log_result
 from jukebox_pl.pipeline.stage_folder import NEEDS, Stage, StageFolder, StageResult, say
 from jukebox_pl.training.loggers import first_rank
+from jukebox_pl.training.loggers.dashboard import SETTINGS as SETTINGS
+from jukebox_pl.training.loggers.dashboard import finish_runs
 from jukebox_pl.utils.locks import sweep
 
 # What a run reads of a stage's config; all else goes to the stage's constructor.
@@ -22,24 +25,34 @@ OF_THE_RUN = {NEEDS, "when"}
 
 
 def run_recipe(
-    stages: Mapping[str, DictConfig], run_dir: Path, before_second: Callable[[], Any] = lambda: None
+    stages: Mapping[str, DictConfig],
+    run_dir: Path,
+    logger: DictConfig | None = None,
+    before_second: Callable[[], Any] = lambda: None,
 ) -> dict[str, StageResult]:
-    """Runs the stages of a recipe in order and returns what each left. Raises UserError on a user's mistake.
-
-    `before_second` is called when the first one, which makes the catalog, is done.
-    """
+    """Runs the stages of a recipe in order and returns what each left, of which the loggers in `logger`, configs by name,
+    are told. `before_second` is called when the first one, which makes the catalog, is done. Raises UserError on a user's
+    mistake."""
     results, needed = {}, {name for config in stages.values() for name in config.get(NEEDS, ())}
+    loggers: Any = OmegaConf.to_container(logger, resolve=True) if logger is not None else {}
     for number, (name, config) in enumerate(stages.items(), start=1):
         if dist.is_initialized():
             dist.barrier()  # all ranks read the same results of the stages before
         if number == 2:
             before_second()
         title = f"[{number}/{len(stages)}] {name}"
-        results[name] = run_stage(StageFolder(run_dir, name), config, title, is_last=name not in needed)
+        results[name] = run_stage(StageFolder(run_dir, name), config, title, name not in needed, loggers)
+    finish_runs()
     return results
 
 
-def run_stage(folder: StageFolder, config: DictConfig, title: str, is_last: bool = True) -> StageResult:
+def run_stage(
+    folder: StageFolder,
+    config: DictConfig,
+    title: str,
+    is_last: bool = True,
+    loggers: Mapping[str, Any] | None = None,
+) -> StageResult:
     """`is_last`: no other stage of the recipe is made from it, so it may be trained on by itself."""
     if not config.get("when", True):
         say(f"{title}: not for this catalog, skipped")
@@ -74,6 +87,7 @@ def run_stage(folder: StageFolder, config: DictConfig, title: str, is_last: bool
         result = replace(result, earlier=[*before.earlier, before.fingerprint])
     if first_rank():
         folder.finish(result)
+        log_result(loggers or {}, folder.path, stage, result, made_from[NEEDS])
     numbers = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in result.summary.items())
     say(f"{title}: finished in {time.monotonic() - started:.0f} s {f'({numbers})' if numbers else ''}")
     return result

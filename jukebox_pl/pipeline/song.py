@@ -15,8 +15,10 @@ from jukebox_pl.evaluation.codec import report_levels
 from jukebox_pl.evaluation.recognition import Errors, Recogniser, accustomed_to, error_rate
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.stage_folder import Stage, StageFolder, StageResult
+from jukebox_pl.report import plots
 from jukebox_pl.sessions.jobs import sample_song, write_song
 from jukebox_pl.training.loggers.files import read_metrics
+from jukebox_pl.training.loggers.media import Clip, Media, Picture
 from jukebox_pl.types import SampledSong, SamplingParams, Song, SongRequest, is_number
 
 SECONDS_TO_COMPARE = 6
@@ -39,6 +41,15 @@ class SongStage(Stage):
         self.path, self.seed, self.formats, self.recogniser = path, seed, formats, recogniser
         self.request = SongRequest(**{**request, "genres": tuple(request["genres"])})
         self.params = SamplingParams(**{k: tuple(v) if isinstance(v, Sequence) else v for k, v in params.items()})
+
+    def media(self, folder: Path) -> tuple[Media, int]:
+        """The song as its page has it."""
+        sound, rate = audio.read(folder / "song.wav")
+        request, seed = self.request, self.seed
+        about = {"song": folder.parent.name, "artist": request.artist, "lyrics": " ".join(request.lyrics.split())}
+        about |= {"genres": ", ".join(request.genres), "level": 0, "seed": seed}
+        picture = Picture(plots.spectrogram(sound.mean(0), rate), "the song that this run sings")
+        return Media("song", {"song": Clip(sound, about)}, {"song": picture}), rate
 
     def run(self, folder: Path) -> StageResult:
         run_dir = folder.parent

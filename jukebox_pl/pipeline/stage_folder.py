@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.decisive import decisive
+from jukebox_pl.training.loggers.media import Media
 from jukebox_pl.utils.differences import differences, printable
 from jukebox_pl.utils.earlier_versions import RECORDS, renamed
 from jukebox_pl.utils.files import read_record, write_json
@@ -55,10 +56,19 @@ class Stage(ABC):
 
     rank_zero_only = True
     grows = False
+    makes = ""  # the kind of its output: catalog, codes, model, bundle
 
     def made_outside(self) -> list[Path]:
         """What it makes besides its folder, and has to go with that for the stage to be made anew."""
         return []
+
+    def output(self, folder: Path) -> str:
+        """Where what it makes lies, a folder or a URL; "" for nothing that others are made from."""
+        return str(folder) if self.makes else ""
+
+    def media(self, folder: Path) -> tuple[Media, int]:
+        """What there is to hear and see of what it has made, and the sample rate; loggers of a training have theirs."""
+        return Media(), 0
 
     def complete(self, result: StageResult) -> bool:
         """Whether a result from before is all that is asked for. Raises UserError when it cannot be gone on from."""

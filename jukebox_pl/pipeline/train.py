@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,18 +22,19 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from jukebox_pl import checkpoints
 from jukebox_pl.errors import UserError
+from jukebox_pl.pipeline.loggers import build_loggers
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.training.callbacks.best import BestWeights, never_logged
-from jukebox_pl.training.callbacks.weights import EMA, last_path
-from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, require_whole
-from jukebox_pl.training.loggers.files import MediaLogger
+from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep
+from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
+from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
 from jukebox_pl.utils.files import read_record, write_json
+from jukebox_pl.utils.stopping import STOP, Stopped
 
 MODEL, BEFORE = "model", "before.json"
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 LOST = re.compile(r"gloo|NCCL|[Cc]onnection (was )?(closed|reset)|[Bb]roken pipe")  # another process, as backends say it
 SECONDS_TO_DIE = 1.0
-TERMINATED = 143  # exit code of a process that SIGTERM has ended
 
 
 class TrainStage(Stage):
@@ -46,6 +46,7 @@ class TrainStage(Stage):
     """
 
     rank_zero_only = False
+    makes = "model"
 
     def __init__(
         self,
@@ -69,6 +70,9 @@ class TrainStage(Stage):
     def complete(self, result: StageResult) -> bool:
         return result.is_complete_for(self.max_steps)
 
+    def output(self, folder: Path) -> str:
+        return str(folder / MODEL)
+
     def run(self, folder: Path) -> StageResult:
         """Raises UserError also where another process of the run has ended."""
         pl.seed_everything(self.seed, verbose=False)
@@ -77,18 +81,15 @@ class TrainStage(Stage):
         module = instantiate(self.module, model=model)
         average = EMA(self.ema)
         trainer = self._trainer(folder, average)
-        checkpoint = require_whole(last_path(folder), reads_sharded=isinstance(trainer.strategy, ModelParallelStrategy))
-        with naming_who_is_lost(trainer):
+        checkpoint = newest_whole(folder, reads_sharded=isinstance(trainer.strategy, ModelParallelStrategy))
+        with naming_who_is_lost(trainer), STOP.behind_steps():
             before = self._measure_before(folder, trainer, module, data, begun=checkpoint is not None)
             self._fit(trainer, module, data, checkpoint)
         # Lightning ends without a step, and without `on_train_end`, where the checkpoint is of the last step already.
         average.apply_to(module)
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # the step that the number is logged at
-        with naming_who_is_lost(trainer):
+        with naming_who_is_lost(trainer), STOP.behind_steps():
             after, exported = self._measure_exported(trainer, module, data)
-        for logger in trainer.loggers:
-            if isinstance(logger, MediaLogger):
-                logger.close()
         state: Any = get_model_state_dict(module.model, options=WHOLE)
         if trainer.is_global_zero:
             checkpoints.save_state(folder / MODEL, state, config, getattr(data, "labeller", None))
@@ -107,17 +108,15 @@ class TrainStage(Stage):
         for callback in callbacks:
             if getattr(callback, "monitor", "") is None:
                 callback.monitor = self.monitor
-        parts = [config for config in self.logger.values() if isinstance(config, Mapping | DictConfig)]
-        loggers = [instantiate(part, save_dir=str(folder), name=f"{folder.parent.name}/{folder.name}") for part in parts]
         build: Any = instantiate(self.trainer, _partial_=True)
         try:
             trainer: pl.Trainer = build(
                 max_steps=self.max_steps,
-                val_check_interval=self.every_steps,
+                val_check_interval=self.every_steps * self.trainer.get("accumulate_grad_batches", 1),  # which counts batches
                 check_val_every_n_epoch=None,
-                callbacks=[*callbacks, average],
+                callbacks=[*callbacks, average, StopBehindStep(), StepSeed(self.seed)],
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-                logger=loggers,
+                logger=build_loggers(self.logger, folder),
                 default_root_dir=str(folder),
             )
         except (MisconfigurationException, ValueError, TypeError) as error:  # of its settings, or of this machine
@@ -139,13 +138,11 @@ class TrainStage(Stage):
         return value
 
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> float:
-        logged = trainer.validate(module, data, verbose=False)[0]
+        with stopping_at_step(trainer):
+            logged = trainer.validate(module, data, verbose=False)[0]
         if self.monitor not in logged:
             raise UserError(never_logged(self.monitor, logged))
-        value = logged[self.monitor]
-        if trainer.received_sigterm:
-            raise terminated(trainer)
-        return value
+        return logged[self.monitor]
 
     def _measure_exported(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any) -> tuple[float, int]:
         """The monitored number of what is saved, and at which step it was: the last weights, or the best where it is those.
@@ -163,17 +160,29 @@ class TrainStage(Stage):
         return self._measure(trainer, module, data), best.step
 
     def _fit(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any, checkpoint: Path | None) -> None:
-        """Trains from the checkpoint on. Raises SystemExit where SIGTERM came before the end of the last step."""
+        """Trains from the checkpoint on."""
         try:
-            trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
-        except SIGTERMException:  # a SystemExit of code 0
-            raise terminated(trainer) from None
+            with stopping_at_step(trainer):
+                trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as ended:
             if isinstance(ended.__context__, KeyboardInterrupt):  # which Lightning turns into exit code 1
                 raise KeyboardInterrupt from None
             raise
-        if trainer.received_sigterm:
-            raise terminated(trainer)
+
+
+@contextmanager
+def stopping_at_step(trainer: pl.Trainer) -> Iterator[None]:
+    """Raises Stopped, which says at what step, where the command was told to stop: no result is written then."""
+    stopped = False
+    try:
+        yield
+    except SIGTERMException:  # a SystemExit of code 0
+        stopped = True
+    if stopped or trainer.received_sigterm:
+        request, step, stage = STOP.request, trainer.global_step, Path(trainer.default_root_dir).name
+        assert request
+        is_saved = any(isinstance(each, LastCheckpoint) and each.step == step > 0 for each in trainer.callbacks)
+        raise Stopped(request, f" at step {step} of {stage}{', saved' if is_saved else ''}")
 
 
 @contextmanager
@@ -193,11 +202,3 @@ def naming_who_is_lost(trainer: pl.Trainer) -> Iterator[None]:
         ranks = [f"rank {rank}{f' (exit code {code})' if code else ''}" for rank, code in ended.items()]
         lost = " and ".join(ranks) or "another process of this run"
         raise UserError(f"{lost} has ended: the same command goes on from the last checkpoint") from None
-
-
-def terminated(trainer: pl.Trainer) -> SystemExit:
-    """What to raise for SIGTERM, said in one line: no result is written, no later stage begins."""
-    if trainer.is_global_zero:
-        line = f"stopped by SIGTERM at step {trainer.global_step}; the same command goes on from the last checkpoint"
-        print(line, file=sys.stderr, flush=True)
-    return SystemExit(TERMINATED)

@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,6 @@ BYTES_OF: dict[str, Callable[[bytes], bytes]] = {
     "a flip at the end": lambda data: data[:-1] + bytes([data[-1] ^ 0x40]),
     "no UTF-8": lambda data: b"\xff\xfe" + data,
 }
-
-
-def paths(record: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where every value of a JSON record stands."""
-    yield at
-    inside = record.items() if isinstance(record, dict) else enumerate(record) if isinstance(record, list) else ()
-    for key, value in inside:
-        yield from paths(value, (*at, key))
 
 
 MARK = "here stands what is raw"

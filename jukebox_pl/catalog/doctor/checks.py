@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from jukebox_pl.catalog.doctor.examine import SILENCE_DECIBELS, AudioStats
@@ -49,7 +50,8 @@ class ExaminedSong(NamedTuple):
     split: str = ""
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True)
+class Finding:
     """`kind` is a key of FIXES, `text` says what was found in this song."""
 
     kind: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,8 @@ OFFSETS = 2**20  # in words, 54 hours: which offsets are told apart
 PARTS = 16  # that the words are sorted in, for the memory's sake
 
 
-class Duplicate(NamedTuple):
+@dataclass(frozen=True)
+class Duplicate:
     """Songs `first` and `second` are the same for `shared_seconds`, in which they differ in `wrong_bits` of all bits.
 
     `second` begins `offset_seconds` after `first` (negative: before).

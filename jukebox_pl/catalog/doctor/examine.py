@@ -23,7 +23,7 @@ LOWEST_HERTZ = 20.0  # below it a constant would count as the strongest frequenc
 
 
 @dataclass(frozen=True, slots=True)
-class AudioStats:
+class Checkup:
     """What was measured on audio as decoded. Decibels of audio are relative to full scale and at least FLOOR_DECIBELS.
 
     `clipped_share`: samples at full scale or on a flat top, in runs of CLIP_RUN or more. `silent_share`: frames below
@@ -46,6 +46,12 @@ class AudioStats:
     bandwidth_hertz: float
     mono_decibels: float
     quietest_channel_decibels: float
+
+
+@dataclass(frozen=True)
+class AudioStats(Checkup):
+    """Also what other songs are compared with."""
+
     fingerprint: str
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, TypedDict
 
 from jukebox_pl.catalog.doctor.checks import Finding
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, group
-from jukebox_pl.catalog.doctor.examine import AudioStats
-from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Standards, judge
+from jukebox_pl.catalog.doctor.examine import AudioStats, Checkup
+from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Size, Standards, judge
 from jukebox_pl.catalog.records import PassedOver, Skipped
 
 KEPT, WARNED = "kept", "kept with warning"
@@ -45,14 +45,15 @@ class SongReport:
         return self.genres or ("",) if label == "genre" else (getattr(self, label),)
 
     def to_json(self) -> dict[str, Any]:
-        """Without the fingerprint, which tells a reader nothing."""
+        """A SongRecord, of what JSON knows: without the fingerprint, which tells a reader nothing."""
         record = {"verdict": self.verdict} | vars(self)
         stats = asdict(record.pop("audio_stats"))
         del stats["fingerprint"], record["findings"]
         return record | {"checkup": stats, "findings": _records(self.findings)}
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True)
+class Share:
     """The songs with one label, `name` "" those without. A song of several genres counts in each."""
 
     name: str
@@ -60,7 +61,8 @@ class Share(NamedTuple):
     seconds: float
 
 
-class Spellings(NamedTuple):
+@dataclass(frozen=True)
+class Spellings:
     """Names of a `label` that differ in case, blanks or Unicode form only; are they `merged` to one by training?"""
 
     label: str
@@ -68,12 +70,55 @@ class Spellings(NamedTuple):
     merged: bool
 
 
-class Letter(NamedTuple):
+@dataclass(frozen=True)
+class Letter:
     """A character, how often it occurs in the lyrics and in how many songs."""
 
     character: str
     times: int
     songs: int
+
+
+class SongRecord(TypedDict):
+    """What `doctor.json` says of a song."""
+
+    verdict: str
+    id: str
+    path: str
+    split: str
+    title: str
+    artist: str
+    genres: tuple[str, ...]
+    language: str
+    license: str
+    script: str
+    characters: int
+    words: int
+    timed_words: int
+    checkup: Checkup
+    findings: tuple[Finding, ...]
+
+
+class ReportRecord(TypedDict):
+    """What `doctor.json` holds, the sums first."""
+
+    seconds: float
+    unique_seconds: float
+    sung_seconds: float
+    size: Size
+    sung_size: Size
+    sample_rates: dict[str, int]
+    findings: dict[str, int]
+    labels: dict[str, tuple[Share, ...]]
+    spellings: tuple[Spellings, ...]
+    letters: tuple[Letter, ...]
+    unknown: dict[str, tuple[Letter, ...]]
+    duplicates: tuple[Duplicate, ...]
+    skipped: tuple[Skipped, ...]
+    passed_over: tuple[PassedOver, ...]
+    notes: tuple[str, ...]
+    charts: tuple[SongRecord, ...]
+    standards: Standards
 
 
 @dataclass(frozen=True)
@@ -118,14 +163,14 @@ class Report:
         return Counter(kind for song in self.songs for kind in dict.fromkeys(finding.kind for finding in song.findings))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as what JSON knows, the sums first."""
+        """A ReportRecord, of what JSON knows."""
         rates = Counter(song.audio_stats.sample_rate for song in self.songs)
         return {
             "seconds": self.seconds,
             "unique_seconds": self.unique_seconds,
             "sung_seconds": self.sung_seconds,
-            "size": judge(self.unique_seconds / 3600, SIZES)._asdict(),
-            "sung_size": judge(self.sung_seconds / 3600, SUNG_SIZES)._asdict(),
+            "size": asdict(judge(self.unique_seconds / 3600, SIZES)),
+            "sung_size": asdict(judge(self.sung_seconds / 3600, SUNG_SIZES)),
             "sample_rates": {str(rate): songs for rate, songs in rates.items()},
             "findings": self.findings,
             "labels": {label: _records(shares) for label, shares in self.labels.items()},
@@ -141,5 +186,5 @@ class Report:
         }
 
 
-def _records(tuples: tuple[Any, ...]) -> list[dict[str, Any]]:
-    return [each._asdict() for each in tuples]
+def _records(found: tuple[Any, ...]) -> list[dict[str, Any]]:
+    return [asdict(each) for each in found]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from jukebox_pl.audio.files import SAMPLE_RATE
 
@@ -44,7 +43,8 @@ class Standards:
     rare_character: int = 10
 
 
-class Size(NamedTuple):
+@dataclass(frozen=True)
+class Size:
     """From so many `hours` a catalog is `enough_for` this, and what that rests on."""
 
     hours: float
@@ -108,4 +108,4 @@ SUNG_SIZES = (
 
 def judge(hours: float, sizes: Sequence[Size]) -> Size:
     """The last of `sizes`, which begin at 0, that `hours` reach."""
-    return max(size for size in sizes if size.hours <= hours)
+    return max((size for size in sizes if size.hours <= hours), key=lambda size: size.hours)

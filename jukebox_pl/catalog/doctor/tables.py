@@ -100,14 +100,14 @@ def label_tables(report: Report) -> Iterator[Table]:
     """A song of several genres counts in each, so that their shares may make more than 100 %."""
     for label, shares in report.labels.items():
         rows: list[Row] = []
-        for name, songs, seconds in shares:
-            minutes, share = f"{seconds / 60:.1f}", f"{seconds / report.seconds:.0%}"
-            rows.append((visible(name) or "(none)", str(songs), minutes, share))
+        for share in shares:
+            minutes, part = f"{share.seconds / 60:.1f}", f"{share.seconds / report.seconds:.0%}"
+            rows.append((visible(share.name) or "(none)", str(share.songs), minutes, part))
         yield Table(label, (label, "songs", "minutes", "share"), rows)
     spellings: list[Row] = []
-    for label, names, merged in report.spellings:
-        in_training = "one name" if merged else f"{len(names)} names: choose one"
-        spellings.append((label, " | ".join(map(visible, names)), in_training))
+    for each in report.spellings:
+        in_training = "one name" if each.merged else f"{len(each.names)} names: choose one"
+        spellings.append((each.label, " | ".join(map(visible, each.names)), in_training))
     yield Table("spellings", ("label", "names", "in training"), spellings)
 
 

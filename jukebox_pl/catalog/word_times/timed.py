@@ -63,12 +63,12 @@ def place(line: Line, next_start: float, slowest: float) -> list[Word]:
     return [Word(text, min(float(start), next_start), min(float(end), next_start)) for text, start, end in found]
 
 
-def fit(words: Sequence[Word], lyrics: str, written: str = "") -> tuple[Word, ...]:
+def fit(words: Sequence[Word], lyrics: str, written: str = "") -> TimedLyrics:
     """One Word for every word of the lyrics, as split at white space, with the times of `words`.
 
     Words without texts are those of the lyrics, or of `written`, the lyrics with all that is not sung. Others are found
-    by their letters, whatever their case and signs; those that are not found get the time between their neighbours.
-    Raises UserError when too few are found, or times cannot be.
+    by their letters, whatever their case and signs; those that are not found get the time between their neighbours, and
+    a note where these are many. Raises UserError when few of the shorter of both texts are found, or times cannot be.
     """
     words, texts = in_seconds(words), lyrics.split()
     if words and texts and not any(word.text.strip() for word in words):
@@ -78,14 +78,17 @@ def fit(words: Sequence[Word], lyrics: str, written: str = "") -> tuple[Word, ..
         words = [Word(text, start, end) for text, (_, start, end) in zip(same, words, strict=True)]
     require_order(words)
     if [word.text for word in words] == texts:
-        return tuple(words)
-    times = match([pieces(word.text) for word in words], words, [pieces(text) for text in texts])
+        return TimedLyrics(lyrics, tuple(words))
+    heard = [pieces(word.text) for word in words]
+    times = match(heard, words, [pieces(text) for text in texts])
     spoken = [at for at, text in enumerate(texts) if pieces(text)]
     found = [at for at in spoken if at in times]
-    if not found or (len(found) < LEAST_MATCHED * len(spoken) and len(found) < len(spoken) - 1):
-        share = f"{len(found)} of the {len(spoken)} words of the lyrics are among its {len(words)}"
+    share = f"{len(found)} of the {len(spoken)} words of the lyrics are among its {len(words)}"
+    expected = min(LEAST_MATCHED * len(spoken), len(spoken) - 1)
+    if not found or len(found) < min(expected, LEAST_MATCHED * sum(map(bool, heard))):
         raise UserError(f"{share}, expected {LEAST_MATCHED:.0%}: are they of the same song?")
-    return tuple(between(texts, times))
+    guessed = (f"{share}: the times of the others are guessed",) if len(found) < expected else ()
+    return TimedLyrics(lyrics, tuple(between(texts, times)), guessed)
 
 
 def in_seconds(words: Sequence[Word]) -> list[Word]:
@@ -131,15 +134,20 @@ def match(theirs: Sequence[list[str]], words: Sequence[Word], ours: Sequence[lis
 
 
 def between(texts: Sequence[str], times: Mapping[int, tuple[float, float]]) -> Iterable[Word]:
-    """Every word; those without times share what is between the end of the last that has some and the next."""
+    """Every word; those without times share what is between the end of the last that has some and the next.
+
+    Before the first and behind the last they take as long a character as the others.
+    """
     known = sorted(times)
+    pace = sum(end - start for start, end in times.values()) / sum(len(texts[at]) for at in known)
     for at, text in enumerate(texts):
         if at in times:
             yield Word(text, *times[at])
             continue
         after = next((other for other in known if other > at), len(texts))
         before = max((other for other in known if other < at), default=-1)
-        closes = times[after][0] if after < len(texts) else times[before][1]
-        opens = min(times[before][1], closes) if before >= 0 else closes
+        length = pace * sum(map(len, texts[before + 1 : after]))
+        closes = times[after][0] if after < len(texts) else times[before][1] + length
+        opens = min(times[before][1], closes) if before >= 0 else max(closes - length, 0.0)
         step = (closes - opens) / (after - before - 1)
         yield Word(text, opens + step * (at - before - 1), opens + step * (at - before))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint
 from pytorch_lightning.strategies import ModelParallelStrategy
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
+
+from jukebox_pl.training.checkpoint_io import NEXT, keep_copy, last_path, rotate
+from jukebox_pl.training.modules.base import is_log_step
 
 
 class EMA(Callback):
@@ -24,7 +29,7 @@ class EMA(Callback):
     def __init__(self, decay: float | None):
         self.decay = decay
         self.average: AveragedModel | None = None
-        self.latest_step = 0
+        self.latest_step, self.swapped = 0, False
 
     @property
     def state_key(self) -> str:
@@ -52,8 +57,13 @@ class EMA(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._swap(pl_module)  # later than on_validation_epoch_end, where callbacks look at the network
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self.swapped:  # a validation was stopped, and a checkpoint may be made now
+            self._swap(pl_module)
+
     def _swap(self, module: pl.LightningModule) -> None:
         if self.average is not None:
+            self.swapped = not self.swapped
             for mine, averaged in self._pairs(module):
                 kept = mine.data.clone()
                 mine.data.copy_(averaged.data)
@@ -93,27 +103,78 @@ class EMA(Callback):
 
 
 class LastCheckpoint(Checkpoint):
-    """Saves checkpoints/last.ckpt of the stage after every validation, when all that belongs to the step is logged."""
+    """Saves checkpoints/last.ckpt of a stage after every validation, when all that belongs to the step is logged; when the
+    stage is stopped; behind its last step; and `minutes` after the one before (None: not by the clock).
+
+    `previous`: the one before stays as previous.ckpt, which a stage goes on from where last.ckpt is found broken. `every`
+    so many steps one stays for good, as step_0000500.ckpt (None: none does).
+    """
+
+    def __init__(self, minutes: float | None = 30.0, previous: bool = True, every: int | None = None):
+        self.minutes, self.previous, self.every = minutes, previous, every
+        self.step, self.saved_at = 0, time.monotonic()
+        self.validation_is_due = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.saved_at = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        loop, step = trainer.fit_loop, trainer.global_step
+        validates = (loop.epoch_loop.total_batch_idx + 1) % trainer.val_check_batch == 0  # and saves then
+        # Behind a log step: then nothing of this one is logged, and the processes may wait for each other.
+        if self.minutes is None or validates or loop._should_accumulate() or not is_log_step(trainer, step - 1):
+            return
+        is_late = time.monotonic() - self.saved_at > 60 * self.minutes
+        if step > self.step and trainer.strategy.reduce_boolean_decision(is_late, all=False):
+            self.save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
-            return
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self.save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step >= trainer.max_steps and trainer.global_step > self.step:
+            self.save(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Of a stop alone: all else may have happened in the middle of a step."""
+        if (
+            isinstance(exception, SIGTERMException)
+            and trainer.state.fn == TrainerFn.FITTING
+            and trainer.global_step > self.step
+        ):
+            self.validation_is_due = trainer.validating
+            self.save(trainer)
+
+    def save(self, trainer: pl.Trainer) -> None:
         # A stage goes on from a checkpoint and never comes back to what lies before: those rows have to be on disk first.
         for logger in trainer.loggers:
             logger.save()
-        trainer.save_checkpoint(last_path(Path(trainer.default_root_dir)), weights_only=False)
+        last, step = last_path(Path(trainer.default_root_dir)), trainer.global_step
+        trainer.save_checkpoint(last.with_name(NEXT), weights_only=False)
+        if trainer.is_global_zero:
+            rotate(last, self.previous)
+            if self.every and step // self.every > self.step // self.every:
+                keep_copy(last, last.with_name(f"step_{step:07d}.ckpt"))
+        self.step, self.saved_at = step, time.monotonic()
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.step = checkpoint["global_step"]
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Says that the step's batch is not quite over, as in a checkpoint made before the validation.
+        """Gives Lightning's counters one form, whichever hook the checkpoint is made in: the step's batch is not quite over,
+        nor is the epoch, as in one that Lightning makes behind a batch. It counts that batch when it goes on.
 
-        Lightning would else go on by leaving out a validation where one is due, and count one step too few where none is
-        because `every_steps` has changed since.
+        Only where a validation was stopped the batch is over and the validation at its first batch, to be begun again:
+        Lightning would else go on by leaving it out.
         """
-        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        for counts in (progress["total"], progress["current"]):
-            counts["completed"] = counts["processed"] - 1
-
-
-def last_path(folder: Path) -> Path:
-    """Where the checkpoint of the stage in `folder` is."""
-    return folder / "checkpoints" / "last.ckpt"
+        loops = checkpoint["loops"]["fit_loop"]
+        for counts in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
+            counts["processed"] = counts["completed"] = counts["started"] - 1
+        batches = loops["epoch_loop.batch_progress"]
+        for counts in (batches["total"], batches["current"]):
+            counts["completed"] = counts["processed"] - (not self.validation_is_due)
+        loops["epoch_loop.state_dict"]["_batches_that_stepped"] = trainer.global_step - 1
+        if self.validation_is_due:
+            begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+            loops["epoch_loop.val_loop.batch_progress"] |= {"total": begun, "current": dict.fromkeys(begun, 0)}

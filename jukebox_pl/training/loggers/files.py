@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from jukebox_pl import audio as audio_files
+from jukebox_pl.training.loggers.media import Media, MediaLogger
 from jukebox_pl.utils.earlier_versions import renamed
 from jukebox_pl.utils.files import write_atomic
-
-
-class MediaLogger(ABC):
-    """A logger that keeps sounds and pictures beside numbers.
-
-    No structural protocol: Lightning's own WandbLogger has methods of these names that take something else.
-    """
-
-    @abstractmethod
-    def log_audio(self, name: str, audio: np.ndarray, sample_rate: int, step: int, caption: str) -> None:
-        """Keeps a sound, float32 [C, T] from -1 to 1."""
-
-    @abstractmethod
-    def log_image(self, name: str, png: bytes, step: int, caption: str) -> None:
-        """Keeps a picture, the bytes of a PNG."""
-
-    def close(self) -> None:  # noqa: B027  # most have nothing to close
-        """The stage is over. Lightning's `finalize` comes after every fit and every validation."""
 
 
 class FilesLogger(CSVLogger, MediaLogger):
@@ -51,12 +32,11 @@ class FilesLogger(CSVLogger, MediaLogger):
         return self._experiment
 
     @rank_zero_only
-    def log_audio(self, name: str, audio: np.ndarray, sample_rate: int, step: int, caption: str) -> None:
-        audio_files.write(self._media(name, step, "wav"), audio, sample_rate)
-
-    @rank_zero_only
-    def log_image(self, name: str, png: bytes, step: int, caption: str) -> None:
-        write_atomic(self._media(name, step, "png"), png)
+    def log_media(self, media: Media, sample_rate: int, step: int) -> None:
+        for name, clip in media.audio.items():
+            audio_files.write(self._media(name, step, "wav"), clip.audio, sample_rate)
+        for name, picture in media.images.items():
+            write_atomic(self._media(name, step, "png"), picture.png)
 
     def _media(self, name: str, step: int, kind: str) -> Path:
         return Path(self.save_dir) / "media" / f"{name}_step_{step:07d}.{kind}"

@@ -30,7 +30,7 @@ class StageModule(pl.LightningModule):
         self.optim = optim or OptimConfig()
 
     def configure_optimizers(self) -> Any:
-        optimizer, scheduler = self.optim.build(self.model.parameters())
+        optimizer, scheduler = self.optim.build(self.model, self.trainer.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -51,6 +51,14 @@ def test_old_formats_without_a_signature_of_ours_are_read_too(tmp_path, format):
     np.testing.assert_allclose(audio.decode(tmp_path / "a.raw")[0], SOUND[:1], atol=1e-4)
 
 
+def test_tags_in_another_encoding_do_not_cost_the_song(tmp_path):
+    soundfile.write(tmp_path / "a.mp3", SOUND[0].repeat(20), 8000, format="MP3")
+    title, artist = "Александр".encode("cp1251"), "Сергей Бабкин".encode("cp1251")
+    with open(tmp_path / "a.mp3", "ab") as file:
+        file.write(b"TAG" + title.ljust(30, b"\0") + artist.ljust(30, b"\0") + bytes(64) + b"\x11")  # ID3v1
+    assert audio.decode(tmp_path / "a.mp3")[0].shape[1] > 15_000
+
+
 def test_only_regular_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     paths = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, require_whole
+from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
 
 
 class FullDisk(io.FileIO):
@@ -58,28 +58,37 @@ def test_a_killed_process_leaves_the_old_checkpoint_and_its_rest_is_swept(path, 
         AtomicCheckpointIO().save_checkpoint({}, path)
     monkeypatch.undo()
     assert len(list(path.parent.iterdir())) == 2
-    assert require_whole(path, reads_sharded=False) == path
+    assert newest_whole(path.parents[1], reads_sharded=False) == path
     assert list(path.parent.iterdir()) == [path]
     assert torch.load(path) == {"global_step": 2}
 
 
 def test_there_may_be_no_checkpoint_yet(tmp_path):
-    assert require_whole(tmp_path / "vqvae/checkpoints/last.ckpt", reads_sharded=False) is None
+    assert newest_whole(tmp_path / "vqvae", reads_sharded=False) is None
 
 
 def test_half_a_file_is_named_with_the_way_out(path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"last.ckpt is cut short.*delete it, and stage vqvae is trained from step 0"):
-        require_whole(path, reads_sharded=False)
+        newest_whole(path.parents[1], reads_sharded=False)
 
 
 def test_a_folder_of_several_devices_is_taken_where_it_can_be_read(path):
     path.unlink()
     path.mkdir()
     with pytest.raises(UserError, match="is cut short"):
-        require_whole(path, reads_sharded=True)
+        newest_whole(path.parents[1], reads_sharded=True)
     for name in (".metadata", "meta.pt"):
         (path / name).touch()
-    assert require_whole(path, reads_sharded=True) == path
+    assert newest_whole(path.parents[1], reads_sharded=True) == path
     with pytest.raises(UserError, match="spread over files of several devices: go on with trainer=fsdp, or delete it"):
-        require_whole(path, reads_sharded=False)
+        newest_whole(path.parents[1], reads_sharded=False)
+
+
+def test_a_broken_checkpoint_gives_way_to_the_one_before(path):
+    previous = path.with_name("previous.ckpt")
+    torch.save({"global_step": 1}, previous)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.warns(UserWarning, match=r"last.ckpt is cut short.*goes on from previous.ckpt"):
+        assert newest_whole(path.parents[1], reads_sharded=False) == previous
+    assert not path.exists()  # or it would become the one before

@@ -114,3 +114,12 @@ def test_shards_are_shared_and_windows_are_not():
     shared = 2 * cost.weights + cost.gradients + cost.optimizer
     assert one - eight == pytest.approx(shared * 7 / 8, abs=8)
     assert eight > cost.work
+
+
+@pytest.mark.parametrize("optim", ["MuonOptim", "ReleasedOptim"])
+def test_the_optimizer_that_is_chosen_is_the_one_that_is_counted(optim):
+    stage = json.loads(stages("tiny"))["top_prior"]
+    stage["module"]["optim"] = {"_target_": f"jukebox_pl.training.optim.{optim}"}
+    cost = step_cost(module_of(stage, checkpoints.on_meta), stage["data"])
+    moments = cost.optimizer / cost.gradients
+    assert moments == pytest.approx(2, abs=0.01) if optim == "ReleasedOptim" else 1 < moments < 1.9

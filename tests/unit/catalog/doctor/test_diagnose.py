@@ -6,10 +6,11 @@ import json
 import unicodedata
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from jukebox_pl.catalog.doctor import Standards, advice, diagnose, tables
-from jukebox_pl.catalog.doctor.report import Letter, Share
+from jukebox_pl.catalog.doctor.report import Letter, ReportRecord, Share
 from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, judge
 from jukebox_pl.types import Word
 
@@ -121,6 +122,7 @@ def test_a_report_is_json(doctor, clean):
         {"artist": NFD}, {"artist": NFC, "sound": clean}, {"sound": clean}, skipped=[{"path": "p", "reason": "r"}]
     )
     record = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert json.loads(msgspec.json.encode(msgspec.convert(record, ReportRecord))) == record  # nothing more, nothing less
     assert record["charts"][0]["verdict"] == "kept with warning"
     assert record["charts"][0]["findings"][0] == {"kind": "same lyrics", "text": "its lyrics are those of 1"}
     assert record["duplicates"][0]["first"] == "1"

@@ -6,7 +6,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.plugins.precision import MixedPrecision
 from quiet import QUIET
+from torch.amp import GradScaler
 
 from datamodules.audio import AudioDataModule
 from datamodules.codes import CodesDataModule
@@ -123,6 +125,18 @@ def test_a_gradient_is_looked_at_when_it_is_logged_and_before_a_checkpoint(code_
     torch.nn.init.constant_(model.positions, torch.nan)
     with pytest.raises(UserError, match=f"gradient at step {found_at} is nan"):
         fit(PriorModule(model), codes(code_shards, 2), 20, tmp_path, log_every=10, validate_every=validate_every)
+
+
+def test_gradients_are_clipped_at_their_own_size_whatever_the_loss_is_scaled_by(code_shards, tmp_path):
+    def norm(**options):
+        torch.manual_seed(0)
+        module = PriorModule(checkpoints.build(PRIOR), OptimConfig(clip=1e-3))
+        pl.Trainer(max_steps=1, logger=False, **QUIET, **options).fit(module, codes(code_shards, 2))
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        return module._grad_norm.item(), torch.nn.utils.get_total_norm(gradients).item()
+
+    scaled = MixedPrecision("16-mixed", "cpu", GradScaler("cpu", init_scale=1024.0))
+    assert norm(plugins=[scaled]) == pytest.approx(norm(), rel=0.05)
 
 
 def test_a_loss_scaler_may_meet_gradients_that_are_not_finite():
