@@ -7,7 +7,6 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +35,7 @@ READ_FROM_THE_RUN = ("graft_from",)  # settings of modules that name what is not
 ASSUMED_WORDS = "hours, tokens and passes are told once there is one; until then its tables of names count as small"
 MORE_SONGS = "prepare more songs, or with a larger held_out"
 BY_HEART = "take recipe=finetune, a smaller size or views=many, and look at val/bpd"
+COSTS: dict[str, StepCost] = {}
 SLOWEST = 2e11  # operations of a step that is tried out: seconds of a CPU core
 
 
@@ -116,6 +116,9 @@ def plan_recipe(config: DictConfig, catalog: Catalog | None, timed: bool = False
     """The stages of a recipe that train and are not complete yet; `timed` by taking some steps, where that is quick."""
     hops, run_dir, plans = hops_of(config.stages), Path(config.run_dir), []
     for name, stage in training_stages(config.stages):
+        tune = getattr(stage, "tune", None)  # a fine-tune may leave levels as they are
+        if tune and not tune.trains(int(stage.data["level"])):
+            continue
         if not ((result := StageFolder(run_dir, name).result()) and stage.complete(result)):
             try:
                 plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
@@ -175,9 +178,10 @@ def plan_stage(
         data |= {"ctx": checkpoints.on_meta(network).ctx, "lyric_tokens": labeller.lyric_tokens if labeller else 0}
     module |= {key: None for key in READ_FROM_THE_RUN if key in module}
     precision = str(stage.trainer.get("precision") or stage.trainer["plugins"][0]["precision"])
-    cost = cost_of(json.dumps([network, module, data]), precision)
+    cost = cost_of(network, module, data, precision, getattr(stage, "tune", None))
     is_sharded = "ModelParallel" in str(stage.trainer.get("strategy", ""))
-    averaged, accumulated = bool(stage.ema), stage.trainer.get("accumulate_grad_batches", 1)
+    averaged = bool(stage.ema) and cost.trained == cost.parameters  # of what is frozen there is none
+    accumulated = stage.trainer.get("accumulate_grad_batches", 1)
     needs = round(OVERHEAD * cost.device_bytes(averaged, machine.devices, is_sharded))
     fits = machine.memory is None or needs <= machine.memory
     hop, unit = (hops[data["level"]], "codes") if "level" in data else (1, "samples")
@@ -203,11 +207,18 @@ def plan_stage(
     )
 
 
-@cache
-def cost_of(config: str, precision: str) -> StepCost:
-    """Of a network, a module and settings of data, as JSON: a recipe is planned once in a process."""
-    network, module, data = json.loads(config)
-    return step_cost(instantiate(module, model=checkpoints.on_meta(network)), data, precision)
+def cost_of(network: Any, module: Any, data: Any, precision: str, tune: Any = None) -> StepCost:
+    """By the settings of the three; once in a process. `tune` freezes what a fine-tune does not train."""
+    key = json.dumps([network, module, data, precision, repr(tune)])
+    if key not in COSTS:
+        model = checkpoints.on_meta(network)
+        if tune:
+            tune.prepare(model)
+            for name, weight in model.named_parameters():
+                if checkpoints.DENSE.search(name) and not weight.requires_grad:
+                    weight.data = weight.data.to(tune.dtype)
+        COSTS[key] = step_cost(instantiate(module, model=model), data, precision)
+    return COSTS[key]
 
 
 def require_room(plans: Sequence[StagePlan], config: DictConfig, sizes: Callable[[], Mapping[str, DictConfig]]) -> None:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 
 from datamodules.demo import write_demo_catalog
 from jukebox_pl import fit as fit_command
@@ -100,3 +101,23 @@ def test_a_stage_that_cannot_be_told_trains_all_the_same(fit, demo_shards, tmp_p
     fit("recipe=vqvae", f"data.path={demo_shards}", f"run_dir={tmp_path / 'run'}", "max_steps=2")
     assert "plan: vqvae cannot be told (TypeError: no batch is known for a Network)" in capsys.readouterr().err
     assert (tmp_path / "run/vqvae/result.json").exists()
+
+
+class Frozen:
+    """A Tuning that trains the embedding alone."""
+
+    dtype = torch.bfloat16
+
+    def prepare(self, prior):
+        prior.requires_grad_(False).embed.requires_grad_(True)
+
+
+def test_a_fine_tune_is_told_by_what_it_trains():
+    transformer = {"_target_": "jukebox_pl.nn.transformer.Transformer", "width": 16, "heads": 2, "pattern": "RCP"}
+    network = {"_target_": "jukebox_pl.models.prior.Prior", "bins": 8, "transformer": transformer | {"ctx": 16, "block": 4}}
+    module = {"_target_": "jukebox_pl.training.modules.prior.PriorModule"}
+    part, whole = (plan.cost_of(network, module, {"batch_size": 2, "ctx": 16}, "32-true", tune) for tune in (Frozen(), None))
+    assert part.trained == 8 * 16
+    assert part.gradients == 4 * part.trained
+    assert part.parameters == whole.parameters == whole.trained
+    assert whole.weights / 2 < part.weights < whole.weights
