@@ -7,7 +7,6 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +35,7 @@ READ_FROM_THE_RUN = ("graft_from",)  # settings of modules that name what is not
 ASSUMED_WORDS = "hours, tokens and passes are told once there is one; until then its tables of names count as small"
 MORE_SONGS = "prepare more songs, or with a larger held_out"
 BY_HEART = "take recipe=finetune, a smaller size or views=many, and look at val/bpd"
+COSTS: dict[str, StepCost] = {}
 SLOWEST = 2e11  # operations of a step that is tried out: seconds of a CPU core
 
 
@@ -88,9 +88,9 @@ class StagePlan(NamedTuple):
             "steps": str(self.steps),
             "steps a pass": f"{data / self.step_tokens:.3g}" if data else "?",
             "passes": f"{self.passes:.3g}" if data else "?",
-            "memory": f"{self.needs / GIGA:.3g} GB",
-            "disk": f"{self.disk / GIGA:.3g} GB",
-            "work a step": f"{self.cost.flops / 1e12:.3g} TFLOP",
+            "memory": f"{count(self.needs)}B",
+            "disk": f"{count(self.disk)}B",
+            "work a step": f"{count(self.cost.flops)}FLOP",
             "time": "?" if self.seconds is None else clock(self.seconds),
         }
 
@@ -116,8 +116,14 @@ def plan_recipe(config: DictConfig, catalog: Catalog | None, timed: bool = False
     """The stages of a recipe that train and are not complete yet; `timed` by taking some steps, where that is quick."""
     hops, run_dir, plans = hops_of(config.stages), Path(config.run_dir), []
     for name, stage in training_stages(config.stages):
+        tune = getattr(stage, "tune", None)  # a fine-tune may leave levels as they are
+        if tune and not tune.trains(int(stage.data["level"])):
+            continue
         if not ((result := StageFolder(run_dir, name).result()) and stage.complete(result)):
-            plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
+            try:
+                plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
+            except (RuntimeError, TypeError, LookupError, AttributeError) as error:  # a network of yours: it may train still
+                say(f"plan: {name} cannot be told ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
     return plans
 
 
@@ -144,11 +150,17 @@ def bundled(folder: Path, which: Callable[[Any], str]) -> tuple[Any, Any]:
 
 
 def machine_of(plan: Mapping[str, Any], trainer: Mapping[str, Any]) -> Machine:
-    """The one that `plan` describes, or this one as the trainer will use it."""
+    """The one that `plan` describes, or this one as the trainer will use it. Raises UserError for what none can have."""
+    for name in ("devices", "memory", "tflops"):
+        value = plan[name]
+        if value is not None and (isinstance(value, bool | str) or not 0 < value < math.inf):
+            raise UserError(f"plan.{name}={value}: expected a number above zero, or null for this machine")
     is_cuda = torch.cuda.is_available() and trainer.get("accelerator", "auto") in ("auto", "gpu", "cuda")
     kind, devices = "cuda" if is_cuda else "cpu", trainer.get("devices", 1)
-    local = devices if isinstance(devices, int) and devices > 0 else torch.cuda.device_count() if is_cuda else 1
-    local = len(devices) if isinstance(devices, list) else local
+    if isinstance(devices, int | str):  # auto and -1 are all of them
+        local = devices if isinstance(devices, int) and devices > 0 else torch.cuda.device_count() if is_cuda else 1
+    else:
+        local = len(devices)  # by their numbers
     memory = round(plan["memory"] * GIGA) if plan["memory"] else free_bytes(kind)
     if memory and kind == "cpu" and not plan["memory"]:
         memory //= local  # of processes that share it
@@ -159,59 +171,67 @@ def machine_of(plan: Mapping[str, Any], trainer: Mapping[str, Any]) -> Machine:
 def plan_stage(
     name: str, stage: TrainStage, machine: Machine, catalog: Catalog | None, hops: Sequence[int], timed: bool
 ) -> StagePlan:
-    parts: list[Any] = [stage.model or {}, stage.module, stage.data]
-    plain: list[Any] = [OmegaConf.to_container(OmegaConf.create(part)) for part in parts]
-    network, module, data = plain
+    settings: Any = OmegaConf.to_container(OmegaConf.create([stage.model or {}, stage.module, stage.data]))
+    network, module, data = settings
     if isinstance(stage, FinetuneStage):  # the network and its windows are the bundle's
         network, labeller = bundled(stage.init_from, lambda bundle: bundle.priors[str(data["level"])])
         data |= {"ctx": checkpoints.on_meta(network).ctx, "lyric_tokens": labeller.lyric_tokens if labeller else 0}
     module |= {key: None for key in READ_FROM_THE_RUN if key in module}
     precision = str(stage.trainer.get("precision") or stage.trainer["plugins"][0]["precision"])
-    cost = cost_of(json.dumps([network, module, data]), precision)
+    cost = cost_of(network, module, data, precision, getattr(stage, "tune", None))
     is_sharded = "ModelParallel" in str(stage.trainer.get("strategy", ""))
-    averaged = bool(stage.ema)
+    averaged = bool(stage.ema) and cost.trained == cost.parameters  # of what is frozen there is none
+    accumulated = stage.trainer.get("accumulate_grad_batches", 1)
+    needs = round(OVERHEAD * cost.device_bytes(averaged, machine.devices, is_sharded))
+    fits = machine.memory is None or needs <= machine.memory
     hop, unit = (hops[data["level"]], "codes") if "level" in data else (1, "samples")
     window = cost.tokens // data["batch_size"]
     lengths = [song["samples"] // hop for song in catalog.songs(TRAIN)] if catalog else []
     steps, seconds = stage.max_steps * len(getattr(stage, "seeds", "1")), None
     if machine.tflops:
-        seconds = steps * cost.flops / machine.tflops / 1e12
-    elif timed and machine.is_here and (machine.kind == "cuda" or cost.flops < SLOWEST):
-        model = checkpoints.build(network)
-        seconds = steps * step_seconds(instantiate(module, model=model), data, machine.kind, precision)
+        seconds = steps * accumulated * cost.flops / machine.tflops / 1e12
+    elif timed and fits and machine.is_here and (machine.kind == "cuda" or cost.flops < SLOWEST):
+        trained = instantiate(module, model=checkpoints.build(network))
+        seconds = steps * accumulated * step_seconds(trained, data, machine.kind, precision)
     return StagePlan(
         name=name,
         cost=cost,
         unit=unit,
         steps=steps,
-        step_tokens=cost.tokens * machine.devices * stage.trainer.get("accumulate_grad_batches", 1),
+        step_tokens=cost.tokens * machine.devices * accumulated,
         data=sum(length for length in lengths if length >= window) if catalog else None,
-        needs=round(OVERHEAD * cost.device_bytes(averaged, machine.devices, is_sharded)),
+        needs=needs,
         free=machine.memory,
         disk=KEPT * cost.checkpoint_bytes(averaged) + cost.weights,
         seconds=seconds,
     )
 
 
-@cache
-def cost_of(config: str, precision: str) -> StepCost:
-    """Of a network, a module and settings of data, as JSON: a recipe is planned once in a process."""
-    network, module, data = json.loads(config)
-    return step_cost(instantiate(module, model=checkpoints.on_meta(network)), data, precision)
+def cost_of(network: Any, module: Any, data: Any, precision: str, tune: Any = None) -> StepCost:
+    """By the settings of the three; once in a process. `tune` freezes what a fine-tune does not train."""
+    key = json.dumps([network, module, data, precision, repr(tune)])
+    if key not in COSTS:
+        model = checkpoints.on_meta(network)
+        if tune:
+            tune.prepare(model)
+            for name, weight in model.named_parameters():
+                if checkpoints.DENSE.search(name) and not weight.requires_grad:
+                    weight.data = weight.data.to(tune.dtype)
+        COSTS[key] = step_cost(instantiate(module, model=model), data, precision)
+    return COSTS[key]
 
 
 def require_room(plans: Sequence[StagePlan], config: DictConfig, sizes: Callable[[], Mapping[str, DictConfig]]) -> None:
     """Raises UserError where a stage, or the checkpoints of all together, do not fit, with what comes nearest and does."""
     if large := [plan for plan in plans if not plan.fits]:
         worst = max(large, key=lambda plan: plan.needs)
-        free = (worst.free or 0) / GIGA
-        found = f"stage {worst.name} needs about {worst.needs / GIGA:.3g} GB a device, {free:.3g} GB are free"
+        found = f"stage {worst.name} needs about {count(worst.needs)}B a device, {count(worst.free or 0)}B are free"
         raise UserError(f"{found}: {nearest(config, large, sizes)}; plan=ignore trains all the same")
     if config.plan.memory:  # it is another machine, with another disk
         return
     disk, room = sum(plan.disk for plan in plans), free_disk(Path(config.run_dir).absolute())
     if room is not None and room < disk:
-        found = f"{disk / GIGA:.3g} GB of disk, {config.run_dir} has {room / GIGA:.3g} GB free"
+        found = f"{count(disk)}B of disk, {config.run_dir} has {count(room)}B free"
         raise UserError(
             f"checkpoints and models need about {found}: choose another run_dir; plan=ignore trains all the same"
         )
@@ -257,10 +277,12 @@ def parameters(config: DictConfig) -> int:
 
 def tell(plans: Sequence[StagePlan], config: DictConfig, catalog: Catalog | None) -> None:
     """On standard error: a table where a plan is all that is wanted, else a line a stage once there is a catalog."""
-    if config.plan.only:
+    if config.plan.only and not plans:
+        say("plan: nothing is left to train")
+    elif config.plan.only:
         grid = Table("", *(plan.name for plan in plans), box=None, title=f"recipe={config.name} size={config.size.name}")
         figures = [plan.figures() for plan in plans]
-        for name in figures[0] if figures else ():
+        for name in figures[0]:
             grid.add_row(name, *(told[name] for told in figures))
         Console(stderr=True, width=max(Console().width, WIDTH)).print(grid)
     if catalog or config.plan.only:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -113,39 +113,48 @@ def step_cost(module: Any, data: Mapping[str, Any], precision: str = "32-true") 
 
     The module is spent afterwards: its network is left with tensors that only this knows.
     """
-    half, mixed = HALVES.get(precision.partition("-")[0]), precision.endswith("mixed")
     detach(module)
-    with FakeTensorMode():
-        without_numbers(module, None if mixed else half)
-        optimizer = module.configure_optimizers()["optimizer"]
-        batch = example_batch(module.model, data)
-        parameters = list(module.parameters())
-        live = LiveBytes([*parameters, *module.buffers(), *(part for part in tree_leaves(batch) if part is not None)])
-        for parameter in parameters:
-            if parameter.requires_grad:
-                parameter.register_post_accumulate_grad_hook(live.hold)
-        with live:
-            with torch.autocast("cpu", half) if mixed else nullcontext():
-                loss = module.training_step(batch, 0)
-            loss.backward()
-            del loss
-            work, together = live.peak, live.peak_together
-            left = live.peak = live.alive
-            optimizer.step()
-        state = live.alive - left
-        return StepCost(
-            parameters=sum(parameter.numel() for parameter in parameters),
-            trained=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-            weights=nbytes([*parameters, *module.buffers()]),
-            gradients=live.held,
-            optimizer=state,
-            work=work,
-            together=together,
-            updating=max(live.peak - left - state, 0),
-            gathered=gathered_bytes(module.model),
-            flops=live.flops,
-            tokens=batch.token_count,
-        )
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with FakeTensorMode():
+                return count_step(module, data, precision)
+        except (DataDependentOutputException, DynamicOutputShapeException):  # an aligner's: shapes follow numbers
+            return count_step(module, data, precision)
+
+
+def count_step(module: Any, data: Mapping[str, Any], precision: str) -> StepCost:
+    """The first step, and what would be alive in a later one, in the mode that is on."""
+    half, mixed = HALVES.get(precision.partition("-")[0]), precision.endswith("mixed")
+    fill_with_zeros(module, None if mixed else half)
+    optimizer = module.configure_optimizers()["optimizer"]
+    batch = example_batch(module.model, data)
+    parameters = list(module.parameters())
+    live = LiveBytes([*parameters, *module.buffers(), *(part for part in tree_leaves(batch) if part is not None)])
+    for parameter in parameters:
+        if parameter.requires_grad:
+            parameter.register_post_accumulate_grad_hook(live.hold)
+    with live:
+        with torch.autocast("cpu", half) if mixed else nullcontext():
+            loss = module.training_step(batch, 0)
+        loss.backward()
+        del loss
+        work, together = live.peak, live.peak_together
+        left = live.peak = live.alive
+        optimizer.step()
+    state = live.alive - left
+    return StepCost(
+        parameters=sum(parameter.numel() for parameter in parameters),
+        trained=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        weights=nbytes([*parameters, *module.buffers()]),
+        gradients=live.held,
+        optimizer=state,
+        work=work,
+        together=together,
+        updating=max(live.peak - left - state, 0),
+        gathered=gathered_bytes(module.model),
+        flops=live.flops,
+        tokens=batch.token_count,
+    )
 
 
 def step_seconds(module: Any, data: Mapping[str, Any], device: str, precision: str = "32-true") -> float:
@@ -175,14 +184,14 @@ def detach(module: Any) -> None:
     module.trainer = SimpleNamespace(max_steps=1, global_step=0, global_rank=0, world_size=1)
 
 
-def without_numbers(module: nn.Module, dtype: torch.dtype | None) -> None:
-    """Gives a network on the meta device tensors of the mode that is on, as if on a CPU: floats in `dtype`."""
+def fill_with_zeros(module: nn.Module, dtype: torch.dtype | None) -> None:
+    """Gives a network tensors of the mode that is on, on the CPU: floats in `dtype`."""
     for part in module.modules():
         places: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
         for tensors in places:
             for name, tensor in tensors.items():
                 if tensor is not None:
-                    made = torch.empty(tensor.shape, dtype=dtype if dtype and tensor.is_floating_point() else tensor.dtype)
+                    made = torch.zeros(tensor.shape, dtype=dtype if dtype and tensor.is_floating_point() else tensor.dtype)
                     is_parameter = isinstance(tensor, nn.Parameter)
                     tensors[name] = nn.Parameter(made, tensor.requires_grad) if is_parameter else made
         if isinstance(part, Codebook):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class BestWeights(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Before the average is taken out of the module again, which stands behind this in the list of callbacks."""
-        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not is_comparable(trainer, pl_module):
             return
         self.seen, value = trainer.global_step, self.read(trainer)
         if not trainer.strategy.reduce_boolean_decision(value < self.value):
@@ -87,6 +88,20 @@ class EarlyStop(EarlyStopping):
                 f"patience={patience}: expected at least 1 validation; callbacks.early_stop=null never stops early"
             )
         super().__init__(monitor, patience=patience, **settings)  # type: ignore[arg-type]
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if is_comparable(trainer, pl_module):
+            super().on_validation_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.wait_count >= self.patience and trainer.is_global_zero:
+            line = f"{self.monitor} was not lower for {self.wait_count} validations: ended at step {trainer.global_step}"
+            print(line, file=sys.stderr, flush=True)
+
+
+def is_comparable(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+    """Whether the network is what it will be: a VQ-VAE that is not quantised yet loses less, and has no codes."""
+    return trainer.global_step > getattr(module, "quantize_from", -1)
 
 
 def never_logged(monitor: str | None, logged: Iterable[str]) -> str:

@@ -100,7 +100,8 @@ def test_a_stage_writes_its_checkpoints_whole(fit, words, tmp_path, monkeypatch)
     monkeypatch.setattr(train.AtomicCheckpointIO, "save_checkpoint", record)
     fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=2")
     assert written == [last_path(tmp_path / "run/vqvae").with_name("next.ckpt.part")]
-    assert [path.name for path in last_path(tmp_path / "run/vqvae").parent.iterdir()] == ["last.ckpt"]
+    names = {path.name for path in last_path(tmp_path / "run/vqvae").parent.iterdir()}
+    assert names == {"last.ckpt", "best.safetensors"}
 
 
 def test_another_interval_of_validations_may_be_chosen_when_going_on(whole, fit, words, tmp_path):
@@ -167,7 +168,7 @@ def test_a_stage_that_gets_no_better_ends_and_is_complete(fit, words, tmp_path, 
     fit(*given, "+callbacks.early_stop.min_delta=1e9")  # no number is that much lower than the first
     result = StageFolder(tmp_path / "run", "vqvae").result()
     assert result.steps == 4
-    capsys.readouterr()
+    assert "val/loss was not lower for 1 validations: ended at step 4" in capsys.readouterr().err
     fit(*given, "+callbacks.early_stop.min_delta=1e9")
     assert "vqvae: done before" in capsys.readouterr().err
 

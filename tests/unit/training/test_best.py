@@ -41,6 +41,13 @@ def test_the_lowest_number_decides_also_over_a_resume(trainer):
     assert (module.model.weight == 2).all()
 
 
+def test_a_codec_that_is_not_quantised_yet_is_no_candidate(trainer):
+    best, module = BestWeights("val/bpd"), SimpleNamespace(model=torch.nn.Linear(2, 2), quantize_from=2)
+    for step, value in ((1, 1.0), (2, 0.5), (3, 3.0), (4, 4.0)):
+        validate(best, trainer, module, step, value)
+    assert (best.step, best.value) == (3, 3.0)
+
+
 def test_best_weights_that_are_not_there_or_of_another_step_are_not_exported(trainer):
     best, module = BestWeights("val/bpd"), SimpleNamespace(model=torch.nn.Linear(2, 2))
     assert not best.is_earlier(SimpleNamespace(global_step=3))

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from jukebox_pl import checkpoints, fit
 from jukebox_pl.cli import command
+from jukebox_pl.training.modules.aligner import AlignerModule
 from jukebox_pl.training.plan import detach, example_batch, step_cost
 
 STAGES = ("vqvae", "top_prior", "lyrics_prior", "upsampler_1", "upsampler_0")
@@ -77,3 +78,48 @@ def test_predicted_memory_is_measured_memory_in_half_precision(name):
 @pytest.mark.parametrize("name", STAGES)
 def test_predicted_memory_is_measured_memory_at_small(name):
     compare("small", name, "32-true", *SHORT)
+
+
+def test_a_step_whose_shapes_follow_its_numbers_is_taken_on_numbers():
+    """The aligner's, which makes batches of words of one length."""
+    model = {
+        "_target_": "jukebox_pl.models.aligner.AcousticModel",
+        "characters": "abc",
+        "sample_rate": 8000,
+        "width": 16,
+        "depth": 1,
+    }
+    module = AlignerModule(checkpoints.on_meta(model))
+    state = torch.random.get_rng_state()
+    cost = step_cost(module, {"batch_size": 2, "seconds": 1.0})
+    assert torch.random.get_rng_state().equal(state)
+    assert cost.parameters == sum(weight.numel() for weight in checkpoints.build(model).parameters())
+    assert cost.optimizer >= 2 * cost.gradients > 0
+
+
+def test_what_is_frozen_has_neither_gradients_nor_moments():
+    stage = json.loads(stages("tiny"))["top_prior"]
+    frozen, whole = (module_of(stage, checkpoints.on_meta) for _ in range(2))
+    frozen.model.transformer.requires_grad_(False)
+    frozen, whole = (step_cost(module, stage["data"]) for module in (frozen, whole))
+    assert frozen.parameters == whole.parameters
+    assert frozen.gradients == 4 * frozen.trained < whole.gradients == 4 * whole.trained
+    assert frozen.optimizer < whole.optimizer
+
+
+def test_shards_are_shared_and_windows_are_not():
+    stage = json.loads(stages("tiny"))["top_prior"]
+    cost = step_cost(module_of(stage, checkpoints.on_meta), stage["data"])
+    one, eight = (cost.device_bytes(averaged=True, devices=n, sharded=True) for n in (1, 8))
+    shared = 2 * cost.weights + cost.gradients + cost.optimizer
+    assert one - eight == pytest.approx(shared * 7 / 8, abs=8)
+    assert eight > cost.work
+
+
+@pytest.mark.parametrize("optim", ["MuonOptim", "ReleasedOptim"])
+def test_the_optimizer_that_is_chosen_is_the_one_that_is_counted(optim):
+    stage = json.loads(stages("tiny"))["top_prior"]
+    stage["module"]["optim"] = {"_target_": f"jukebox_pl.training.optim.{optim}"}
+    cost = step_cost(module_of(stage, checkpoints.on_meta), stage["data"])
+    moments = cost.optimizer / cost.gradients
+    assert moments == pytest.approx(2, abs=0.01) if optim == "ReleasedOptim" else 1 < moments < 1.9
