@@ -87,7 +87,7 @@ class StagePlan(NamedTuple):
             "data a parameter": "?" if data is None else f"{data / self.cost.parameters:.2g}",
             "steps": str(self.steps),
             "steps a pass": f"{data / self.step_tokens:.3g}" if data else "?",
-            "passes": f"{self.passes:.3g}" if data else "?",
+            "passes": count(self.passes) if data else "?",
             "memory": f"{count(self.needs)}B",
             "disk": f"{count(self.disk)}B",
             "work a step": f"{count(self.cost.flops)}FLOP",
