@@ -74,7 +74,7 @@ class Moved:
         prior = self.tuned.prior
         losses = prior.losses(of_tuned.codes, prior.condition(of_tuned.labels, of_tuned.upper), base=logits)
         assert losses.kl is not None
-        return base_bpd.item(), bits(losses.codes).item(), bits(losses.kl).item()
+        return base_bpd.item(), bits(losses.codes).item(), max(bits(losses.kl).item(), 0.0)
 
 
 def in_words(new: Figures | None, old: Figures | None) -> str:

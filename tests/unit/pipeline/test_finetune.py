@@ -82,8 +82,8 @@ def test_an_adapter_is_trained_and_saved_alone(bundle, more_artists, fit, tmp_pa
         "model.safetensors",  # the VQ-VAE
     ]
     moved = read_json(tmp_path / "run/moved/moved.json", "")
-    assert moved["2"]["new"]["kl"] > 0
-    assert moved["0"]["new"]["kl"] == pytest.approx(0, abs=1e-6)  # it was left as it is
+    assert moved["2"]["new"]["tuned_bpd"] != moved["2"]["new"]["base_bpd"]
+    assert moved["0"]["new"]["tuned_bpd"] == moved["0"]["new"]["base_bpd"]  # it was left as it is
     assert (tmp_path / "run/moved/index.html").read_text().count("<audio") == 2
     adapter = checkpoints.read_adapter(tmp_path / "run" / checkpoints.ADAPTER)
     assert list(adapter.record.levels) == ["2"]
