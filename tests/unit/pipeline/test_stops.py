@@ -116,6 +116,16 @@ def test_it_ends_behind_the_step_with_a_checkpoint_and_goes_on_as_if_it_never_ha
     assert weights(tmp_path / "run") == weights(whole)
 
 
+def test_another_number_of_data_workers_goes_on_at_the_step_and_is_told_of(whole, fit, words, tmp_path, capsys):
+    settings = *words, f"run_dir={tmp_path / 'run'}"
+    fit(*settings, "stages.vqvae.max_steps=3", "data.workers=1")
+    assert rows(tmp_path / "run")[:-1] == rows(whole)[: len(rows(tmp_path / "run")) - 1]  # one reads as none does
+    fit(*settings, "data.workers=2")
+    told = "vqvae goes on with data workers 1 -> 2: losses from here on are not, to the last bit, those of a run that"
+    assert told in capsys.readouterr().err
+    assert [step for step, row in rows(tmp_path / "run") if "train/loss" in row] == ["0", "1", "2", "3", "4"]
+
+
 def spoil(monkeypatch, at, fault):
     """`fault` of the loss of a step."""
     usual = VQVAEModule.training_step
