@@ -16,6 +16,7 @@ from datamodules.crops import Crop, CropBatches, CropSource
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog, SongEntry
 from jukebox_pl.types import Song
 
+SECONDS_TO_END = 30  # as long as a step may still want batches after a scheduler's SIGTERM
 LEAST_STEPS = 100  # of an epoch: fewer would cost less than what is done between epochs
 
 
@@ -45,9 +46,10 @@ class CropLoader(DataLoader):
 
 def ignore_stops(worker: int) -> None:
     """Whoever is told to stop, as a terminal or a scheduler tells every process, ends the readers when it has no more use
-    for them."""
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
+    for them; by SIGTERM, where they do not answer: then they have so many seconds."""
+    for signum in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
         signal.signal(signum, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_END))
 
 
 class ShardDataModule(pl.LightningDataModule):

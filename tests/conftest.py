@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,11 +94,13 @@ def fit(minuscule: list[str]) -> Callable[..., None]:
 def start_fit(minuscule: list[str]) -> Callable[..., subprocess.Popen[str]]:
     """`python -m jukebox_pl.fit` in a process of its own, at a size for tests."""
 
-    def start(*words: object) -> subprocess.Popen[str]:
+    def start(*words: object, **options: Any) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "jukebox_pl.fit", *minuscule, *map(str, words)]
         root, environment = Path(__file__).parents[1], os.environ | {"OMP_NUM_THREADS": "1"}
         heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell starts background jobs deaf to Ctrl-C
-        return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
+        return subprocess.Popen(
+            command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heard, **options
+        )
 
     return start
 

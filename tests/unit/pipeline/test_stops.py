@@ -2,6 +2,7 @@
 weights, numbers and rows."""
 
 import errno
+import os
 import re
 import shutil
 import signal
@@ -114,6 +115,29 @@ def test_it_ends_behind_the_step_with_a_checkpoint_and_goes_on_as_if_it_never_ha
     fit(*settings)
     assert rows(tmp_path / "run") == rows(whole)
     assert weights(tmp_path / "run") == weights(whole)
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_every_process_of_a_terminal_and_the_readers_end_with_the_command(demo_shards, start_fit, tmp_path):
+    """Told in a validation or in a step, as it happens."""
+    words = "recipe=vqvae", f"data.path={demo_shards}", f"run_dir={tmp_path / 'run'}", "max_steps=100000"
+    process = start_fit(*words, "data.workers=2", start_new_session=True)
+    while not last_path(tmp_path / "run" / STAGE).exists():
+        assert process.poll() is None, process.stderr.read()
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=300)  # until the last of them closes its standard error
+    assert process.returncode == 130
+    assert re.search(r"stopped by Ctrl-C at step \d+ of vqvae, saved; the same command goes on from here\n\Z", told), told
+
+
+def test_another_number_of_data_workers_goes_on_at_the_step_and_is_told_of(whole, fit, words, tmp_path, capsys):
+    settings = *words, f"run_dir={tmp_path / 'run'}"
+    fit(*settings, "stages.vqvae.max_steps=3", "data.workers=1")
+    assert rows(tmp_path / "run")[:-1] == rows(whole)[: len(rows(tmp_path / "run")) - 1]  # one reads as none does
+    fit(*settings, "data.workers=2")
+    told = "vqvae goes on with data workers 1 -> 2: losses from here on are not, to the last bit, those of a run that"
+    assert told in capsys.readouterr().err
+    assert [step for step, row in rows(tmp_path / "run") if "train/loss" in row] == ["0", "1", "2", "3", "4"]
 
 
 def spoil(monkeypatch, at, fault):
