@@ -25,11 +25,13 @@ def test_two_runs_side_by_side_too(open_page, run_dir, tmp_path):
 
 
 def test_a_live_page_loads_itself_again_but_not_while_something_is_heard(open_page, run_dir, tmp_path):
-    path = tmp_path / "live.html"
-    page = open_page(write_run_page(run_dir, path=path, refresh=1))
+    page = open_page(write_run_page(run_dir, path=tmp_path / "live.html", refresh=60))
+    page.clock.install()
+    page.reload()
     page.evaluate("window.isOld = true; document.querySelector('audio').loop = true")
     page.evaluate("document.querySelector('audio').play()")
-    page.wait_for_timeout(2500)
+    page.clock.fast_forward(61_000)
     assert page.evaluate("window.isOld")
     page.evaluate("document.querySelector('audio').pause()")
+    page.clock.fast_forward(61_000)
     wait_until(page, "!window.isOld")

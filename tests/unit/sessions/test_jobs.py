@@ -241,7 +241,7 @@ def test_processes_share_the_candidates(context):
 def test_every_candidate_goes_to_one_process_and_none_makes_two_more_than_another(context, monkeypatch, world):
     shares = [[] for _ in range(world)]
     monkeypatch.setattr(
-        commands, "generate", lambda context, command, nodes, given: shares[command.rank].extend(nodes.items())
+        commands, "generate", lambda context, command, nodes, given, parent: shares[command.rank].extend(nodes.items())
     )
     for rank in range(world):
         MODES["new"](context, SampleCommand(Overrides(seed=0), candidates=7, rank=rank, world=world))
