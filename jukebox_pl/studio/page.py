@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -43,7 +44,14 @@ NAME_FIELDS = """() => document.querySelectorAll("#artists, #genres").forEach((f
   field.querySelectorAll("input").forEach((input) => input.setAttribute("aria-label", name));
 })"""
 # Fonts that the visitor has: those of gradio's own themes may come from outside.
-THEME = gr.themes.Default(primary_hue="orange", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+THEME = gr.themes.Default(
+    primary_hue="orange", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(
+    button_primary_background_fill="#c2410c",  # white on the theme's own orange is too faint to read for some
+    button_primary_background_fill_dark="#c2410c",
+    button_primary_background_fill_hover="#9a3412",
+    button_primary_background_fill_hover_dark="#9a3412",
+)
 LISTED = 200  # artists; a browser cannot show thousands
 SECONDS_BETWEEN_LOOKS = 1.0
 FASTEST = 20  # characters a second that can be sung; fast speech has 15
@@ -100,16 +108,17 @@ class Page:
             gr.HTML(views.HEADING + views.TEXT.format(f"A model of {known}, at {rate:,} Hz"))
             with gr.Row():
                 with gr.Column(scale=4, min_width=320):
-                    self.form = [
+                    self.form: list[Any] = [
                         *self._ask_words(request),
                         *self._ask_length(request, seed, candidates, lowest),
                         *self._ask_levels(params),
                     ]
                     self.clip = self._ask_clip()
                     self.generate_button = gr.Button("Generate", variant="primary")
-                    self.message = widgets.pressable()
+                    self.message = gr.HTML()
                 with gr.Column(scale=6, min_width=320):
                     self.jobs = widgets.pressable()
+                    self.told = gr.HTML()
                     self._show_songs()
             self._wire()
 
@@ -220,7 +229,7 @@ class Page:
 
     def _show_songs(self) -> None:
         self.player = widgets.player("player")
-        with gr.Group(visible=False) as self.actions:
+        with gr.Column(visible=False) as self.actions:
             with gr.Row():
                 self.extend_button = gr.Button("Continue to", size="sm")
                 self.until = gr.Number(20.0, label="Seconds in all", min_width=110)
@@ -244,12 +253,13 @@ class Page:
         self.shown = [self.jobs, self.tree, self.player, self.facts]
         self.switched = [self.actions, self.resume_button, self.use_button, self.upsample_button]
         look = [self.visitor, self.chosen, *self.shown]
-        outputs = [self.chosen, self.message, *self.shown, *self.switched]
+        outputs = [self.chosen, self.told, *self.shown, *self.switched]
 
         def on(listen: Callable[..., Any], act: Callable[..., Answer], inputs: Sequence[Any] = ()) -> None:
             listen(self._handler(act), [*look, *inputs], outputs, **quietly)
 
-        on(self.generate_button.click, self.generate, [self.clip, *self.form])
+        words = [self.chosen, self.message, *outputs[2:]]  # told where the button is
+        self.generate_button.click(self._handler(self.generate), [*look, self.clip, *self.form], words, **quietly)
         on(self.extend_button.click, self.extend, [self.until, self.with_form, *self.form])
         on(self.regenerate_button.click, self.regenerate, [self.with_form, *self.form])
         on(self.branch_button.click, self.branch, [self.with_form, *self.form])
@@ -265,7 +275,7 @@ class Page:
 
         self.another_seed.click(lambda: random.randrange(2**31), outputs=self.seed, **quietly)
         self.artist.key_up(self.narrow, outputs=self.artist, trigger_mode="always_last", **quietly)
-        counted = [self.lyrics, self.seconds, self.total]
+        counted: list[Any] = [self.lyrics, self.seconds, self.total]
         gr.on([each.change for each in counted], self.count, counted, self.note, trigger_mode="always_last", **quietly)
         self.use_button.click(self.settings, [self.chosen], self.form, **quietly)
 
@@ -279,12 +289,12 @@ class Page:
         uploaded = gr.on([self.upload.upload, self.upload.stop_recording], self.take_clip, self.upload, clipped, **quietly)
         for changed in (uploaded, self.no_clip.click(self.drop_clip, outputs=clipped, **quietly)):
             changed.then(None, everything, self.kept, js=keep, **quietly)
-        put_back = "(kept, ...now) => Array.isArray(kept) && kept.length === now.length ? kept : now"
+        put_back = "(kept, ...now) => Array.isArray(kept) && kept.length === now.length + 1 ? kept.slice(1) : now"
+        self.blocks.load(None, [self.kept, *self.form], self.form, js=put_back, **quietly)
         self.blocks.load(None, js=NAME_FIELDS, **quietly)
-        restored = self.blocks.load(None, [self.kept, *everything], everything, js=put_back, **quietly)
-        restored.then(self.come_in, [self.visitor, self.clip], [self.visitor, *clipped[:3]], **quietly).then(
-            self.look, look, [*self.shown, *self.switched], **quietly
-        )
+        # Not behind one of these: gradio calls nothing after what runs in the browser alone.
+        came_in = self.blocks.load(self.come_in, [self.visitor, self.kept], [self.visitor, *clipped[:3]], **quietly)
+        came_in.then(None, everything, self.kept, js=keep, **quietly)
 
     def _handler(self, act: Callable[..., Answer]) -> Callable[..., list[Any]]:
         """From `act` to what gradio calls: mistakes become a line, and the visitor sees at once what has changed."""
@@ -401,7 +411,7 @@ class Page:
         if not path:
             return [gr.skip()] * 4
         try:
-            token = self.studio.sounds.clip(path, self.studio.limits.upload_mb * 2**20)
+            token = self.studio.sounds.clip(Path(path), self.studio.limits.upload_mb * 2**20)
             return [views.clip(token, self.studio), "", gr.update(visible=True), gr.update(value=None, visible=False)]
         except Exception as error:
             line = views.LINE.format("mistake", mistake_in(error) or BROKEN)
@@ -410,8 +420,9 @@ class Page:
     def drop_clip(self) -> list[Any]:
         return [{"songs": [], "chosen": None}, "", gr.update(visible=False), gr.update(visible=True)]
 
-    def come_in(self, visitor: Any, clip: Any) -> list[Any]:
+    def come_in(self, visitor: Any, kept: Any) -> list[Any]:
         """A name for who is new, and the clip that was left if it is still there."""
+        clip = kept[0] if isinstance(kept, list) and kept else None
         token = token_of(clip)
         try:
             shown = views.clip(token, self.studio, clip.get("begin"), clip.get("end")) if token else gr.skip()

@@ -73,7 +73,8 @@ def levels(job: Job) -> Markup:
 
 def title(song: Listed) -> str:
     """What was done, in a musician's words."""
-    node, arguments = song.node, {name: plain(value) for name, value in song.node.arguments.items()}
+    node = song.node
+    arguments = {name: f"{at:.2f}" if isinstance(at, float) else at for name, at in node.arguments.items()}
     seconds = plain(node.request.seconds)
     titles = {
         "extend": f"Continued to {seconds} s",

@@ -120,6 +120,13 @@ def test_others_see_that_a_song_waits_and_not_which(page):
     assert "seed_3" not in page.look(NOBODY, "ben", "", "", "", None, "")[0]
 
 
+@pytest.mark.parametrize("junk", [None, "", 7, [], {}, "x" * 1000])
+def test_who_is_new_gets_a_name_of_their_own(page, junk):
+    names = {page.come_in(junk, kept)[0] for kept in (None, [], [7], [{"songs": [{"name": "gone"}]}])}
+    assert len(names) == 4
+    assert page.come_in("ann", None)[0] == "ann"
+
+
 def test_whoever_has_logged_in_is_known_by_that():
     assert owner_of(SimpleNamespace(username="ann"), "x") == "ann"
     assert owner_of(NOBODY, "x" * 1000) == "x" * 100
