@@ -14,7 +14,10 @@ from jukebox_pl.report.plots import raster
 
 RATE = 11025
 STEPS = (0, 100, 200, 300)
-CONDITIONING = {"artist": {"wrong_costs_bits": 0.0123, "interval": [0.01, 0.02], "songs": 9, "verdict": "used"}}
+CONDITIONING: dict[str, Any] = {
+    "artist": {"wrong_costs_bits": 0.0123, "interval": [0.01, 0.02], "songs": 9, "verdict": "used"}
+}
+CONDITIONING["timing"] = {"wrong_costs_bits": None, "interval": None, "songs": 0, "verdict": "unknown"}
 
 
 def write_stage(

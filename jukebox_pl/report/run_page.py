@@ -192,18 +192,10 @@ def write_best_sample(folder: Path, stage: StageRun) -> None:
 def verdict_rows(run: str, stage: StageRun) -> Iterator[list[str]]:
     """What a wrong one of each thing that a prior is told costs it."""
     for name, found in stage.conditioning.get("conditioning", {}).items():
-        if "wrong_costs_bits" in found:
-            low, high = found.get("interval") or (float("nan"), float("nan"))
-            cost = f"{found['wrong_costs_bits']:+.4f} [{low:+.4f}, {high:+.4f}]"
-        else:
-            cost = ""
-        yield [
-            *([run] if run else []),
-            name,
-            str(found.get("verdict", "")).replace("_", " "),
-            cost,
-            str(found.get("songs", "")),
-        ]
+        bits, interval = found.get("wrong_costs_bits"), found.get("interval")  # None where too few songs can tell
+        cost = "" if bits is None else f"{bits:+.4f}" + (" [{:+.4f}, {:+.4f}]".format(*interval) if interval else "")
+        verdict = str(found.get("verdict", "")).replace("_", " ")
+        yield [*([run] if run else []), name, verdict, cost, str(found.get("songs", ""))]
 
 
 def pages_of(run_dir: Path, stages: Sequence[StageRun], home: Path) -> Iterator[tuple[str, str]]:

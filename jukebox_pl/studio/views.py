@@ -59,6 +59,9 @@ def jobs(line: Line, owner: str) -> str:
         else:
             doing = "is being sung" if job.state is State.SINGING else "waits"
             shown.append(OTHER.format(f"Another visitor's song {doing}{left}"))
+    last = next((job for job in reversed(list(line.ended)) if job.owner == owner), None)
+    if last and last.state is State.FAILED:
+        shown.append(LINE.format("mistake", f"{', '.join(last.names)}: {last.mistake}"))
     return str(JOBS.format(NOTHING.join(shown))) if shown else ""
 
 

@@ -63,6 +63,7 @@ def test_the_page_draws_plays_and_judges(run_dir):
     assert (rate, round(float(heard[0, 0]), 2)) == (RATE, 0.2)
     assert "step 200, the best" in page
     assert "<td>used</td><td>+0.0123 [+0.0100, +0.0200]</td><td>9</td>" in page
+    assert "<td>timing</td><td>unknown</td><td>–</td><td>0</td>" in page
     assert "sample at step 200" in page
     assert "_target_: TrainStage" in page
 

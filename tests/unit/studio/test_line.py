@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.studio import views
 from jukebox_pl.studio.line import BROKEN, Job, Line, State
 
 CODES = 100
@@ -93,6 +94,8 @@ def test_what_goes_wrong_is_told_and_the_next_one_is_sung(line, error, told, cap
     wrong.work.gate.set()
     assert line.wait(wrong, 10) is State.FAILED
     assert wrong.mistake == told
+    assert f"a0: {told}" in views.jobs(line, "a")
+    assert told not in views.jobs(line, "b")
     assert ("Traceback" in capsys.readouterr().err) == (told is BROKEN)
     after.work.gate.set()
     assert line.wait(after, 10) is State.FINISHED
