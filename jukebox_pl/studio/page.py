@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import secrets
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from jukebox_pl.errors import UserError, mistake_in
-from jukebox_pl.sessions.jobs import note_on_lyrics
 from jukebox_pl.sessions.operations import Overrides
 from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.studio import views, widgets
@@ -24,17 +23,14 @@ from jukebox_pl.studio.form import (
     LEVEL_FIELDS,
     MOMENT,
     MOST_BLENDED,
-    OFFSET,
     SEED,
-    TOTAL,
-    WEIGHT,
     Field,
     params_of,
     request_of,
     weights_of,
 )
+from jukebox_pl.studio.layout import LISTED, LONGEST_LYRICS, Layout
 from jukebox_pl.studio.line import BROKEN
-from jukebox_pl.studio.studio import Studio
 from jukebox_pl.text.labels import UNKNOWN
 from jukebox_pl.types import SamplingParams, SongRequest
 
@@ -52,14 +48,8 @@ THEME = gr.themes.Default(
     button_primary_background_fill_hover="#9a3412",
     button_primary_background_fill_hover_dark="#9a3412",
 )
-LISTED = 200  # artists; a browser cannot show thousands
 SECONDS_BETWEEN_LOOKS = 1.0
-FASTEST = 20  # characters a second that can be sung; fast speech has 15
-LONGEST_LYRICS = 100_000
 MOST_OWNER = 100  # characters of what a browser calls itself
-KEY = "jukebox_pl"  # of what a browser keeps; not for secrets, which there are none of
-KEEP_SECONDS = 86_400  # uploads, by gradio
-SKETCH, WHOLE = "Sketch: top level", "All levels"
 
 
 class Ask(NamedTuple):
@@ -83,43 +73,12 @@ class Answer(NamedTuple):
     line: str = ""
 
 
-class Page:
-    """What a visitor sees of `studio`; the form starts with `request`, `params`, `seed`, `candidates` and `lowest`.
+class Page(Layout):
+    """What a visitor sees of a studio, and what happens when something is pressed or typed."""
 
-    Raises UserError when the models do not know the names in `request`.
-    """
-
-    def __init__(
-        self, studio: Studio, request: SongRequest, params: SamplingParams, seed: int, candidates: int = 1, lowest: int = 0
-    ):
-        self.studio, self.params, self.levels = studio, params, range(len(studio.models.hops))
-        labeller, rate = studio.labeller, studio.models.sample_rate
-        self.artists, self.genres = (
-            [name for name in vocabulary.names if name != UNKNOWN] for vocabulary in (labeller.artists, labeller.genres)
-        )
-        known = f"{len(self.artists):,} artists and {len(self.genres):,} genres"
-        models = hashlib.sha256(repr(studio.models).encode()).hexdigest()[:12]
-        with gr.Blocks(
-            title="jukebox_pl", analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_SECONDS)
-        ) as self.blocks:
-            self.visitor = gr.BrowserState("", storage_key=f"{KEY}.visitor", secret=KEY)
-            self.chosen = gr.BrowserState("", storage_key=f"{KEY}.{models}.chosen", secret=KEY)
-            self.kept = gr.BrowserState([], storage_key=f"{KEY}.{models}.form", secret=KEY)
-            gr.HTML(views.HEADING + views.TEXT.format(f"A model of {known}, at {rate:,} Hz"))
-            with gr.Row():
-                with gr.Column(scale=4, min_width=320):
-                    self.form: list[Any] = [
-                        *self._ask_words(request),
-                        *self._ask_length(request, seed, candidates, lowest),
-                        *self._ask_levels(params),
-                    ]
-                    self.clip = self._ask_clip()
-                    self.generate_button = gr.Button("Generate", variant="primary")
-                    self.message = gr.HTML()
-                with gr.Column(scale=6, min_width=320):
-                    self.jobs = widgets.pressable()
-                    self.told = gr.HTML()
-                    self._show_songs()
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        with self.blocks:
             self._wire()
 
     def launch(
@@ -147,108 +106,8 @@ class Page:
         add_routes(app, self.studio)
         return address
 
-    def _ask_words(self, request: SongRequest) -> list[gr.components.Component]:
-        """Whom and what to sing. An artist may be typed, as thousands are known; genres are chosen."""
-        vocabularies = {"artist": self.studio.labeller.artists, "genre": self.studio.labeller.genres}
-        asked: list[gr.components.Component] = []
-        for what, given in (("artist", request.artist), ("genre", request.genres)):
-            blended, weights = weights_of(given)
-            names = [vocabularies[what].require(name, what) for name in blended]
-            listed = self.artists[:LISTED] if what == "artist" else self.genres
-            dropdown = gr.Dropdown(
-                list(dict.fromkeys([*listed, *names])),
-                value=names,
-                label="Artist" if what == "artist" else "Genres",
-                info=f"several are blended, {MOST_BLENDED} at most"
-                if what == "artist"
-                else "all of them; a blend where their weights differ",
-                multiselect=True,
-                max_choices=MOST_BLENDED,
-                allow_custom_value=what == "artist",
-                elem_id=f"{what}s",
-            )
-            with gr.Row():
-                sliders = [
-                    gr.Slider(
-                        WEIGHT.least,
-                        WEIGHT.most,
-                        weights[place],
-                        step=1,
-                        label=names[place] if place < len(names) else WEIGHT.label,
-                        visible=place < len(names) > 1,
-                        min_width=140,
-                        interactive=True,
-                    )
-                    for place in range(MOST_BLENDED)
-                ]
-            dropdown.change(show_weights, dropdown, sliders, queue=False, show_progress="hidden", api_visibility="private")
-            asked += [dropdown, *sliders]
-            if what == "artist":
-                self.artist = dropdown
-        self.lyrics = gr.Textbox(request.lyrics, label="Lyrics", lines=7, max_lines=18, max_length=LONGEST_LYRICS)
-        self.note = gr.HTML(self.count(request.lyrics, request.seconds, request.total_seconds))
-        return [*asked, self.lyrics]
-
-    def _ask_length(self, request: SongRequest, seed: int, candidates: int, lowest: int) -> list[gr.components.Component]:
-        with gr.Row():
-            self.seconds = box(self.studio.limits.seconds_field, request.seconds)
-            self.candidates = box(self.studio.limits.candidates_field, candidates)
-        deep = [(SKETCH, len(self.levels) - 1), (WHOLE, 0)] if len(self.levels) > 1 else [(WHOLE, 0)]
-        deep[1:1] = [(f"To level {level}", level) for level in range(len(self.levels) - 2, 0, -1)]
-        self.lowest = gr.Radio(
-            deep, value=lowest, label="How far", info="a sketch is quick; what you like of it is upsampled later"
-        )
-        with gr.Row():
-            self.seed = box(SEED, seed)
-            self.another_seed = gr.Button("Another seed", elem_classes="low")
-        with gr.Accordion("A part of a longer song", open=False), gr.Row():
-            self.total, offset = box(TOTAL, request.total_seconds), box(OFFSET, request.offset_seconds)
-        return [self.seconds, self.total, offset, self.seed, self.candidates, self.lowest]
-
-    def _ask_levels(self, params: SamplingParams) -> list[gr.components.Component]:
-        """The fields of every level, the bottom one first as in `params_of`, the top one first on the page."""
-        rows: list[gr.components.Component] = []
-        with gr.Accordion("Sampling of each level", open=False):
-            for level in reversed(self.levels):
-                gr.HTML(views.TEXT.format(f"Level {level}"))
-                with gr.Row():
-                    at = params.at(level)._asdict()
-                    rows[:0] = [box(field, at[name]) for name, field in LEVEL_FIELDS.items()]
-        return rows
-
-    def _ask_clip(self) -> gr.HTML:
-        """What to go on from: uploaded or recorded, then a stretch of it chosen on its waveform."""
-        with gr.Accordion("Go on from a clip", open=False):
-            self.upload = gr.Audio(
-                sources=["upload", "microphone"], type="filepath", label="Upload or record", editable=False, buttons=[]
-            )
-            clip = widgets.player("clip")
-            self.clip_note = gr.HTML()
-            self.no_clip = gr.Button("Without the clip", visible=False, size="sm")
-        return clip
-
-    def _show_songs(self) -> None:
-        self.player = widgets.player("player")
-        with gr.Column(visible=False) as self.actions:
-            with gr.Row():
-                self.extend_button = gr.Button("Continue to", size="sm")
-                self.until = gr.Number(20.0, label="Seconds in all", min_width=110)
-            with gr.Row():
-                self.cut_button = gr.Button("Cut at the playhead", size="sm")
-                self.regenerate_button = gr.Button("Sing the selection anew", size="sm")
-                self.branch_button = gr.Button("Another take", size="sm")
-                self.upsample_button = gr.Button("Upsample", size="sm")
-                self.pick_button = gr.Button("★ Pick", size="sm")
-            self.with_form = gr.Checkbox(
-                False, label="With the artist, genres, lyrics and sampling of the form", container=False
-            )
-        self.resume_button = gr.Button("Go on with it", visible=False)
-        self.facts = gr.HTML()
-        self.use_button = gr.Button("Put its settings into the form", size="sm", visible=False)
-        self.tree = widgets.pressable()
-
     def _wire(self) -> None:
-        """What happens when something is pressed or typed. Nothing waits for songs: the line does, in its own thread."""
+        """Nothing waits for songs: the line does, in its own thread."""
         quietly: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         self.shown = [self.jobs, self.tree, self.player, self.facts]
         self.switched = [self.actions, self.resume_button, self.use_button, self.upsample_button]
@@ -276,7 +135,14 @@ class Page:
         self.another_seed.click(lambda: random.randrange(2**31), outputs=self.seed, **quietly)
         self.artist.key_up(self.narrow, outputs=self.artist, trigger_mode="always_last", **quietly)
         counted: list[Any] = [self.lyrics, self.seconds, self.total]
-        gr.on([each.change for each in counted], self.count, counted, self.note, trigger_mode="always_last", **quietly)
+        gr.on(
+            [each.change for each in counted],
+            partial(views.count, self.studio),
+            counted,
+            self.note,
+            trigger_mode="always_last",
+            **quietly,
+        )
         self.use_button.click(self.settings, [self.chosen], self.form, **quietly)
 
         clipped = [self.clip, self.clip_note, self.no_clip, self.upload]
@@ -422,7 +288,7 @@ class Page:
 
     def come_in(self, visitor: Any, kept: Any) -> list[Any]:
         """A name for who is new, and the clip that was left if it is still there."""
-        clip = kept[0] if isinstance(kept, list) and kept else None
+        clip = kept[0] if isinstance(kept, list) and kept else {}
         token = token_of(clip)
         try:
             shown = views.clip(token, self.studio, clip.get("begin"), clip.get("end")) if token else gr.skip()
@@ -440,26 +306,6 @@ class Page:
         (key,) = artists.keys(typed.input_value)
         found = [name for name in artists.names if name != UNKNOWN and key in artists.keys(name)[0]]
         return gr.update(choices=found[:LISTED])
-
-    def count(self, lyrics: str, seconds: Any = None, total: Any = None) -> str:
-        """How much of the lyrics the model sings, how that fits, and what it leaves out."""
-        labeller, lyrics = self.studio.labeller, str(lyrics or "")
-        try:
-            note = note_on_lyrics(lyrics, labeller)
-            sung, normal = len(labeller.characters.clean(lyrics)), labeller.characters.normalize(lyrics)
-            unknown = set(labeller.characters.unknown(lyrics))
-        except UserError as error:
-            return str(views.LINE.format("mistake", error))
-        long = max(total or 0, seconds or 0) if isinstance(seconds, int | float) else 0
-        parts = [f"{sung:,} characters to sing"]
-        if sung and labeller.lyric_tokens:
-            parts.append(f"the model reads {labeller.lyric_tokens:,} at a time")
-        if sung > FASTEST * long > 0:
-            parts.append(f"about {round(FASTEST * long):,} can be sung in {long:g} s")
-        if long > self.studio.longest_seconds:
-            parts.append(f"the model has learned from songs of up to {self.studio.longest_seconds:.1f} s, not {long:g} s")
-        line = views.LINE.format("quiet", "; ".join([*parts, *([note] if note else [])]))
-        return str(line + views.marked(normal, unknown)) if unknown and labeller.lyric_tokens else str(line)
 
     def _asked(self, form: Sequence[Any]) -> tuple[SongRequest, SamplingParams, int, int, int]:
         """The values of `self.form` as records."""
@@ -511,16 +357,3 @@ def token_of(clip: Any) -> str:
     songs = clip.get("songs") if isinstance(clip, dict) else None
     first = songs[0] if isinstance(songs, list) and songs else None
     return str(first.get("name") or "") if isinstance(first, dict) else ""
-
-
-def show_weights(names: list[str] | None) -> list[Any]:
-    """A weight for every name where there are several."""
-    chosen = list(names or ())
-    return [
-        gr.update(visible=len(chosen) > 1 and place < len(chosen), label=chosen[place] if place < len(chosen) else "Weight")
-        for place in range(MOST_BLENDED)
-    ]
-
-
-def box(field: Field, value: float | None) -> gr.Number:
-    return gr.Number(value, label=field.label, info=field.hint, precision=0 if field.whole else None, min_width=110)

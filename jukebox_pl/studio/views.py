@@ -12,12 +12,13 @@ from markupsafe import Markup
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.report.song_page import PAGE, plain
-from jukebox_pl.sessions.jobs import LRC
+from jukebox_pl.sessions.jobs import LRC, note_on_lyrics
 from jukebox_pl.sessions.nodes import CODES, Node
 from jukebox_pl.studio.line import Job, Line, State
 from jukebox_pl.studio.studio import Listed, Studio
 from jukebox_pl.utils.progress import clock
 
+FASTEST = 20  # characters a second that can be sung; fast speech has 15
 NOTHING = Markup("")
 HEADING = Markup("<h1>jukebox_pl</h1>")
 LINE = Markup('<p class="{}" role="status">{}</p>')
@@ -202,3 +203,24 @@ def clip(token: str, studio: Studio, begin: float | None = None, end: float | No
         "peaks": sound.peaks,
     }
     return {"songs": [song], "chosen": token, "begin": begin, "end": end}
+
+
+def count(studio: Studio, lyrics: str, seconds: Any = None, total: Any = None) -> str:
+    """How much of the lyrics the model sings, how that fits, and what it leaves out."""
+    labeller, lyrics = studio.labeller, str(lyrics or "")
+    try:
+        note = note_on_lyrics(lyrics, labeller)
+        sung, normal = len(labeller.characters.clean(lyrics)), labeller.characters.normalize(lyrics)
+        unknown = set(labeller.characters.unknown(lyrics))
+    except UserError as error:
+        return str(LINE.format("mistake", error))
+    long = max(total or 0, seconds or 0) if isinstance(seconds, int | float) else 0
+    parts = [f"{sung:,} characters to sing"]
+    if sung and labeller.lyric_tokens:
+        parts.append(f"the model reads {labeller.lyric_tokens:,} at a time")
+    if sung > FASTEST * long > 0:
+        parts.append(f"about {round(FASTEST * long):,} can be sung in {long:g} s")
+    if long > studio.longest_seconds:
+        parts.append(f"the model has learned from songs of up to {studio.longest_seconds:.1f} s, not {long:g} s")
+    line = LINE.format("quiet", "; ".join([*parts, *([note] if note else [])]))
+    return str(line + marked(normal, unknown)) if unknown and labeller.lyric_tokens else str(line)
