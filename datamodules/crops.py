@@ -159,7 +159,7 @@ class CropBatches(IterableDataset, Generic[Batch]):
         return list(islice(self._reader(number, 0, workers)[0], self.batch_size))
 
     def _reader(self, taken: int, id: int, workers: int) -> tuple[Iterator[Crop], int]:
-        """The crops of worker `id` behind the first `taken` batches of the rank, and how many batches of the epoch it still
+        """The crops of worker `id` after the first `taken` batches of the rank, and how many batches of the epoch it still
         makes. A DataLoader asks its workers in turn, and begins with the first."""
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         epoch, done = divmod(taken, self.steps)

@@ -21,7 +21,7 @@ LEAST_STEPS = 100  # of an epoch: fewer would cost less than what is done betwee
 
 
 class CropLoader(DataLoader):
-    """Batches of crops behind the first `taken`, epoch after epoch, read by `workers` processes (0: by this one)."""
+    """Batches of crops after the first `taken`, epoch after epoch, read by `workers` processes (0: by this one)."""
 
     def __init__(self, batches: CropBatches[Any], workers: int = 0, taken: int = 0):
         # Persistent, because to start a worker takes longer than to read an epoch of a small catalog.
@@ -91,7 +91,7 @@ class ShardDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> CropLoader:
         """An epoch is one pass over the songs, shared out among the ranks, or LEAST_STEPS batches on each; in whole steps,
-        where a step accumulates the gradients of several. Goes on behind as many batches as the trainer has taken."""
+        where a step accumulates the gradients of several. Goes on after as many batches as the trainer has taken."""
         trainer, crops = self.trainer, len(self.train.last_start) * self.train.crops_per_song
         world = dist.get_world_size() if dist.is_initialized() else 1
         accumulated = trainer.accumulate_grad_batches if trainer else 1

@@ -137,7 +137,7 @@ def test_a_rank_that_is_killed_is_named_by_the_other(finished, start_fit, tmp_pa
     assert "Traceback" not in told
 
 
-def test_two_processes_stop_behind_the_same_step_and_one_goes_on(demo_shards, start_fit, fit, tmp_path, capsys):
+def test_two_processes_stop_after_the_same_step_and_one_goes_on(demo_shards, start_fit, fit, tmp_path, capsys):
     """Only the first is told."""
     words = "recipe=vqvae", f"run_dir={tmp_path / 'run'}", f"data.path={demo_shards}"
     process = start_fit(*words, "trainer=ddp", "trainer.accelerator=cpu", "max_steps=5000")

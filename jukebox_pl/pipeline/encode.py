@@ -36,7 +36,7 @@ from jukebox_pl.utils.progress import Meter, terminal_meter
 class EncodeStage(Stage):
     """Every shard at `path` through the VQ-VAE in `vqvae`. An interrupted run keeps the shards that are there.
 
-    `views` are augmentations by name: the training songs are encoded once more under each, behind the song itself and
+    `views` are augmentations by name: the training songs are encoded once more under each, after the song itself and
     under ids that end in the name. Raises UserError for a device that cannot compute.
     """
 

@@ -27,7 +27,7 @@ from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.training.callbacks.best import BestWeights, never_logged
 from jukebox_pl.training.callbacks.finite import FiniteLoss
-from jukebox_pl.training.callbacks.resuming import StepSeed, StopBehindStep, Surroundings
+from jukebox_pl.training.callbacks.resuming import StepSeed, StopAfterStep, Surroundings
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
 from jukebox_pl.utils.files import read_record, write_json
@@ -84,13 +84,13 @@ class TrainStage(Stage):
         average = EMA(self.ema)
         trainer = self._trainer(folder, average)
         checkpoint = newest_whole(folder, reads_sharded=isinstance(trainer.strategy, ModelParallelStrategy))
-        with naming_who_is_lost(trainer), STOP.behind_steps():
+        with naming_who_is_lost(trainer), STOP.after_steps():
             before = self._measure_before(folder, trainer, module, data, begun=checkpoint is not None)
             self._fit(trainer, module, data, checkpoint)
         # Lightning ends without a step, and without `on_train_end`, where the checkpoint is of the last step already.
         average.apply_to(module)
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # the step that the number is logged at
-        with naming_who_is_lost(trainer), STOP.behind_steps():
+        with naming_who_is_lost(trainer), STOP.after_steps():
             after, exported = self._measure_exported(trainer, module, data)
         state: Any = get_model_state_dict(module.model, options=WHOLE)
         if trainer.is_global_zero:
@@ -123,7 +123,7 @@ class TrainStage(Stage):
                 max_steps=self.max_steps,
                 val_check_interval=self.every_steps * self.trainer.get("accumulate_grad_batches", 1),  # which counts batches
                 check_val_every_n_epoch=None,
-                callbacks=[*callbacks, average, FiniteLoss(), StopBehindStep(), StepSeed(self.seed), Surroundings()],
+                callbacks=[*callbacks, average, FiniteLoss(), StopAfterStep(), StepSeed(self.seed), Surroundings()],
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
                 logger=build_loggers(self.logger, folder),
                 default_root_dir=str(folder),

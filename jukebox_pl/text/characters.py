@@ -40,7 +40,7 @@ class Characters:
         return Characters("".join(sorted({*self.characters, *self.normalize(text)})))
 
     def extended(self, other: Characters) -> Characters:
-        """This one, every token as it is, and behind them the characters that only `other` has.
+        """This one, every token as it is, and after them the characters that only `other` has.
 
         `other` alone where the two read texts otherwise, as letters and phonemes.
         """

@@ -55,7 +55,7 @@ class Vocabulary:
         )
 
     def extended(self, other: Vocabulary) -> Vocabulary:
-        """This one, every id as it is, and behind it the names that only `other` knows."""
+        """This one, every id as it is, and after it the names that only `other` knows."""
         return Vocabulary([*self.names, *(name for name in other.names if fold(name) not in self._ids)])
 
     def to_config(self) -> Any:

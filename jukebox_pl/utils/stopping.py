@@ -1,4 +1,4 @@
-"""A command that is told to stop: it ends at once, or, while a network is trained, behind the step that is running."""
+"""A command that is told to stop: it ends at once, or, while a network is trained, after the step that is running."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Stopping:
 
     def __init__(self) -> None:
         self.request: Request | None = None
-        self.behind_step, self.quiet, self.told_at, self.process = False, False, 0.0, os.getpid()
+        self.after_step, self.quiet, self.told_at, self.process = False, False, 0.0, os.getpid()
         self.max_minutes: float | None = None
         self.heard: list[int] = []
 
@@ -54,7 +54,7 @@ class Stopping:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        self.request, self.behind_step, self.quiet = None, False, quiet
+        self.request, self.after_step, self.quiet = None, False, quiet
         self.process, self.max_minutes = os.getpid(), max_minutes
         before: Any = {signum: signal.getsignal(signum) for signum in SIGNALS}
         self.heard = [signum for signum, handler in before.items() if handler in ENDS_BY_DEFAULT]
@@ -82,13 +82,13 @@ class Stopping:
             signal.signal(signum, self.hear)
 
     @contextmanager
-    def behind_steps(self) -> Iterator[None]:
+    def after_steps(self) -> Iterator[None]:
         """Whoever runs in here looks at `request` between two steps. Raises Stopped where nobody has come to it."""
-        self.behind_step = True
+        self.after_step = True
         try:
             yield
         finally:
-            self.behind_step = False
+            self.after_step = False
         self.raise_if_told()
 
     def raise_if_told(self) -> None:
@@ -103,9 +103,9 @@ class Stopping:
         now = time.monotonic()
         if self.request is None:
             self.request, self.told_at = self.told_by(signum), now
-            if not self.behind_step:
+            if not self.after_step:
                 raise Stopped(self.request)
-            self.say(f"{self.request.by}: stops behind this step and saves it; {CTRL_C} (again) stops at once")
+            self.say(f"{self.request.by}: stops after this step and saves it; {CTRL_C} (again) stops at once")
         elif signum == signal.SIGINT and now - self.told_at > SECONDS_OF_ONE_PRESS:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # another one ends the process whatever it is in
             raise KeyboardInterrupt

@@ -35,7 +35,7 @@ class BestWeights(Callback):
         self.value, self.step, self.seen = float("inf"), 0, 0  # the lowest, when it was, and the last step looked at
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Before the average is taken out of the module again, which stands behind this in the list of callbacks."""
+        """Before the average is taken out of the module again, which stands after this in the list of callbacks."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not is_comparable(trainer, pl_module):
             return
         self.seen, value = trainer.global_step, self.read(trainer)

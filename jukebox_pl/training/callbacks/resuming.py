@@ -1,4 +1,4 @@
-"""What lets a training stop behind any step, and go on as if it never had."""
+"""What lets a training stop after any step, and go on as if it never had."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pytorch_lightning.callbacks import Callback
 from jukebox_pl.utils.stopping import STOP, Request
 
 
-class StopBehindStep(Callback):
-    """Ends a training or a validation that the command was told to stop: behind a whole step, where no gradients wait, and
-    on all ranks behind the same one. Lightning then leaves its loops as for SIGTERM, with the step's numbers logged.
+class StopAfterStep(Callback):
+    """Ends a training or a validation that the command was told to stop: after a whole step, where no gradients wait, and
+    on all ranks after the same one. Lightning then leaves its loops as for SIGTERM, with the step's numbers logged.
 
     Its own way there is not taken: it ends with any batch, and talks to other ranks out of a signal handler.
     """

@@ -23,7 +23,7 @@ from jukebox_pl.training.loggers.files import FilesLogger
 from jukebox_pl.training.modules.base import is_log_step
 
 CURRENT = "current_model_state"  # in a checkpoint: the weights beside their average
-ROWS = "rows_of_metrics"  # how many metrics.csv has of a checkpoint, which a stage goes on behind
+ROWS = "rows_of_metrics"  # how many metrics.csv has of a checkpoint, which a stage goes on after
 
 
 class EMA(Callback):
@@ -126,7 +126,7 @@ def gathered(tensor: Tensor) -> Tensor:
 
 class LastCheckpoint(Checkpoint):
     """Saves checkpoints/last.ckpt of a stage after every validation, when all that belongs to the step is logged; when the
-    stage is stopped; behind its last step; and `minutes` after the one before (None: not by the clock).
+    stage is stopped; after its last step; and `minutes` after the one before (None: not by the clock).
 
     `previous`: the one before stays as previous.ckpt, which a stage goes on from where last.ckpt is found broken. `every`
     so many steps one stays for good, as step_0000500.ckpt (None: none does).
@@ -143,7 +143,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         loop, step = trainer.fit_loop, trainer.global_step
         validates = (loop.epoch_loop.total_batch_idx + 1) % (trainer.val_check_batch or 1) == 0  # and saves then
-        # Behind a log step: then nothing of this one is logged, and the processes may wait for each other.
+        # After a log step: then nothing of this one is logged, and the processes may wait for each other.
         if self.minutes is None or validates or loop._should_accumulate() or not is_log_step(trainer, step - 1):
             return
         is_late = time.monotonic() - self.saved_at > 60 * self.minutes
@@ -185,11 +185,11 @@ class LastCheckpoint(Checkpoint):
         self.step = checkpoint["global_step"]
         for logger in trainer.loggers if trainer.is_global_zero and ROWS in checkpoint else ():
             if isinstance(logger, FilesLogger):
-                logger.experiment.behind = checkpoint[ROWS], self.step
+                logger.experiment.goes_on_after = checkpoint[ROWS], self.step
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Gives Lightning's counters one form, whichever hook the checkpoint is made in: the step's batch is not quite over,
-        nor is the epoch, as in one that Lightning makes behind a batch. It counts that batch when it goes on.
+        nor is the epoch, as in one that Lightning makes after a batch. It counts that batch when it goes on.
 
         Only where a validation was stopped the batch is over and the validation at its first batch, to be begun again:
         Lightning would else go on by leaving it out.

@@ -50,7 +50,7 @@ class MetricsFile(ExperimentWriter):
     def __init__(self, log_dir: str):
         super().__init__(log_dir)
         self.resumed, self.rows = False, 0
-        self.behind: tuple[int, int] | None = None  # rows and steps of the checkpoint that is gone on from
+        self.goes_on_after: tuple[int, int] | None = None  # rows and steps of the checkpoint that is gone on from
 
     def _check_log_dir_exists(self) -> None:
         """Lightning deletes an earlier file here."""
@@ -59,7 +59,7 @@ class MetricsFile(ExperimentWriter):
         path = Path(self.metrics_file_path)
         if not self.resumed and path.exists():
             columns, found = read_metrics(path)
-            rows, steps = self.behind or (0, step or 0)
+            rows, steps = self.goes_on_after or (0, step or 0)
             kept = [row for number, row in enumerate(found) if number < rows or int(row["step"]) < steps]
             self.metrics_keys = sorted(columns)  # as Lightning writes them; columns that were renamed have lost their order
             write_rows(path, self.metrics_keys, kept)

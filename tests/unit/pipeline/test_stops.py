@@ -14,7 +14,7 @@ import torch
 from jukebox_pl import checkpoints
 from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.pipeline import run
-from jukebox_pl.training.callbacks.resuming import StopBehindStep
+from jukebox_pl.training.callbacks.resuming import StopAfterStep
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, last_path
 from jukebox_pl.training.loggers.files import read_metrics
 from jukebox_pl.training.modules.vqvae import VQVAEModule
@@ -82,14 +82,14 @@ def hook(step, index=None, fitting=True):
 
 # Where it is told, and of which step there is a checkpoint then.
 MOMENTS = {
-    "in the first step": ((StopBehindStep, "on_train_batch_start", hook(0)), 1),
-    "in a step that a validation follows": ((StopBehindStep, "on_train_batch_start", hook(1)), 2),
-    "in a step between validations": ((StopBehindStep, "on_train_batch_start", hook(2)), 3),
-    "in the last step": ((StopBehindStep, "on_train_batch_start", hook(4)), 5),
-    "in a validation": ((StopBehindStep, "on_validation_batch_start", hook(2, 0)), 2),
-    "at the end of a validation": ((StopBehindStep, "on_validation_batch_start", hook(4, 1)), 4),
-    "measuring before": ((StopBehindStep, "on_validation_batch_start", hook(0, fitting=False)), 0),
-    "measuring after": ((StopBehindStep, "on_validation_batch_start", hook(5, fitting=False)), 5),
+    "in the first step": ((StopAfterStep, "on_train_batch_start", hook(0)), 1),
+    "in a step that a validation follows": ((StopAfterStep, "on_train_batch_start", hook(1)), 2),
+    "in a step between validations": ((StopAfterStep, "on_train_batch_start", hook(2)), 3),
+    "in the last step": ((StopAfterStep, "on_train_batch_start", hook(4)), 5),
+    "in a validation": ((StopAfterStep, "on_validation_batch_start", hook(2, 0)), 2),
+    "at the end of a validation": ((StopAfterStep, "on_validation_batch_start", hook(4, 1)), 4),
+    "measuring before": ((StopAfterStep, "on_validation_batch_start", hook(0, fitting=False)), 0),
+    "measuring after": ((StopAfterStep, "on_validation_batch_start", hook(5, fitting=False)), 5),
     "saving": ((AtomicCheckpointIO, "save_checkpoint", lambda _, checkpoint, *__: checkpoint["global_step"] == 2), 3),
     "exporting": ((checkpoints, "save_state"), 5),
     "between stages": ((run, "run_stage", lambda folder, *_: folder.name == STAGE), 0),
@@ -97,7 +97,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize(("moment", "saved"), MOMENTS.values(), ids=MOMENTS)
-def test_it_ends_behind_the_step_with_a_checkpoint_and_goes_on_as_if_it_never_had(
+def test_it_ends_after_the_step_with_a_checkpoint_and_goes_on_as_if_it_never_had(
     whole, fit, words, tmp_path, tell, monkeypatch, capfd, moment, saved
 ):
     settings = *words, f"run_dir={tmp_path / 'run'}"
@@ -162,7 +162,7 @@ def mistake(fit, capsys, *words) -> str:
 def test_a_loss_that_is_none_names_its_songs_and_leaves_the_last_checkpoint(
     whole, fit, words, tmp_path, monkeypatch, capsys
 ):
-    """Found at a log step behind the one that it was at."""
+    """Found at a log step after the one that it was at."""
     settings = *words, f"run_dir={tmp_path / 'run'}", "trainer.log_every_n_steps=5"
     spoil(monkeypatch, {2}, lambda loss: loss * float("nan"))
     line = mistake(fit, capsys, *settings)
@@ -246,14 +246,14 @@ def test_a_run_may_lie_anywhere_and_be_gone_on_with_from_anywhere(whole, fit, wo
 
 
 def test_a_checkpoint_by_the_clock_is_one_to_go_on_from(whole, fit, words, tmp_path, tell, monkeypatch):
-    """Killed at the step behind it; a step before the last is no validation's."""
+    """Killed at the step after it; a step before the last is no validation's."""
     settings = *words, f"run_dir={tmp_path / 'run'}", "stages.vqvae.every_steps=4", "callbacks.checkpoints.minutes=0"
 
     def killed(self, trainer, *_):
         if trainer.global_step == 3:
             raise SystemExit(9)
 
-    monkeypatch.setattr(StopBehindStep, "on_train_batch_start", killed)
+    monkeypatch.setattr(StopAfterStep, "on_train_batch_start", killed)
     with pytest.raises(SystemExit):
         fit(*settings)
     assert steps_saved(tmp_path / "run") == 3

@@ -79,7 +79,7 @@ def test_the_model_is_the_average_of_the_checkpoint(whole):
 
 
 @pytest.mark.parametrize("step", [2, 4])
-def test_a_process_killed_behind_its_checkpoint_loses_no_row(whole, minuscule, fit, words, tmp_path, step):
+def test_a_process_killed_after_its_checkpoint_loses_no_row(whole, minuscule, fit, words, tmp_path, step):
     settings = *words, f"run_dir={tmp_path / 'run'}", "max_steps=4"
     command = [sys.executable, "-c", KILLED, str(step), *minuscule, *settings]
     root = Path(__file__).parents[3]

@@ -227,14 +227,14 @@ def test_new_columns_never_leave_the_file_without_its_rows(tmp_path, monkeypatch
     assert (tmp_path / "metrics.csv").read_bytes() == before
 
 
-def test_a_validation_that_is_made_again_keeps_the_row_of_its_step_and_loses_those_behind(tmp_path):
+def test_a_validation_that_is_made_again_keeps_the_row_of_its_step_and_loses_those_after(tmp_path):
     first = FilesLogger(tmp_path)
     for step in range(4):
         first.log_metrics({"train/loss": float(step)}, step)
     first.save()
     assert first.experiment.rows == 4
     again = FilesLogger(tmp_path)
-    again.experiment.behind = 2, 2  # the checkpoint of step 2, saved when two rows were there
+    again.experiment.goes_on_after = 2, 2  # the checkpoint of step 2, saved when two rows were there
     again.log_metrics({"val/loss": 9.0}, 1)
     again.save()
     found = [(row["step"], row["train/loss"], row["val/loss"]) for row in read_metrics(tmp_path / "metrics.csv")[1]]

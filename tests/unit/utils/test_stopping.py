@@ -1,4 +1,4 @@
-"""Told to stop: at once, or behind a step; the second Ctrl-C is meant."""
+"""Told to stop: at once, or after a step; the second Ctrl-C is meant."""
 
 import os
 import signal
@@ -26,18 +26,18 @@ def test_a_command_that_trains_nothing_stops_at_once_and_says_so(capfd):
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 138), (signal.SIGUSR2, 140)])
-def test_behind_a_step_it_is_left_to_whoever_trains(capfd, signum, code):
-    with pytest.raises(Stopped) as stopped, STOP.listening(), STOP.behind_steps():
+def test_after_a_step_it_is_left_to_whoever_trains(capfd, signum, code):
+    with pytest.raises(Stopped) as stopped, STOP.listening(), STOP.after_steps():
         raise_signals(signum, signal.SIGTERM)  # a scheduler says it again, or otherwise
     assert stopped.value.code == code
-    assert "stops behind this step" in capfd.readouterr().err
+    assert "stops after this step" in capfd.readouterr().err
 
 
 def test_a_second_ctrl_c_stops_at_once_but_one_press_may_arrive_twice(monkeypatch):
-    with pytest.raises(Stopped), STOP.listening(), STOP.behind_steps():
+    with pytest.raises(Stopped), STOP.listening(), STOP.after_steps():
         raise_signals(signal.SIGINT, signal.SIGINT)  # as a launcher passes it on
     monkeypatch.setattr(stopping, "SECONDS_OF_ONE_PRESS", -1.0)
-    with pytest.raises(KeyboardInterrupt), STOP.listening(), STOP.behind_steps():
+    with pytest.raises(KeyboardInterrupt), STOP.listening(), STOP.after_steps():
         raise_signals(signal.SIGINT, signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
@@ -87,7 +87,7 @@ def test_a_third_ctrl_c_ends_the_process_whatever_it_is_in():
 import signal, sys
 from jukebox_pl.utils import stopping
 stopping.SECONDS_OF_ONE_PRESS = -1.0
-with stopping.STOP.listening(), stopping.STOP.behind_steps():
+with stopping.STOP.listening(), stopping.STOP.after_steps():
     for _ in range(3):
         try:
             signal.raise_signal(signal.SIGINT)
