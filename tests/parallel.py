@@ -5,6 +5,7 @@ processes, from the checkpoint in OUT on where there is one, and leaves checkpoi
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch.distributed as dist
 from pytorch_lightning.strategies import ModelParallelStrategy
 from quiet import QUIET
 from torch.utils._pytree import tree_map_only
-from torchdata.stateful_dataloader import StatefulDataLoader
+from torch.utils.data import DataLoader
 from unit.training.modules.test_modules import LABELS, PRIOR, UPPER, lyrics_config
 
 from jukebox_pl import checkpoints
@@ -61,6 +62,24 @@ def module(kind: str) -> pl.LightningModule:
 KINDS = ("vqvae", "top_prior", "lyrics_prior", "upsampler")
 
 
+class RestOfEpoch(DataLoader):
+    """Batches, in the first epoch those after the first `taken`. Its methods of a state say that it goes on where it was."""
+
+    def __init__(self, batches: list[Any], taken: int):
+        super().__init__(batches, batch_size=None)
+        self.batches, self.taken = batches, taken
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # an iterator all the same
+        left, self.taken = self.batches[self.taken :], 0
+        yield from left
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
 class Shared(pl.LightningDataModule):
     """The same batches whatever the number of processes, a part of each for every one of them."""
 
@@ -77,11 +96,12 @@ class Shared(pl.LightningDataModule):
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         return tree_map_only(torch.Tensor, lambda tensor: tensor.chunk(world)[rank], batch)
 
-    def train_dataloader(self) -> StatefulDataLoader:
-        return StatefulDataLoader([self.share(batch) for batch in self.batches], batch_size=None)
+    def train_dataloader(self) -> DataLoader:
+        taken = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        return RestOfEpoch([self.share(batch) for batch in self.batches], taken % BATCHES)
 
-    def val_dataloader(self) -> StatefulDataLoader:
-        return StatefulDataLoader([self.share(self.batches[0])], batch_size=None)
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader([self.share(self.batches[0])], batch_size=None)
 
 
 def train(kind: str, strategy: str, devices: int, steps: int, out: Path) -> dict[str, torch.Tensor]:
