@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from jukebox_pl.models.losses import bits, prior_loss
 from jukebox_pl.models.prior import Prior, PriorLosses
@@ -71,11 +72,14 @@ class PriorModule(StageModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        checkpoint["state_dict"] = self._frozen() | checkpoint["state_dict"]
+        if "state_dict" in checkpoint:  # not in one of several devices, which the module has read by now
+            checkpoint["state_dict"] = self._frozen() | checkpoint["state_dict"]
 
     def _frozen(self) -> dict[str, Tensor]:
+        """What checkpoints leave out; nothing of a network that is spread over devices, whose checkpoints are read whole."""
         parameters = self.model.named_parameters()
-        return {f"model.{name}": x.detach() for name, x in parameters if not x.requires_grad}
+        kept_elsewhere = (part for part in parameters if not part[1].requires_grad and not isinstance(part[1], DTensor))
+        return {f"model.{name}": x.detach() for name, x in kept_elsewhere}
 
 
 class FrozenCopy:
