@@ -25,6 +25,8 @@ from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import SPLITS, Catalog, ShardSample, read_shard, write_shard
 from jukebox_pl.text import phonemes
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs deaf to Ctrl-C
+
 # What makes size=tiny small enough for a test: seconds for a whole hierarchy.
 MINUSCULE = [
     "logger=csv",

@@ -122,7 +122,8 @@ def plan_recipe(config: DictConfig, catalog: Catalog | None, timed: bool = False
         if not ((result := StageFolder(run_dir, name).result()) and stage.complete(result)):
             try:
                 plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
-            except (RuntimeError, TypeError, LookupError, AttributeError) as error:  # a network of yours: it may train still
+            # A network of yours, or a copy beside it that cannot be counted: it may train still.
+            except (RuntimeError, TypeError, LookupError, AttributeError, AssertionError) as error:
                 say(f"plan: {name} cannot be told ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
     return plans
 

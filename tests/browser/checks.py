@@ -30,9 +30,18 @@ def assert_everybody_can_use(page: Any) -> None:
 def wait_until(page: Any, expression: str, seconds: float = 20) -> None:
     """Until JavaScript says so. Playwright's own waiting needs `eval` in the page, which the page's policy forbids."""
     end = time.monotonic() + seconds
-    while not page.evaluate(expression):
+    while not holds(page, expression):
         assert time.monotonic() < end, expression
         time.sleep(0.02)
+
+
+def holds(page: Any, expression: str) -> bool:
+    from playwright.sync_api import Error
+
+    try:
+        return bool(page.evaluate(expression))
+    except Error:  # of a page that is being loaded again
+        return False
 
 
 def grave_violations(page: Any) -> list[str]:

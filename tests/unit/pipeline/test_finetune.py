@@ -79,6 +79,7 @@ def test_an_adapter_is_trained_and_saved_alone(bundle, more_artists, fit, tmp_pa
     assert sorted(path.name for path in (tmp_path / "run").rglob("*.safetensors")) == [
         "adapter.safetensors",  # of the run
         "adapter.safetensors",  # of the stage
+        "best.safetensors",  # of the stage: its best weights
         "model.safetensors",  # the VQ-VAE
     ]
     moved = read_json(tmp_path / "run/moved/moved.json", "")

@@ -210,7 +210,8 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_room_lets_it_go_on(whole, 
     line = mistake(fit, capsys, *settings)
     assert line.endswith("No space left on device; make room or choose another folder, and run it again")
     assert steps_saved(tmp_path / "run") == 2
-    assert {path.name for path in last_path(tmp_path / "run" / STAGE).parent.iterdir()} == {"last.ckpt"}
+    kept = {path.name for path in last_path(tmp_path / "run" / STAGE).parent.iterdir()}
+    assert kept == {"best.safetensors", "last.ckpt"}
     monkeypatch.undo()
     fit(*settings)
     assert rows(tmp_path / "run") == rows(whole)
@@ -242,7 +243,7 @@ def test_a_run_may_lie_anywhere_and_be_gone_on_with_from_anywhere(whole, fit, wo
     assert rows(place) == rows(whole)
     assert weights(place) == weights(whole)
     kept = {path.name for path in (place / STAGE / "checkpoints").iterdir()}
-    assert kept == {"last.ckpt", "previous.ckpt", *(f"step_{step:07d}.ckpt" for step in (2, 3, 5))}
+    assert kept == {"best.safetensors", "last.ckpt", "previous.ckpt", *(f"step_{step:07d}.ckpt" for step in (2, 3, 5))}
 
 
 def test_a_checkpoint_by_the_clock_is_one_to_go_on_from(whole, fit, words, tmp_path, tell, monkeypatch):
