@@ -8,7 +8,7 @@ from itertools import takewhile
 from types import SimpleNamespace
 
 import pytest
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_class, get_object, instantiate
 from omegaconf import OmegaConf
 
 from jukebox_pl import checkpoints, fit
@@ -18,6 +18,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.openai.configs import released_config
 from jukebox_pl.openai.hparams import PRIORS
 from jukebox_pl.pipeline.run import OF_THE_RUN
+from jukebox_pl.pipeline.train import TrainStage
 from jukebox_pl.sessions.models import DTYPES, Computing
 
 FOLDER = command.recipes_folder()
@@ -126,6 +127,15 @@ def test_every_stage_takes_its_settings_and_every_network_builds(recipe, size, c
 def test_a_setting_that_nothing_takes_is_found(setting, place, catalog):
     stages = stages_of("vqvae", "tiny", f"+{setting}=1")
     assert list(refused(stages["vqvae"], "vqvae")) == [f"vqvae.{place}"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_learning_rate_that_a_mistake_names_is_a_setting(recipe, catalog):
+    for name, settings in stages_of(recipe, "tiny").items():
+        if issubclass(get_class(settings["_target_"]), TrainStage):
+            setting = get_class(settings["module"]["_target_"]).optim_setting.format(stage=name)
+            changed = stages_of(recipe, "tiny", f"{setting}.lr=0.125")
+            assert changed[name]["module"]["optim"]["lr"] == 0.125
 
 
 def test_a_misspelt_setting_is_refused_with_the_nearest():

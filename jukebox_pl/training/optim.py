@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -99,12 +100,8 @@ class AdamW8bitOptim(OptimConfig):
         return optimizer
 
 
-class Joined(Optimizer):
-    """Optimizers of different parameters as one, which is what Lightning steps."""
-
-    def __init__(self, *parts: Optimizer):
-        self.parts = parts
-        super().__init__([group for part in parts for group in part.param_groups], {})
+class OwnOptimizer(Optimizer):
+    """An optimizer of ours: `update` is its step, once the gradients are there."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -112,11 +109,26 @@ class Joined(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self.update()
+        return loss
+
+    @abstractmethod
+    def update(self) -> None:
+        """Changes the parameters by their gradients."""
+
+
+class Joined(OwnOptimizer):
+    """Optimizers of different parameters as one, which is what Lightning steps."""
+
+    def __init__(self, *parts: Optimizer):
+        self.parts = parts
+        super().__init__([group for part in parts for group in part.param_groups], {})
+
+    def update(self) -> None:
         groups = iter(self.param_groups)
         for part in self.parts:  # groups and state are others after a checkpoint was loaded
             part.param_groups, part.state = [next(groups) for _ in part.param_groups], self.state
             part.step()
-        return loss
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,7 @@ class ReleasedOptim(OptimConfig):
         return released_rate(step, self.warmup, decay=self.decay or math.inf, linear_from=self.decay_from)
 
 
-class ReleasedAdam(Optimizer):
+class ReleasedAdam(OwnOptimizer):
     """Adam whose `eps` joins the square root before the bias is corrected; the weight decay is corrected with the rest.
 
     p -= lr * sqrt(1 - beta2^t) / (1 - beta1^t) * (m / (sqrt(v) + eps) + weight_decay * p), in float32 whatever p is in.
@@ -149,17 +161,11 @@ class ReleasedAdam(Optimizer):
     ):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def update(self) -> None:
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     self._update(parameter, parameter.grad.float(), group)
-        return loss
 
     def _update(self, parameter: Parameter, gradient: Tensor, group: dict[str, Any]) -> None:
         state, (beta1, beta2) = self.state[parameter], group["betas"]

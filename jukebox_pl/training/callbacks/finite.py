@@ -49,9 +49,9 @@ class FiniteLoss(Callback):
         for name, tensor in checkpoint["state_dict"].items():
             mine = tensor.to_local() if isinstance(tensor, DTensor) else tensor
             if mine.is_floating_point() and mine.numel() and not torch.stack(mine.aminmax()).isfinite().all():
+                module: Any = pl_module
                 raise UserError(
-                    f"{name} is not finite at step {trainer.global_step}, and is not saved: the same command goes on from "
-                    f"the checkpoint before; lower size.{Path(trainer.default_root_dir).name}.optim.lr"
+                    f"{name} is not finite at step {trainer.global_step}, and is not saved: {module.lower_rate()}"
                 )
 
     def require_finite(self, trainer: pl.Trainer) -> None:
@@ -64,11 +64,10 @@ class FiniteLoss(Callback):
         names = list(dict.fromkeys(f"{song.artist}: {song.title}" if song.title else song.id for song in songs))
         named = "; ".join(names[:SONGS_NAMED]) + " ..." * (len(names) > SONGS_NAMED)
         module: Any = trainer.lightning_module
-        setting, lr = f"size.{folder.name}.optim", module.optim.lr
         raise UserError(
             f"the loss of batch {number} of {folder.name} is not finite. Its songs, which are in {folder / BATCH}: {named}. "
-            f"Leave out what is wrong with them, let 10 such steps pass with +{setting}.skip=10, or run it again with a "
-            f"lower learning rate, such as {setting}.lr={lr / 2:g}: it goes on from the last checkpoint"
+            f"Leave out what is wrong with them, let 10 such steps pass with +{module.setting('skip')}=10, or "
+            f"{module.lower_rate()}"
         )
 
 

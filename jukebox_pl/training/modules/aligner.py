@@ -24,6 +24,7 @@ class AlignerModule(StageModule):
     """
 
     model: AcousticModel
+    optim_setting = "stages.{stage}.module.optim"  # as large at any size
 
     def __init__(self, model: AcousticModel, optim: OptimConfig | None = None, background: float = 0.5):
         super().__init__(model, optim)

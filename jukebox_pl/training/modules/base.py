@@ -19,9 +19,11 @@ from jukebox_pl.training.optim import OptimConfig
 
 
 class StageModule(pl.LightningModule):
-    """Trains `model`, a plain network. `fsdp_forward_methods`: those of its methods that are called besides `forward`."""
+    """Trains `model`, a plain network. `fsdp_forward_methods`: those of its methods that are called besides `forward`;
+    `optim_setting`: where the settings of the optimizer of a stage are, for people."""
 
     fsdp_forward_methods: tuple[str, ...] = ()
+    optim_setting = "size.{stage}.optim"
     _grad_norm: Tensor | None = None  # of the last step of this process
     _left_out = 0
 
@@ -29,6 +31,11 @@ class StageModule(pl.LightningModule):
         super().__init__()
         self.model = model
         self.optim = optim or OptimConfig()
+
+    @property
+    def beside(self) -> tuple[nn.Module, ...]:
+        """Networks that are held in memory besides `model`, and never trained."""
+        return ()
 
     def configure_optimizers(self) -> Any:
         optimizer, scheduler = self.optim.build(self.model, self.trainer.max_steps)
@@ -77,9 +84,18 @@ class StageModule(pl.LightningModule):
         self.log("train/left_out", float(self._left_out))
         if self._left_out > self.optim.skip:
             raise UserError(
-                f"{self._left_out} steps had gradients that are not finite, and optim.skip={self.optim.skip}: run it again "
-                f"with a lower optim.lr, such as {self.optim.lr / 2:g}: it goes on from the last checkpoint"
+                f"{self._left_out} steps had gradients that are not finite, and optim.skip={self.optim.skip}: "
+                f"{self.lower_rate()}"
             )
+
+    def setting(self, name: str) -> str:
+        """One of the optimizer's as the command line takes it."""
+        return f"{self.optim_setting.format(stage=Path(self.trainer.default_root_dir).name)}.{name}"
+
+    def lower_rate(self) -> str:
+        """The way out of a training that goes astray."""
+        example = f"{self.setting('lr')}={self.optim.lr / 2:g}"
+        return f"run it again with a lower learning rate, such as {example}: it goes on from the last checkpoint"
 
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
@@ -91,11 +107,7 @@ class StageModule(pl.LightningModule):
         norm = self._grad_norm
         # A loss scaler leaves such a step out, and so does `skip`.
         if scaler is None and not self.optim.skip and norm is not None and not norm.isfinite():
-            stage = Path(self.trainer.default_root_dir).name
-            raise UserError(
-                f"the gradient at step {step} is {norm.item()}; run it again with a lower learning rate, such as "
-                f"size.{stage}.optim.lr={self.optim.lr / 2:g}: it goes on from the last checkpoint"
-            )
+            raise UserError(f"the gradient at step {step} is {norm.item()}; {self.lower_rate()}")
 
 
 def is_log_step(trainer: pl.Trainer, step: int) -> bool:

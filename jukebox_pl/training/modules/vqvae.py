@@ -25,6 +25,7 @@ class VQVAEModule(StageModule):
     """
 
     fsdp_forward_methods = ("start_codebooks",)
+    optim_setting = "size.vqvae.optim"  # of the variants of an ablation, too
     model: VQVAE | JointVQVAE
     bandwidth: Tensor
 
