@@ -78,7 +78,7 @@ class StagePlan(NamedTuple):
         return self.free is None or self.needs <= self.free
 
     def figures(self) -> dict[str, str]:
-        """What people are told, by name; ? where nobody knows yet."""
+        """For people, by name; ? where nobody knows yet."""
         data, trained = self.data, self.cost.trained
         return {
             "parameters": count(self.cost.parameters)
@@ -96,13 +96,11 @@ class StagePlan(NamedTuple):
 
     def line(self) -> str:
         """The most of it."""
-        told = self.figures()
-        data = (
-            f"{told['data']} ({told['data a parameter']} a parameter), {told['passes']} passes" if self.data else "no data"
-        )
+        of = self.figures()
+        data = f"{of['data']} ({of['data a parameter']} a parameter), {of['passes']} passes" if self.data else "no data"
         return (
-            f"{self.name}: {told['parameters']} parameters, {data} in {told['steps']} steps, {told['memory']} of memory, "
-            f"{told['disk']} of disk"
+            f"{self.name}: {of['parameters']} parameters, {data} in {of['steps']} steps, {of['memory']} of memory, "
+            f"{of['disk']} of disk"
         )
 
 
@@ -122,8 +120,7 @@ def plan_recipe(config: DictConfig, catalog: Catalog | None, timed: bool = False
         if not ((result := StageFolder(run_dir, name).result()) and stage.complete(result)):
             try:
                 plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
-            # A network of yours, or a copy beside it that cannot be counted: it may train still.
-            except (RuntimeError, TypeError, LookupError, AttributeError, AssertionError) as error:
+            except (RuntimeError, TypeError, LookupError, AttributeError) as error:  # a network of yours: it may train still
                 say(f"plan: {name} cannot be told ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
     return plans
 
@@ -188,7 +185,7 @@ def plan_stage(
     hop, unit = (hops[data["level"]], "codes") if "level" in data else (1, "samples")
     window = cost.tokens // data["batch_size"]
     lengths = [song["samples"] // hop for song in catalog.songs(TRAIN)] if catalog else []
-    steps, seconds = stage.max_steps * len(getattr(stage, "seeds", "1")), None
+    steps, seconds = stage.max_steps * len(getattr(stage, "seeds", (stage.seed,))), None
     if machine.tflops:
         seconds = steps * accumulated * cost.flops / machine.tflops / 1e12
     elif timed and fits and machine.is_here and (machine.kind == "cuda" or cost.flops < SLOWEST):
@@ -284,7 +281,7 @@ def tell(plans: Sequence[StagePlan], config: DictConfig, catalog: Catalog | None
         grid = Table("", *(plan.name for plan in plans), box=None, title=f"recipe={config.name} size={config.size.name}")
         figures = [plan.figures() for plan in plans]
         for name in figures[0]:
-            grid.add_row(name, *(told[name] for told in figures))
+            grid.add_row(name, *(of[name] for of in figures))
         Console(stderr=True, width=max(Console().width, WIDTH)).print(grid)
     if catalog or config.plan.only:
         for line in (*remarks(plans, config, catalog), *(plan.line() for plan in plans if not config.plan.only)):

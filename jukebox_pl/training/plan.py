@@ -40,7 +40,8 @@ class StepCost(NamedTuple):
     """Bytes and floating point operations of one step on one device that holds everything.
 
     `together` is the most that gradients and what the backward pass needs take at one moment, `work` of that the latter
-    alone at its own worst. `gathered` is what a device of several holds whole of weights that are spread over them.
+    alone at its own worst. `gathered` is what a device of several holds whole of weights that are spread over them,
+    `beside` the weights of what is never trained, which every device holds whole.
     """
 
     parameters: int
@@ -52,6 +53,7 @@ class StepCost(NamedTuple):
     together: int
     updating: int  # besides gradients, while the optimizer works
     gathered: int
+    beside: int
     flops: int
     tokens: int
 
@@ -59,9 +61,10 @@ class StepCost(NamedTuple):
         """The most that one of `devices` takes, where all hold the whole network or, `sharded`, a part of it each."""
         held = self.weights * (2 if averaged else 1) + self.optimizer
         if sharded:
-            return (held + self.gradients) // devices + max(self.work + self.gathered, self.updating // devices)
+            spread = (held + self.gradients) // devices
+            return spread + self.beside + max(self.work + self.gathered, self.updating // devices)
         buckets = self.gradients if devices > 1 else 0  # in which DDP sums gradients
-        return held + buckets + max(self.together, self.gradients + self.updating)
+        return held + self.beside + buckets + max(self.together, self.gradients + self.updating)
 
     def checkpoint_bytes(self, averaged: bool) -> int:
         return self.weights * (2 if averaged else 1) + self.optimizer
@@ -125,11 +128,13 @@ def step_cost(module: Any, data: Mapping[str, Any], precision: str = "32-true") 
 def count_step(module: Any, data: Mapping[str, Any], precision: str) -> StepCost:
     """The first step, and what would be alive in a later one, in the mode that is on."""
     half, mixed = HALVES.get(precision.partition("-")[0]), precision.endswith("mixed")
-    fill_with_zeros(module, None if mixed else half)
+    fill_with_zeros([module, *module.beside], None if mixed else half)
     optimizer = module.configure_optimizers()["optimizer"]
     batch = example_batch(module.model, data)
     parameters = list(module.parameters())
-    live = LiveBytes([*parameters, *module.buffers(), *(part for part in tree_leaves(batch) if part is not None)])
+    beside = {*(tensor for network in module.beside for tensor in network.parameters())}.difference(parameters)
+    known = [*parameters, *beside, *module.buffers(), *(part for part in tree_leaves(batch) if part is not None)]
+    live = LiveBytes(known)
     for parameter in parameters:
         if parameter.requires_grad:
             parameter.register_post_accumulate_grad_hook(live.hold)
@@ -152,6 +157,7 @@ def count_step(module: Any, data: Mapping[str, Any], precision: str) -> StepCost
         together=together,
         updating=max(live.peak - left - state, 0),
         gathered=gathered_bytes(module.model),
+        beside=nbytes(beside),
         flops=live.flops,
         tokens=batch.token_count,
     )
@@ -184,18 +190,23 @@ def detach(module: Any) -> None:
     module.trainer = SimpleNamespace(max_steps=1, global_step=0, global_rank=0, world_size=1)
 
 
-def fill_with_zeros(module: nn.Module, dtype: torch.dtype | None) -> None:
-    """Gives a network tensors of the mode that is on, on the CPU: floats in `dtype`."""
-    for part in module.modules():
+def fill_with_zeros(networks: Iterable[nn.Module], dtype: torch.dtype | None) -> None:
+    """Gives networks tensors of the mode that is on, on the CPU: floats in `dtype`, shared where they were shared."""
+    filled: dict[Tensor, Tensor] = {}
+    for part in (part for network in networks for part in network.modules()):
         places: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
         for tensors in places:
             for name, tensor in tensors.items():
                 if tensor is not None:
-                    made = torch.zeros(tensor.shape, dtype=dtype if dtype and tensor.is_floating_point() else tensor.dtype)
-                    is_parameter = isinstance(tensor, nn.Parameter)
-                    tensors[name] = nn.Parameter(made, tensor.requires_grad) if is_parameter else made
+                    filled[tensor] = filled[tensor] if tensor in filled else zeros(tensor, dtype)
+                    tensors[name] = filled[tensor]
         if isinstance(part, Codebook):
             part._steps = 1  # it would be read from a buffer
+
+
+def zeros(like: Tensor, dtype: torch.dtype | None) -> Tensor:
+    made = torch.zeros(like.shape, dtype=dtype if dtype and like.is_floating_point() else like.dtype)
+    return nn.Parameter(made, like.requires_grad) if isinstance(like, nn.Parameter) else made
 
 
 def nbytes(tensors: Iterable[Tensor]) -> int:

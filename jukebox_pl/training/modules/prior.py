@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from jukebox_pl.models.losses import bits, prior_loss
@@ -39,6 +39,10 @@ class PriorModule(StageModule):
         super().__init__(model, optim)
         self.lyrics_fraction, self.corruption = lyrics_fraction, corruption
         self.kl_weight, self.base = kl_weight, FrozenCopy(model) if kl_weight else None
+
+    @property
+    def beside(self) -> tuple[nn.Module, ...]:
+        return (self.base.prior,) if self.base else ()
 
     def training_step(self, batch: CodesBatch, index: int) -> Tensor:
         past = None

@@ -107,6 +107,21 @@ def test_what_is_frozen_has_neither_gradients_nor_moments():
     assert frozen.optimizer < whole.optimizer
 
 
+def test_a_copy_that_is_held_against_forgetting_counts_as_far_as_it_shares_nothing():
+    stage = json.loads(stages("tiny"))["top_prior"]
+    costs = []
+    for kl_weight, frozen in ((0.0, False), (0.5, False), (0.5, True)):
+        model = checkpoints.on_meta(stage["model"])
+        model.transformer.requires_grad_(not frozen)
+        module = instantiate(stage["module"] | {"kl_weight": kl_weight}, model=model)
+        costs.append(step_cost(module, stage["data"]))
+    alone, copied, sharing = costs
+    assert (alone.beside, copied.beside) == (0, 4 * alone.parameters)
+    assert sharing.beside == 4 * sharing.trained < copied.beside
+    assert copied.weights == alone.weights
+    assert copied.device_bytes(averaged=True) - alone.device_bytes(averaged=True) >= copied.beside
+
+
 def test_shards_are_shared_and_windows_are_not():
     stage = json.loads(stages("tiny"))["top_prior"]
     cost = step_cost(module_of(stage, checkpoints.on_meta), stage["data"])
