@@ -109,10 +109,11 @@ class CropSource:
         else:
             each = -(-count // max(len(ids), 1))
             starts = {id: [int(self.last_start[id] * (i + 0.5) / each) for i in range(each)] for id in ids}
-        crops = (
-            Crop(sample, start) for sample in self._read(starts, self._shards(starts)) for start in starts[sample.song.id]
-        )
-        return islice(crops, count)
+        return islice((Crop(sample, start) for sample in self.songs(starts) for start in starts[sample.song.id]), count)
+
+    def songs(self, ids: Iterable[str]) -> Iterator[ShardSample]:
+        """The songs `ids`, one shard after the other."""
+        return self.catalog.samples(self.shard_of, ids)
 
     def _shards(self, ids: Iterable[str]) -> list[Place]:
         return list(dict.fromkeys(self.shard_of[id] for id in ids))

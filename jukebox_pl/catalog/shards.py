@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -137,6 +137,12 @@ class Catalog(CatalogRecord):
         """The shard that holds each song of a split, by the song's id; no shard is opened for it."""
         songs, shards = iter(self.songs(split)), zip(self.shards(split), self.splits[split]["shards"], strict=True)
         return {song["id"]: path for path, shard in shards for song in islice(songs, shard["songs"])}
+
+    def samples(self, shard_of: Mapping[str, Place], ids: Iterable[str]) -> Iterator[ShardSample]:
+        """The songs `ids`, one shard after the other in the order in which they are first named; others are not opened."""
+        wanted = list(ids)
+        for shard in dict.fromkeys(shard_of[id] for id in wanted):
+            yield from self.read(shard, set(wanted))
 
     def read(self, shard: Place, only: Container[str] | None = None) -> Iterator[ShardSample]:
         """The songs of one of its shards, with `only` those of these ids, as `read_shard` gives them.

@@ -25,6 +25,7 @@ from jukebox_pl.checkpoints.bundle import (
 )
 from jukebox_pl.checkpoints.folders import (
     CONFIG,
+    MODEL,
     WEIGHTS,
     fingerprint,
     load,
@@ -40,6 +41,7 @@ __all__ = [
     "BUNDLE",
     "CONFIG",
     "DENSE",
+    "MODEL",
     "STRONGEST",
     "TRUSTED",
     "WEIGHTS",

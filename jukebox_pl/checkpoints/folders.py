@@ -25,6 +25,7 @@ from jukebox_pl.utils.files import read_record, write_json
 from jukebox_pl.utils.records import to_record
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+MODEL = "model"  # the folder of a network inside that of the stage that trains it
 FLOATING = ("F64", "F32", "F16", "BF16")  # numbers that a network computes with: which of them, its user chooses
 SHOWN = 8  # tensors that differ, in a message
 

@@ -15,7 +15,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.ablations import LevelFigures, Row, compare, measure_levels
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.stage_folder import Stage, StageFolder, StageResult
-from jukebox_pl.pipeline.train import MODEL, TrainStage
+from jukebox_pl.pipeline.train import TrainStage
 from jukebox_pl.report.terminal import print_answer_tables
 from jukebox_pl.training.loggers import first_rank
 from jukebox_pl.utils.files import write_json
@@ -49,7 +49,7 @@ class SeedsStage(TrainStage):
         trained = super().run(folder.path)
         data = instantiate(OmegaConf.merge(self.data, {"clip": self.held_out_clip}))
         data.setup("validate")
-        model = cast(VQVAE, checkpoints.load(folder.path / MODEL).model)
+        model = cast(VQVAE, checkpoints.load(folder.path / checkpoints.MODEL).model)
         levels = measure_levels(model, (batch.audio for batch in data.val_dataloader()))
         result = StageResult(trained.fingerprint, {LEVELS: levels}, trained.steps, self.max_steps)
         if first_rank():

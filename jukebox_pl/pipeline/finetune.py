@@ -15,7 +15,7 @@ from torch import nn
 
 from jukebox_pl import audio, checkpoints
 from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog
-from jukebox_pl.checkpoints import ADAPTER
+from jukebox_pl.checkpoints import ADAPTER, MODEL
 from jukebox_pl.errors import UserError
 from jukebox_pl.evaluation.codec import report_levels
 from jukebox_pl.evaluation.fidelity import SHORTEST
@@ -25,7 +25,7 @@ from jukebox_pl.models.surgery import graft_lyrics, grown_state
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.pipeline.bundle import BundleStage
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
-from jukebox_pl.pipeline.train import MODEL, TrainStage
+from jukebox_pl.pipeline.train import TrainStage
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.training.tuning import Base, Tuning, WholePrior
 
@@ -36,8 +36,13 @@ CLIPS, CLIP_SECONDS = 4, 6  # to hear of what the codec makes of new songs
 class CopyStage(Stage):
     """The VQ-VAE of the bundle `init_from`, as it is, for the catalog at `path`."""
 
+    makes = "model"
+
     def __init__(self, init_from: str, path: str):
         self.init_from, self.path = Path(init_from), path
+
+    def output(self, folder: Path) -> str:
+        return str(folder / MODEL)
 
     def complete(self, result: StageResult) -> bool:
         """Raises UserError when the bundle, where it is still there, is not the one that the run began from."""
@@ -66,13 +71,12 @@ class CopyStage(Stage):
 def codec_figures(vqvae: VQVAE, catalog: Catalog) -> dict[str, Any]:
     """What the codes of each level keep of a few songs, in dB: near 0, what silence has, no prior can learn them."""
     hop, clips = vqvae.hops[-1], []
-    for entry in evenly([*catalog.songs(HELD_OUT), *catalog.songs(TRAIN)], CLIPS):
-        shard = (catalog.shard_of(HELD_OUT) | catalog.shard_of(TRAIN))[entry["id"]]
-        for sample in catalog.read(shard, {entry["id"]}):
-            sound = torch.from_numpy(audio.downmix(sample.sound())).view(1, 1, -1)
-            length = min(CLIP_SECONDS * catalog.sample_rate, sound.shape[-1]) // hop * hop
-            start = (sound.shape[-1] - length) // 2
-            clips.append(sound[..., start : start + length])
+    ids = [song["id"] for song in evenly([*catalog.songs(HELD_OUT), *catalog.songs(TRAIN)], CLIPS)]
+    for sample in catalog.samples(catalog.shard_of(HELD_OUT) | catalog.shard_of(TRAIN), ids):
+        sound = torch.from_numpy(audio.downmix(sample.sound())).view(1, 1, -1)
+        length = min(CLIP_SECONDS * catalog.sample_rate, sound.shape[-1]) // hop * hop
+        start = (sound.shape[-1] - length) // 2
+        clips.append(sound[..., start : start + length])
     reports = [report_levels(vqvae, clip) for clip in clips if clip.shape[-1] >= SHORTEST]
     return {
         f"level {level[0].level}": f"{sum(report.reconstruction for report in level) / len(level):.1f} dB"

@@ -25,8 +25,6 @@ from jukebox_pl.utils.files import write_json
 
 FILE = "moved.json"
 PARAMS = SamplingParams()
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-DTYPE = torch.bfloat16 if torch.cuda.is_available() else torch.float32  # two priors are in memory at once
 
 
 class MovedStage(Stage):
@@ -51,14 +49,16 @@ class MovedStage(Stage):
         self.init_from, self.path, self.old_data = init_from, path, old_data
         self.songs, self.windows = songs, windows
         self.seeds, self.seconds, self.lowest = list(seeds), seconds, lowest
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.dtype = torch.bfloat16 if self.device == "cuda" else torch.float32  # two priors are in memory at once
 
     def complete(self, result: StageResult) -> bool:
         return False  # cheap, and the run may have been trained on since
 
     def run(self, folder: Path) -> StageResult:
         """Raises UserError when the old songs have another sample rate."""
-        base = checkpoints.load_bundle(self.init_from, at_once=False, dtype=DTYPE)
-        tuned = tuned_bundle(folder.parent, self.init_from)
+        base = checkpoints.load_bundle(self.init_from, at_once=False, dtype=self.dtype)
+        tuned = tuned_bundle(folder.parent, self.init_from, self.dtype)
         catalogs = {name: Catalog.load(path) for name, path in {"new": self.path, "old": self.old_data}.items() if path}
         for catalog in catalogs.values():
             if catalog.sample_rate != base.sample_rate:
@@ -85,14 +85,14 @@ class MovedStage(Stage):
             genres = tuple(genre for genre in catalog.genres[:1] if all(labeller.genres.ids(genre)))
             request = SongRequest("".join(artists), genres, seconds=self.seconds)
             networks = bundle.vqvae, bundle.priors, bundle.labellers
-            sampler = Sampler(*networks, bundle.sample_rate, DEVICE, keep=False)
+            sampler = Sampler(*networks, bundle.sample_rate, self.device, keep=False)
             levels = range(self.lowest, top + 1)
             songs[name] = sampler.sample_batch([request] * len(self.seeds), PARAMS, self.seeds, levels=levels)
         return write_comparison_page(folder, songs, f"{Path(self.init_from).name}, before and after", lines)
 
     def _figures(self, level: int, base: Bundle, tuned: Bundle, songs: dict[str, Any]) -> dict[str, Figures | None]:
         """Of the songs by name; both priors of one level are in memory."""
-        pair = [Under(bundle.priors[level].to(DEVICE), bundle.labellers[level]) for bundle in (base, tuned)]
+        pair = [Under(bundle.priors[level].to(self.device), bundle.labellers[level]) for bundle in (base, tuned)]
         figures = {}
         for name, coded in songs.items():
             moved = Moved(pair[0], pair[1], level, base.vqvae.hops, self.windows)
@@ -102,24 +102,23 @@ class MovedStage(Stage):
         return figures
 
 
-def tuned_bundle(run_dir: Path, init_from: str) -> Bundle:
+def tuned_bundle(run_dir: Path, init_from: str, dtype: torch.dtype) -> Bundle:
     """What a fine-tune has made: a bundle of its own, or an adapter of the one it began from."""
     if (run_dir / checkpoints.BUNDLE).exists():
-        return checkpoints.load_bundle(run_dir, at_once=False, dtype=DTYPE)
+        return checkpoints.load_bundle(run_dir, at_once=False, dtype=dtype)
     adapter = checkpoints.read_adapter(run_dir / ADAPTER)
     use = checkpoints.AdapterUse(adapter, dict.fromkeys(map(int, adapter.record.levels), 1.0))
-    return checkpoints.load_bundle(init_from, at_once=False, dtype=DTYPE, adapters=[use])
+    return checkpoints.load_bundle(init_from, at_once=False, dtype=dtype, adapters=[use])
 
 
 @torch.inference_mode()
 def coded_songs(catalog: Catalog, vqvae: VQVAE, count: int) -> Iterator[tuple[Song, list[Tensor]]]:
     """Up to `count` held-out songs, or training songs where none is, with their codes [1, T] at every level."""
     split = HELD_OUT if catalog.songs(HELD_OUT) else TRAIN
-    shard_of, hop = catalog.shard_of(split), vqvae.hops[-1]
-    for entry in evenly(catalog.songs(split), count):
-        for sample in catalog.read(shard_of[entry["id"]], {entry["id"]}):
-            if sample.codes:
-                yield sample.song, [torch.from_numpy(codes.astype(np.int64))[None] for codes in sample.codes]
-            else:
-                sound = torch.from_numpy(audio.downmix(sample.sound())).view(1, 1, -1)
-                yield sample.song, vqvae.encode_long(sound[..., : sound.shape[-1] // hop * hop])
+    hop, ids = vqvae.hops[-1], [song["id"] for song in evenly(catalog.songs(split), count)]
+    for sample in catalog.samples(catalog.shard_of(split), ids):
+        if sample.codes:
+            yield sample.song, [torch.from_numpy(codes.astype(np.int64))[None] for codes in sample.codes]
+        else:
+            sound = torch.from_numpy(audio.downmix(sample.sound())).view(1, 1, -1)
+            yield sample.song, vqvae.encode_long(sound[..., : sound.shape[-1] // hop * hop])

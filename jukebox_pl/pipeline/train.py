@@ -18,14 +18,15 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import ModelParallelStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch import nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.checkpoint.state_dict import get_model_state_dict
 
 from jukebox_pl import checkpoints
+from jukebox_pl.checkpoints import MODEL
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.loggers import build_loggers
 from jukebox_pl.pipeline.stage_folder import Stage, StageResult
 from jukebox_pl.text.labels import Labeller
-from jukebox_pl.training.callbacks.best import BestWeights, never_logged
+from jukebox_pl.training.callbacks.best import WHOLE, BestWeights, never_logged
 from jukebox_pl.training.callbacks.finite import FiniteLoss
 from jukebox_pl.training.callbacks.resuming import StepSeed, StopAfterStep, Surroundings
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
@@ -33,8 +34,7 @@ from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
 from jukebox_pl.utils.files import read_record, write_json
 from jukebox_pl.utils.stopping import STOP, Stopped
 
-MODEL, BEFORE = "model", "before.json"
-WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+BEFORE = "before.json"
 LOST = re.compile(r"gloo|NCCL|[Cc]onnection (was )?(closed|reset)|[Bb]roken pipe")  # another process, as backends say it
 SECONDS_TO_DIE = 1.0
 
@@ -157,7 +157,7 @@ class TrainStage(Stage):
         """The monitored number of what is saved, and at which step it was: the last weights, or the best where it is those.
 
         The last ones are only measured where no validation has seen them: what looks at the last validation, as the verdict
-        on conditionings, is told of those that are saved.
+        on conditionings, looks at those that are saved.
         """
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         last, best = trainer.global_step, next((each for each in callbacks if isinstance(each, BestWeights)), None)

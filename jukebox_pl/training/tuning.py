@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from jukebox_pl import checkpoints
-from jukebox_pl.checkpoints import ADAPTER
+from jukebox_pl.checkpoints import ADAPTER, MODEL
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.surgery import tables_of_names
@@ -21,7 +21,6 @@ from jukebox_pl.nn.adapters import AdapterConfig, adapt, file_key
 from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.text.labels import Labeller
 
-MODEL = "model"  # the folder of a stage that holds its network
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 

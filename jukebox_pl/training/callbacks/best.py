@@ -22,7 +22,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.utils.files import replacing
 
 BEST, STEP = "checkpoints/best.safetensors", "step"
-WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 
 
 class BestWeights(Callback):
@@ -65,9 +65,10 @@ class BestWeights(Callback):
             raise UserError(f"{best_path(trainer)} is broken ({error}): {way_out}") from None
 
     def load_into(self, trainer: pl.Trainer, module: Any) -> None:
-        """Gives the network the best weights."""
+        """Gives the network the best weights; what is frozen, which it has, is not among them."""
         state = load_file(best_path(trainer))
-        set_model_state_dict(module.model, state, options=StateDictOptions(full_state_dict=True))  # type: ignore[arg-type]
+        options = StateDictOptions(full_state_dict=True, strict=False)
+        set_model_state_dict(module.model, state, options=options)  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, Any]:
         return {"value": self.value, "step": self.step, "seen": self.seen}

@@ -52,9 +52,8 @@ class ConditioningVerdict(Callback):
         use, hops = PriorUse(prior, data.labeller, data.seed), data.catalog.codes["hops"]
         ids = evenly(list(data.held_out.last_start), self.windows)
         count = -(-self.windows // len(ids))
-        for shard in dict.fromkeys(data.held_out.shard_of[id] for id in ids):
-            for song, _, levels, _ in data.catalog.read(shard, ids):
-                codes = [torch.from_numpy(level.astype(np.int64))[None] for level in levels or ()]
-                windows = song_windows(song, codes, hops, data.level, data.ctx, data.labeller, count)
-                use.add([window.to(device) for window in windows])
+        for song, _, levels, _ in data.held_out.songs(ids):
+            codes = [torch.from_numpy(level.astype(np.int64))[None] for level in levels or ()]
+            windows = song_windows(song, codes, hops, data.level, data.ctx, data.labeller, count)
+            use.add([window.to(device) for window in windows])
         return use

@@ -97,7 +97,5 @@ class CopyCurve(Callback):
         self.chance = float(np.mean([self.run(window) for window in windows])) if windows else None
 
     def _songs(self, data: Any, source: Any, count: int) -> list[np.ndarray]:
-        ids = evenly(list(source.last_start), count)
-        shards = dict.fromkeys(source.shard_of[id] for id in ids)
-        samples = (sample for shard in shards for sample in data.catalog.read(shard, set(ids)))
+        samples = source.songs(evenly(list(source.last_start), count))
         return [sample.codes[data.level] for sample in samples if sample.codes]

@@ -125,11 +125,10 @@ class LyricAttention(MediaCallback):
         hops = data.catalog.codes["hops"]
         heads, sung = LyricHeads(prior, data.labeller, hops[data.level], windows=1), None
         ids = evenly(list(data.held_out.last_start), self.songs)
-        for shard in dict.fromkeys(data.held_out.shard_of[id] for id in ids):
-            for sample in data.catalog.read(shard, ids):
-                levels = [torch.from_numpy(codes.astype(np.int64)) for codes in sample.codes or ()]
-                heads.add(sample.song, levels[data.level])
-                sung = sung or ((sample.song, levels) if sample.song.lyrics else None)
+        for sample in data.held_out.songs(ids):
+            levels = [torch.from_numpy(codes.astype(np.int64)) for codes in sample.codes or ()]
+            heads.add(sample.song, levels[data.level])
+            sung = sung or ((sample.song, levels) if sample.song.lyrics else None)
         if sung is None or (best := heads.best()) is None:
             return Media()
         song, levels = sung

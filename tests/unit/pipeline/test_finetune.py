@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import load_file
 
 from jukebox_pl import checkpoints
 from jukebox_pl.catalog.shards import Catalog
@@ -82,6 +83,8 @@ def test_an_adapter_is_trained_and_saved_alone(bundle, more_artists, fit, tmp_pa
         "best.safetensors",  # of the stage: its best weights
         "model.safetensors",  # the VQ-VAE
     ]
+    best = load_file(tmp_path / "run/top_prior/checkpoints/best.safetensors")  # 5 billion frozen weights are not kept twice
+    assert all(".adapters." in name or not name.startswith("transformer.") for name in best)
     moved = read_json(tmp_path / "run/moved/moved.json", "")
     assert moved["2"]["new"]["tuned_bpd"] != moved["2"]["new"]["base_bpd"]
     assert moved["0"]["new"]["tuned_bpd"] == moved["0"]["new"]["base_bpd"]  # it was left as it is
