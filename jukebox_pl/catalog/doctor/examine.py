@@ -23,7 +23,7 @@ LOWEST_HERTZ = 20.0  # below it a constant would count as the strongest frequenc
 
 
 @dataclass(frozen=True, slots=True)
-class Checkup:
+class Measures:
     """What was measured on audio as decoded. Decibels of audio are relative to full scale and at least FLOOR_DECIBELS.
 
     `clipped_share`: samples at full scale or on a flat top, in runs of CLIP_RUN or more. `silent_share`: frames below
@@ -48,8 +48,8 @@ class Checkup:
     quietest_channel_decibels: float
 
 
-@dataclass(frozen=True)
-class AudioStats(Checkup):
+@dataclass(frozen=True, slots=True)
+class AudioStats(Measures):
     """Also what other songs are compared with."""
 
     fingerprint: str

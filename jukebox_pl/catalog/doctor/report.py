@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from jukebox_pl.catalog.doctor.checks import Finding
 from jukebox_pl.catalog.doctor.duplicates import Duplicate, group
-from jukebox_pl.catalog.doctor.examine import AudioStats, Checkup
+from jukebox_pl.catalog.doctor.examine import AudioStats, Measures
 from jukebox_pl.catalog.doctor.standards import SIZES, SUNG_SIZES, Size, Standards, judge
 from jukebox_pl.catalog.records import PassedOver, Skipped
 
@@ -18,8 +18,8 @@ LEARNED = LABELS[:2]
 
 
 @dataclass(frozen=True)
-class SongReport:
-    """A song that is kept. Of its lyrics there are the numbers: `characters`, `words`, and how many of these have times."""
+class SongFacts:
+    """Which song it is. Of its lyrics there are the numbers: `characters`, `words`, and how many of these have times."""
 
     id: str
     path: str
@@ -33,6 +33,12 @@ class SongReport:
     characters: int
     words: int
     timed_words: int
+
+
+@dataclass(frozen=True)
+class SongReport(SongFacts):
+    """A song that is kept, what was measured and what was found."""
+
     audio_stats: AudioStats
     findings: tuple[Finding, ...]
 
@@ -79,23 +85,12 @@ class Letter:
     songs: int
 
 
-class SongRecord(TypedDict):
+@dataclass(frozen=True)
+class SongRecord(SongFacts):
     """What `doctor.json` says of a song."""
 
     verdict: str
-    id: str
-    path: str
-    split: str
-    title: str
-    artist: str
-    genres: tuple[str, ...]
-    language: str
-    license: str
-    script: str
-    characters: int
-    words: int
-    timed_words: int
-    checkup: Checkup
+    checkup: Measures
     findings: tuple[Finding, ...]
 
 
