@@ -13,7 +13,7 @@ import math
 import os
 import shlex
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -94,9 +94,10 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
 
 def main(config: DictConfig) -> dict[str, Any] | None:
     # Lightning comes with these: --help and mistakes answer at once without it.
-    from jukebox_pl.pipeline.run import SETTINGS, run_recipe, say
+    from jukebox_pl.pipeline.run import run_recipe, say
     from jukebox_pl.pipeline.slurm import requeued
     from jukebox_pl.report.run_page import is_outdated, write_run_page
+    from jukebox_pl.report.runs import SETTINGS
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.distributed")
@@ -109,27 +110,32 @@ def main(config: DictConfig) -> dict[str, Any] | None:
     lock = locked(run_dir, "run_dir") if first_rank() else nullcontext()
     try:
         with lock, STOP.listening(config.max_minutes, quiet=not first_rank()):
-            told = not first_rank() or preflight(config)
+            is_planned = not first_rank() or preflight(config)
             if first_rank():
                 write_atomic(run_dir / SETTINGS, yaml.safe_dump(command.resolved(config), sort_keys=False).encode())
-            results = run_recipe(config.stages, run_dir, config.logger, lambda: told or preflight(config))
+            results = run_recipe(config.stages, run_dir, config.logger, lambda: is_planned or preflight(config))
             if first_rank() and is_outdated(run_dir):
                 say(f"the run: {write_run_page(run_dir)}")
     except Stopped as stopped:
         if first_rank() and requeued(stopped.request.signum):
             raise SystemExit(0) from None
         raise
-    for result in results.values():
-        if page := result.summary.get("page"):
-            say(f"to see and hear: {page}")
-    if (run_dir / BUNDLE).exists():
-        say(f"to sing: {sample_command(run_dir, Catalog.load(config.data.path))}")
-    elif (run_dir / ADAPTER).exists():
-        words = f"adapter={run_dir / ADAPTER}", "strength=1.0"
-        say(f"to sing: {sample_command(config.init_from, Catalog.load(config.data.path), *words)}")
+    for line in what_to_do_next(config, [result.summary for result in results.values()]):
+        say(line)
     stages = {name: {"steps": result.steps, **result.summary} for name, result in results.items()}
     bundle = str(run_dir) if (run_dir / BUNDLE).exists() else None
     return {"run_dir": str(run_dir), "bundle": bundle, "stages": stages} if first_rank() else None
+
+
+def what_to_do_next(config: DictConfig, summaries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Lines for whoever has trained: the pages that stages have left, and the command that sings."""
+    run_dir = Path(config.run_dir)
+    yield from (f"to see and hear: {summary['page']}" for summary in summaries if summary.get("page"))
+    if (run_dir / BUNDLE).exists():
+        yield f"to sing: {sample_command(run_dir, Catalog.load(config.data.path))}"
+    elif (run_dir / ADAPTER).exists():
+        words = f"adapter={run_dir / ADAPTER}", "strength=1.0"
+        yield f"to sing: {sample_command(config.init_from, Catalog.load(config.data.path), *words)}"
 
 
 def preflight(config: DictConfig) -> bool:

@@ -26,6 +26,7 @@ from jukebox_pl.cli.help import recipes_folder
 from jukebox_pl.cli.output import Output, output_of, reader_is_gone
 from jukebox_pl.errors import UserError
 from jukebox_pl.utils.earlier_versions import ARGUMENTS
+from jukebox_pl.utils.quoting import quoted
 
 MISTAKE, INTERRUPTED, UNHEARD = 2, 130, 141
 STOPPED = "stopped; the same command goes on from here"
@@ -201,9 +202,7 @@ def literal(word: str) -> str:
             is_text = bool(given)
     if not is_text:
         return word
-    # In Hydra's quotes backslashes count only before a quote, and at the end.
-    quoted = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value)
-    return f"{name}='{quoted}'"
+    return f"{name}={quoted(value)}"
 
 
 def settings(config: object, prefix: str = "") -> dict[str, Any]:

@@ -19,6 +19,7 @@ from jukebox_pl.catalog.word_times.formats import read_timed
 from jukebox_pl.checkpoints import STRONGEST, AdapterUse, read_adapter
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.checks import MOST_SECONDS
+from jukebox_pl.sessions.again import SETTINGS
 from jukebox_pl.sessions.commands import SampleCommand
 from jukebox_pl.sessions.models import Computing
 from jukebox_pl.sessions.operations import Overrides
@@ -28,7 +29,6 @@ from jukebox_pl.text.sections import SECTIONS, STRIP, sung_text
 from jukebox_pl.types import SamplingParams, Section
 from jukebox_pl.utils.files import read_bytes
 
-SETTINGS = {"genres": "genre"}  # where a setting has another name than the field of a request
 # What is a path and not lyrics, whether there is such a file or not.
 PATH_OF_LYRICS = re.compile(
     r"[^\n]{0,250}\.(?:txt|text|lyrics|lrc|srt|vtt|textgrid|eaf|json|csv|tsv|rtf|docx?|odt|pdf|md|html?)", re.I

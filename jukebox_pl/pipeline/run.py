@@ -16,7 +16,6 @@ from jukebox_pl.pipeline.decisive import decisive
 from jukebox_pl.pipeline.loggers import log_result
 from jukebox_pl.pipeline.stage_folder import NEEDS, Stage, StageFolder, StageResult, say
 from jukebox_pl.training.loggers import first_rank
-from jukebox_pl.training.loggers.dashboard import SETTINGS as SETTINGS
 from jukebox_pl.training.loggers.dashboard import finish_runs
 from jukebox_pl.utils.locks import sweep
 
@@ -31,7 +30,7 @@ def run_recipe(
     before_second: Callable[[], Any] = lambda: None,
 ) -> dict[str, StageResult]:
     """Runs the stages of a recipe in order and returns what each left, of which the loggers in `logger`, configs by name,
-    are told. Raises UserError on a user's mistake.
+    hear. Raises UserError on a user's mistake.
 
     `before_second` is called when the first one, which makes the catalog, is done.
     """

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything heavy is imported
+    from jukebox_pl.cli.help import answer
+
+    answer("report")
+
+
 import time
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -14,7 +21,7 @@ from jukebox_pl.report.run_page import name_of, write_run_page
 from jukebox_pl.utils.locks import is_locked
 
 
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> dict[str, Any]:
     if config.run_dir is None:
         raise UserError("run_dir is missing, as in run_dir=runs/demo: the folder of a run")
     run_dir, compare = Path(config.run_dir), None if config.compare is None else Path(config.compare)
@@ -25,7 +32,9 @@ def main(config: DictConfig) -> None:
         while is_locked(run_dir):
             print(write_run_page(run_dir, compare, path, refresh=every), flush=True)
             time.sleep(every)
-    print(write_run_page(run_dir, compare, path))
+    page = write_run_page(run_dir, compare, path)
+    print(page)
+    return {"page": str(page)}
 
 
 def cli_main(argv: list[str] | None = None) -> None:

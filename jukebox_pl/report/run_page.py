@@ -14,7 +14,7 @@ from markupsafe import Markup
 from jukebox_pl import audio
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, SPLITS, Catalog
 from jukebox_pl.report.page import PAGE, clock, data_uri, write_page
-from jukebox_pl.report.runs import MONITOR, RESULT, Points, StageRun, read_run
+from jukebox_pl.report.runs import MONITOR, RESULT, SETTINGS, Points, StageRun, read_run
 from jukebox_pl.report.song_page import write_sample_page
 from jukebox_pl.utils.differences import differences
 
@@ -33,7 +33,6 @@ MOST_STEPS = 6  # at which media are shown: the first, the last and some between
 MOST_MEDIA_SECONDS = 30  # of a sound on the page
 PACKAGES = ("jukebox_pl", "torch", "pytorch-lightning")
 DIFFERENCES_SHOWN = 60
-SETTINGS = "settings.yaml"  # of a run, as composed
 
 
 class Panel(NamedTuple):

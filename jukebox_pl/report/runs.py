@@ -14,6 +14,7 @@ from jukebox_pl.utils.earlier_versions import RECORDS, renamed
 from jukebox_pl.utils.files import read_json
 
 CONFIG, RESULT, METRICS, MEDIA, CONDITIONING = "config.json", "result.json", "metrics.csv", "media", "conditioning.json"
+SETTINGS = "settings.yaml"  # of a whole run, as composed
 MEDIA_FILE = re.compile(r"(?P<name>.+)_step_(?P<step>\d{1,18})\.(?P<kind>wav|png)")
 MONITOR = "val/loss"
 

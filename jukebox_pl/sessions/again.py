@@ -13,6 +13,7 @@ from jukebox_pl.sessions.models import Computing
 from jukebox_pl.sessions.nodes import PROMPT, Node, Session
 from jukebox_pl.sessions.operations import Overrides, operation_of
 from jukebox_pl.types import SamplingParams, SongRequest
+from jukebox_pl.utils.quoting import quoted
 
 SETTINGS = {"genres": "genre"}  # where a setting has another name than the field of a request
 ALWAYS = ("artist", "genres", "seconds", "temperature", "hop_fraction")  # their defaults are another file's to choose
@@ -73,9 +74,3 @@ def as_hydra(value: Any) -> str:
         section = {SETTINGS.get(field, field): part for field, part in asdict(value).items() if part is not None}
         return as_hydra({"at": section.pop("start_seconds"), **section})
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def quoted(text: str) -> str:
-    """In quotes, where a backslash counts only before a quote and at the end."""
-    inner = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), text)
-    return f"'{inner}'"

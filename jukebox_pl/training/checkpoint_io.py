@@ -14,8 +14,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.utils.locks import PART
 
-PART = ".part"
 NEXT, PREVIOUS = f"next.ckpt{PART}", "previous.ckpt"
 # What a checkpoint consists of that is a folder, written by all devices (torch.distributed.checkpoint and Lightning).
 SHARDED = (".metadata", "meta.pt")

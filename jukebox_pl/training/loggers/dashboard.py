@@ -15,10 +15,9 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
+from jukebox_pl.report.runs import SETTINGS
 from jukebox_pl.training.loggers.media import Clip, Media, MediaLogger, Output, Picture, caption, section_of, table_of
 from jukebox_pl.training.loggers.resuming import STEP, Logged
-
-SETTINGS = "settings.yaml"  # of a run, as composed
 
 
 class DashboardLogger(Logger, MediaLogger):

@@ -154,6 +154,12 @@ def test_the_command_writes_the_page_again_until_the_run_ends(run_dir, monkeypat
     assert capsys.readouterr().out.splitlines() == [str(run_dir / "index.html")] * 3
 
 
+def test_the_command_answers_scripts(run_dir, capsys):
+    report_command.cli_main([f"run_dir={run_dir}", "json=true"])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {"command": "report", "page": str(run_dir / "index.html")}
+
+
 @pytest.mark.parametrize(("words", "said"), [([], "run_dir is missing"), (["run_dir=x", "every=0"], "every=0")])
 def test_a_mistake_is_one_line(words, said, capsys):
     with pytest.raises(SystemExit, match="2"):
