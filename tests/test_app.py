@@ -43,10 +43,10 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("words", "told"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line_and_exit_code_2(finished, capsys, words, told):
+@pytest.mark.parametrize(("words", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(finished, capsys, words, message):
     pytest.importorskip("gradio", reason="needs gradio, the extra `app`")
-    assert re.search(told, refused([f"run_dir={finished}", *words], capsys))
+    assert re.search(message, refused([f"run_dir={finished}", *words], capsys))
 
 
 def test_without_gradio_the_extra_is_named(finished, capsys, monkeypatch):

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 class Run(NamedTuple):
     folder: Path
-    told: str
+    stderr: str
 
     def losses(self, stage: str) -> list[float]:
         with open(self.folder / stage / "metrics.csv", newline="", encoding="utf-8") as file:
@@ -39,11 +39,11 @@ def on_two(start_fit, finished: Path, folder: Path, *words: str) -> Run:
     run = "recipe=top_prior", f"run_dir={folder}", f"data.path={finished / 'shards'}"
     process = start_fit(*run, "trainer.devices=2", "trainer.accelerator=cpu", *words)
     try:
-        told = process.communicate(timeout=200)[1]
+        stderr = process.communicate(timeout=200)[1]
     finally:
         process.kill()
-    assert process.returncode == 0, told
-    return Run(folder, told)
+    assert process.returncode == 0, stderr
+    return Run(folder, stderr)
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +97,8 @@ def shapes(stage: Path) -> dict[str, torch.Size]:
 
 def test_two_processes_train_and_tell_of_every_stage_once(finished, ddp):
     for stage in ("catalog", "vqvae", "codes", "top_prior"):
-        assert ddp.told.count(f"{stage}: running") == 1
-        assert ddp.told.count(f"{stage}: finished") == 1
+        assert ddp.stderr.count(f"{stage}: running") == 1
+        assert ddp.stderr.count(f"{stage}: finished") == 1
     for stage in ("vqvae", "top_prior"):
         assert torch.tensor(ddp.losses(stage)).isfinite().all()
         assert len(ddp.losses(stage)) == 4
@@ -131,21 +131,21 @@ def test_a_rank_that_is_killed_is_named_by_the_other(finished, start_fit, tmp_pa
     wait_for(tmp_path / "run/vqvae/checkpoints/last.ckpt", process)
     children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     os.kill(process.pid if victim == 0 else children[-1], signal.SIGKILL)
-    _, told = process.communicate(timeout=60)  # until the last of them closes its standard error
-    assert f"rank {victim}" in told.splitlines()[-1]
-    assert "the same command goes on from the last checkpoint" in told
-    assert "Traceback" not in told
+    _, stderr = process.communicate(timeout=60)  # until the last of them closes its standard error
+    assert f"rank {victim}" in stderr.splitlines()[-1]
+    assert "the same command goes on from the last checkpoint" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_two_processes_stop_after_the_same_step_and_one_goes_on(demo_shards, start_fit, fit, tmp_path, capsys):
-    """Only the first is told."""
+    """Only the first hears of it."""
     words = "recipe=vqvae", f"run_dir={tmp_path / 'run'}", f"data.path={demo_shards}"
     process = start_fit(*words, "trainer=ddp", "trainer.accelerator=cpu", "max_steps=5000")
     wait_for(tmp_path / "run/vqvae/checkpoints/last.ckpt", process)
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=300)
-    assert process.returncode == 143, told
-    step = int(re.search(r"stopped by SIGTERM at step (\d+) of vqvae, saved; the same command", told.splitlines()[-1])[1])
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 143, stderr
+    step = int(re.search(r"stopped by SIGTERM at step (\d+) of vqvae, saved; the same command", stderr.splitlines()[-1])[1])
     assert torch.load(tmp_path / "run/vqvae/checkpoints/last.ckpt", weights_only=True)["global_step"] == step
     fit(*words, f"max_steps={step + 1}")
     assert "vqvae goes on with processes 2 -> 1: losses from here on are not" in capsys.readouterr().err

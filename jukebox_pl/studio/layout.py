@@ -64,7 +64,7 @@ class Layout:
                     self.message = gr.HTML()
                 with gr.Column(scale=6, min_width=320):
                     self.jobs = widgets.pressable()
-                    self.told = gr.HTML()
+                    self.notice = gr.HTML()
                     self._show_songs()
 
     def _ask_words(self, request: SongRequest) -> list[gr.components.Component]:

@@ -112,7 +112,7 @@ class Page(Layout):
         self.shown = [self.jobs, self.tree, self.player, self.facts]
         self.switched = [self.actions, self.resume_button, self.use_button, self.upsample_button]
         look = [self.visitor, self.chosen, *self.shown]
-        outputs = [self.chosen, self.told, *self.shown, *self.switched]
+        outputs = [self.chosen, self.notice, *self.shown, *self.switched]
 
         def on(listen: Callable[..., Any], act: Callable[..., Answer], inputs: Sequence[Any] = ()) -> None:
             listen(self._handler(act), [*look, *inputs], outputs, **quietly)

@@ -168,7 +168,7 @@ def facts(studio: Studio, song: Listed) -> str:
         if (folder / there).exists():
             how = Markup(' target="_blank"') if file == PAGE else Markup(" download")
             links.append(LINK.format(quote(song.name, safe=""), file, how, label))
-    told = {
+    facts = {
         "name": song.name,
         "artist": names_of(request.artist),
         "genres": names_of(request.genres),
@@ -181,8 +181,8 @@ def facts(studio: Studio, song: Listed) -> str:
         "lyrics": request.lyrics,
         **{f"from {plain(section.start_seconds)} s": section.lyrics for section in request.schedule if section.lyrics},
     }
-    told_lines = [FACT.format(name, plain(value)) for name, value in told.items() if value not in ("", None, ())]
-    return str(FACTS.format(NOTHING.join(links), NOTHING.join(told_lines)))
+    lines = [FACT.format(name, plain(value)) for name, value in facts.items() if value not in ("", None, ())]
+    return str(FACTS.format(NOTHING.join(links), NOTHING.join(lines)))
 
 
 def marked(text: str, unknown: set[str]) -> Markup:

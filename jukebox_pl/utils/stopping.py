@@ -42,7 +42,7 @@ class Stopping:
 
     def __init__(self) -> None:
         self.request: Request | None = None
-        self.after_step, self.quiet, self.told_at, self.process = False, False, 0.0, os.getpid()
+        self.after_step, self.quiet, self.requested_at, self.process = False, False, 0.0, os.getpid()
         self.max_minutes: float | None = None
         self.heard: list[int] = []
 
@@ -89,9 +89,9 @@ class Stopping:
             yield
         finally:
             self.after_step = False
-        self.raise_if_told()
+        self.raise_if_requested()
 
-    def raise_if_told(self) -> None:
+    def raise_if_requested(self) -> None:
         if self.request:
             raise Stopped(self.request)
 
@@ -102,15 +102,15 @@ class Stopping:
             return
         now = time.monotonic()
         if self.request is None:
-            self.request, self.told_at = self.told_by(signum), now
+            self.request, self.requested_at = self.request_of(signum), now
             if not self.after_step:
                 raise Stopped(self.request)
             self.say(f"{self.request.by}: stops after this step and saves it; {CTRL_C} (again) stops at once")
-        elif signum == signal.SIGINT and now - self.told_at > SECONDS_OF_ONE_PRESS:
+        elif signum == signal.SIGINT and now - self.requested_at > SECONDS_OF_ONE_PRESS:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # another one ends the process whatever it is in
             raise KeyboardInterrupt
 
-    def told_by(self, signum: int) -> Request:
+    def request_of(self, signum: int) -> Request:
         """Conventional exit codes, so that `fit && sample` ends here and schedulers see why; a budget is no failure."""
         if signum == signal.SIGXCPU and self.max_minutes:
             return Request(f"max_minutes={self.max_minutes:g}", 0)

@@ -104,11 +104,11 @@ def test_it_ends_after_the_step_with_a_checkpoint_and_goes_on_as_if_it_never_had
     tell(*moment)
     with pytest.raises(SystemExit) as stopped:
         fit(*settings)
-    told = capfd.readouterr().err.splitlines()[-1]
+    stderr = capfd.readouterr().err.splitlines()[-1]
     assert stopped.value.code == TERMINATED
-    assert told.startswith("stopped by SIGTERM")
-    assert told.endswith("the same command goes on from here")
-    assert ", saved" not in told or f"at step {saved} of vqvae, saved" in told
+    assert stderr.startswith("stopped by SIGTERM")
+    assert stderr.endswith("the same command goes on from here")
+    assert ", saved" not in stderr or f"at step {saved} of vqvae, saved" in stderr
     assert steps_saved(tmp_path / "run") == saved
     assert not (tmp_path / "run" / STAGE / "result.json").exists()
     monkeypatch.undo()
@@ -125,9 +125,11 @@ def test_ctrl_c_reaches_every_process_of_a_terminal_and_the_readers_end_with_the
     while not last_path(tmp_path / "run" / STAGE).exists():
         assert process.poll() is None, process.stderr.read()
     os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=300)  # until the last of them closes its standard error
+    _, stderr = process.communicate(timeout=300)  # until the last of them closes its standard error
     assert process.returncode == 130
-    assert re.search(r"stopped by Ctrl-C at step \d+ of vqvae, saved; the same command goes on from here\n\Z", told), told
+    assert re.search(r"stopped by Ctrl-C at step \d+ of vqvae, saved; the same command goes on from here\n\Z", stderr), (
+        stderr
+    )
 
 
 def test_another_number_of_data_workers_goes_on_at_the_step_and_is_told_of(whole, fit, words, tmp_path, capsys):
@@ -135,8 +137,8 @@ def test_another_number_of_data_workers_goes_on_at_the_step_and_is_told_of(whole
     fit(*settings, "stages.vqvae.max_steps=3", "data.workers=1")
     assert rows(tmp_path / "run")[:-1] == rows(whole)[: len(rows(tmp_path / "run")) - 1]  # one reads as none does
     fit(*settings, "data.workers=2")
-    told = "vqvae goes on with data workers 1 -> 2: losses from here on are not, to the last bit, those of a run that"
-    assert told in capsys.readouterr().err
+    line = "vqvae goes on with data workers 1 -> 2: losses from here on are not, to the last bit, those of a run that"
+    assert line in capsys.readouterr().err
     assert [step for step, row in rows(tmp_path / "run") if "train/loss" in row] == ["0", "1", "2", "3", "4"]
 
 
@@ -154,9 +156,9 @@ def spoil(monkeypatch, at, fault):
 def mistake(fit, capsys, *words) -> str:
     with pytest.raises(SystemExit) as stopped:
         fit(*words)
-    told = capsys.readouterr().err
-    assert (stopped.value.code, "Traceback" in told) == (2, False), told
-    return told.splitlines()[-1]
+    stderr = capsys.readouterr().err
+    assert (stopped.value.code, "Traceback" in stderr) == (2, False), stderr
+    return stderr.splitlines()[-1]
 
 
 def test_a_loss_that_is_none_names_its_songs_and_leaves_the_last_checkpoint(

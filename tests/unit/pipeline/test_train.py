@@ -174,14 +174,14 @@ def test_a_stage_that_gets_no_better_ends_and_is_complete(fit, words, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ("stages.vqvae.monitor=val/none", "monitor=val/none is never logged: expected one of val/"),
         ("callbacks.early_stop.patience=0", "patience=0: expected at least 1 validation"),
         ("callbacks.best.monitor=val/none", "monitor=val/none is never logged: expected one of val/"),
     ],
 )
-def test_a_number_that_nobody_logs_and_no_patience_are_one_line(fit, words, tmp_path, capsys, wrong, told):
+def test_a_number_that_nobody_logs_and_no_patience_are_one_line(fit, words, tmp_path, capsys, wrong, message):
     with pytest.raises(SystemExit):
         fit(*words, f"run_dir={tmp_path / 'run'}", "max_steps=4", wrong)
-    assert f"error: {told}" in capsys.readouterr().err.splitlines()[-1]
+    assert f"error: {message}" in capsys.readouterr().err.splitlines()[-1]
