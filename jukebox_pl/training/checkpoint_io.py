@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import zlib
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
@@ -16,6 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from jukebox_pl.errors import UserError
 from jukebox_pl.utils.locks import PART
 
+GIVE_UP = "delete it: the same command goes on from the checkpoint before, or from step 0 where there is none"
 NEXT, PREVIOUS = f"next.ckpt{PART}", "previous.ckpt"
 # What a checkpoint consists of that is a folder, written by all devices (torch.distributed.checkpoint and Lightning).
 SHARDED = (".metadata", "meta.pt")
@@ -44,6 +47,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 raise cause from None
             raise
         sync(path.parent)
+
+    def load_checkpoint(self, path: Any, *arguments: Any, **settings: Any) -> dict[str, Any]:
+        """Raises UserError for a file that holds more than tensors and plain values, of which nothing is run."""
+        try:
+            return super().load_checkpoint(path, *arguments, **settings)
+        except UnpicklingError as error:
+            raise UserError(f"{path} holds what is no tensor and no plain value ({unsafe(error)}); {GIVE_UP}") from None
+
+
+def unsafe(error: UnpicklingError) -> str:
+    """What was found, of torch's paragraphs."""
+    found = re.search(r"GLOBAL (\S+)", str(error))
+    return found[1] if found else "damaged"
 
 
 def last_path(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.training.checkpoint_io import GIVE_UP
 from jukebox_pl.training.modules.base import StageModule, is_log_step
 
 BATCH = "not_finite.pt"
@@ -46,13 +48,14 @@ class FiniteLoss(Callback):
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         self.require_finite(trainer)
-        for name, tensor in checkpoint["state_dict"].items():
-            mine = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-            if mine.is_floating_point() and mine.numel() and not torch.stack(mine.aminmax()).isfinite().all():
-                module: Any = pl_module
-                raise UserError(
-                    f"{name} is not finite at step {trainer.global_step}, and is not saved: {module.lower_rate()}"
-                )
+        if name := not_finite_in(checkpoint["state_dict"]):
+            module: Any = pl_module
+            raise UserError(f"{name} is not finite at step {trainer.global_step}, and is not saved: {module.lower_rate()}")
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Else the first songs would be blamed; of a checkpoint of several devices it is theirs to see."""
+        if name := not_finite_in(checkpoint.get("state_dict", {})):
+            raise UserError(f"{trainer.ckpt_path}: {name} is not finite; {GIVE_UP}")
 
     def require_finite(self, trainer: pl.Trainer) -> None:
         number = -1 if self.first is None else int(self.first)
@@ -69,6 +72,15 @@ class FiniteLoss(Callback):
             f"Leave out what is wrong with them, let 10 such steps pass with +{module.setting('skip')}=10, or "
             f"{module.lower_rate()}"
         )
+
+
+def not_finite_in(state: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor with a number that is none, of the shards that are here."""
+    for name, tensor in state.items():
+        mine = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+        if mine.is_floating_point() and mine.numel() and not torch.stack(mine.aminmax()).isfinite().all():
+            return name
+    return None
 
 
 def plain(batch: Any) -> Any:

@@ -199,6 +199,19 @@ def test_a_gradient_that_is_none_ends_before_anything_of_it_is_saved(fit, words,
     assert steps_saved(tmp_path / "run") == 2
 
 
+def test_a_checkpoint_that_is_not_finite_is_blamed_itself_and_deleted_it_goes_on(whole, fit, words, tmp_path, capsys):
+    settings = *words, f"run_dir={shutil.copytree(whole, tmp_path / 'run')}", "max_steps=6"
+    path = last_path(tmp_path / "run" / STAGE)
+    checkpoint = torch.load(path, weights_only=True)
+    name = next(iter(checkpoint["state_dict"]))
+    checkpoint["state_dict"][name].fill_(float("nan"))
+    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+    assert f"{path}: {name} is not finite; delete it: the same command goes on" in mistake(fit, capsys, *settings)
+    path.unlink()
+    fit(*settings)
+    assert steps_saved(tmp_path / "run") == 6
+
+
 def test_a_full_disk_leaves_the_checkpoint_before_and_room_lets_it_go_on(whole, fit, words, tmp_path, monkeypatch, capsys):
     settings = *words, f"run_dir={tmp_path / 'run'}"
     save = torch.save

@@ -73,6 +73,21 @@ def test_half_a_file_is_named_with_the_way_out(path):
         newest_whole(path.parents[1], reads_sharded=False)
 
 
+class Harm:
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+def test_an_object_is_named_and_nothing_of_it_is_run(path, tmp_path):
+    torch.save({"global_step": 2, "callbacks": Harm(tmp_path / "harm")}, path)
+    with pytest.raises(UserError, match=r"last.ckpt holds what is no tensor and no plain value \(\S*open\); delete it: "):
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
+    assert not (tmp_path / "harm").exists()
+
+
 def save_next(path, step):
     AtomicCheckpointIO().save_checkpoint({"global_step": step}, path.with_name("next.ckpt.part"))
 
