@@ -149,8 +149,12 @@ def spelt_out(word: str) -> list[str]:
 
 
 def current_name(word: str, known: Container[str]) -> str:
-    """`name=value` under the name that the setting has today, where that is `known` and the old one is not."""
+    """`name=value` under the name that the setting has today, where that is `known` and the old one is not; without a `+`
+    before what is there already.
+    """
     name, equals, value = word.partition("=")
+    if name.lstrip("+") in known:
+        return word.lstrip("+")
     folder, _, last = name.rpartition(".")
     renamed = f"{folder}.{ARGUMENTS.get(last, last)}"
     is_old = name.startswith("size.") and name not in known and renamed in known

@@ -63,6 +63,8 @@ NEW, OLD = {"size.vqvae.model.code_dim", "size.growth.dilation_growth"}, {"size.
         ("size.prior.model.emb=8", NEW, "size.prior.model.emb=8"),
         ("size=tiny", NEW, "size=tiny"),
         ("stage.model.emb=8", {"stage.model.code_dim"}, "stage.model.emb=8"),
+        ("+size.vqvae.model.code_dim=8", NEW, "size.vqvae.model.code_dim=8"),
+        ("+size.of_ones_own=8", NEW, "+size.of_ones_own=8"),
     ],
 )
 def test_an_old_name_of_a_setting_means_what_it_meant(word, known, current):
