@@ -230,13 +230,25 @@ class RayEngine:
                 host, _, port = self.address.rpartition("/")[2].rpartition(":")
                 if host:  # Ray itself would try for a quarter of an hour where nobody listens
                     socket.create_connection((host, int(port)), timeout=10).close()
-                ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR)
+                with keeping(signal.SIGTERM):
+                    ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
                 f"no Ray cluster at engine.address={self.address} ({reason}): start one, or use local"
             ) from error
         return ray
+
+
+@contextmanager
+def keeping(signum: signal.Signals) -> Iterator[None]:
+    """Puts back what answers a signal: Ray puts an answer of its own in its place, and leaves it there."""
+    before = signal.getsignal(signum)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signum, before)
 
 
 def run_within(function: Callable[[Job], None], job: Job, seconds: float) -> None:

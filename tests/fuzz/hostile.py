@@ -89,24 +89,30 @@ def outcome(action: Callable[[], str], seconds: int = SECONDS, most: int = BYTES
     return once(action, seconds, most) if kind == "killed" else (kind, text)
 
 
+def answer(action: Callable[[], str], writer: int, seconds: int, most: int) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(seconds)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + most,) * 2)
+    try:
+        kind, text = "done", action()
+    except BaseException as error:
+        mistake = mistake_in(error)
+        kind, text = ("raised", traceback.format_exc()[-3000:]) if mistake is None else ("told", mistake)
+    with open(writer, "w") as pipe:
+        json.dump([kind, text], pipe)
+
+
 def once(action: Callable[[], str], seconds: int, most: int) -> tuple[str, str]:
     """What comes of an action in a process of its own: ("done", what it returns), ("told", one line), or what must not be:
     ("raised", a traceback), ("killed", a signal)."""
     reader, writer = os.pipe()
     if not (child := os.fork()):
-        os.close(reader)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(seconds)
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + most,) * 2)
         try:
-            kind, text = "done", action()
-        except BaseException as error:
-            mistake = mistake_in(error)
-            kind, text = ("raised", traceback.format_exc()[-3000:]) if mistake is None else ("told", mistake)
-        with open(writer, "w") as pipe:
-            json.dump([kind, text], pipe)
-        os._exit(0)
+            os.close(reader)
+            answer(action, writer, seconds, most)
+        finally:
+            os._exit(0)  # whatever happens: else it would go on as a second pytest
     os.close(writer)
     with open(reader) as pipe:
         said = pipe.read()

@@ -111,8 +111,10 @@ def test_processes_that_cannot_start_are_no_fault_of_a_job(tmp_path):
 def test_no_ray_cluster_is_one_line(address):
     ray = pytest.importorskip("ray")
     ray.shutdown()
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(UserError, match=rf"no Ray cluster at engine\.address={address} \(.*\): start one, or use local"):
         list(RayEngine(address=address).run_all(abs, [1]))
+    assert signal.getsignal(signal.SIGTERM) is before  # Ray answers it otherwise
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -73,9 +73,11 @@ def test_a_forked_child_ends_by_the_signal_as_any_other():
         began, begins = os.pipe()
         child = os.fork()
         if child == 0:
-            os.write(begins, b"!")
-            time.sleep(30)
-            os._exit(0)
+            try:
+                os.write(begins, b"!")
+                time.sleep(30)
+            finally:
+                os._exit(0)  # whatever it is told: else it would go on as a second pytest
         os.read(began, 1)
         os.kill(child, signal.SIGTERM)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
