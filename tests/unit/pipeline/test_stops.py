@@ -117,6 +117,52 @@ def test_it_ends_after_the_step_with_a_checkpoint_and_goes_on_as_if_it_never_had
     assert weights(tmp_path / "run") == weights(whole)
 
 
+@pytest.fixture(scope="module")
+def in_parts(words):
+    return *words, "+trainer.accumulate_grad_batches=2"
+
+
+@pytest.fixture(scope="module")
+def whole_in_parts(fit, in_parts, tmp_path_factory):
+    """A run that nothing stopped, of five steps of two batches each."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    fit(*in_parts, f"run_dir={run_dir}")
+    return run_dir
+
+
+@pytest.mark.parametrize("batch", [4, 5])
+def test_in_the_middle_of_a_step_of_several_batches_all_of_them_are_taken(
+    whole_in_parts, fit, in_parts, tmp_path, tell, monkeypatch, capfd, batch
+):
+    settings = *in_parts, f"run_dir={tmp_path / 'run'}"
+    tell(StopAfterStep, "on_train_batch_start", hook(2, batch))
+    with pytest.raises(SystemExit) as stopped:
+        fit(*settings)
+    assert stopped.value.code == TERMINATED
+    assert "stopped by SIGTERM at step 3 of vqvae, saved" in capfd.readouterr().err
+    assert steps_saved(tmp_path / "run") == 3
+    monkeypatch.undo()
+    fit(*settings)
+    assert rows(tmp_path / "run") == rows(whole_in_parts)
+    assert weights(tmp_path / "run") == weights(whole_in_parts)
+
+
+def test_killed_in_the_middle_of_a_step_it_is_taken_again_whole(whole_in_parts, fit, in_parts, tmp_path, monkeypatch):
+    settings = *in_parts, f"run_dir={tmp_path / 'run'}", "callbacks.checkpoints.minutes=0"
+
+    def killed(self, trainer, module, batch, index):
+        if index == 7:
+            raise SystemExit(9)
+
+    monkeypatch.setattr(StopAfterStep, "on_train_batch_start", killed)
+    with pytest.raises(SystemExit, match="9"):
+        fit(*settings)
+    assert steps_saved(tmp_path / "run") == 3
+    monkeypatch.undo()
+    fit(*settings)
+    assert weights(tmp_path / "run") == weights(whole_in_parts)
+
+
 @pytest.mark.slow
 def test_ctrl_c_reaches_every_process_of_a_terminal_and_the_readers_end_with_the_command(demo_shards, start_fit, tmp_path):
     """Told in a validation or in a step, as it happens."""
