@@ -2,10 +2,12 @@
 weights, numbers and rows."""
 
 import errno
+import itertools
 import os
 import re
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -289,6 +291,42 @@ def test_a_shard_that_vanishes_is_named_and_put_back_it_goes_on(whole, fit, word
     assert line.startswith(f"error: {shard} is missing, {shards} is incomplete: put it back")
     away.rename(shard)
     fit(*settings, "max_steps=5")
+    assert weights(tmp_path / "run") == weights(whole)
+
+
+def test_a_shard_that_vanishes_while_songs_are_read_from_it_is_named_and_put_back_it_goes_on(
+    fit, words, demo_shards, tmp_path, monkeypatch, capsys
+):
+    """Its songs are cut from it every time they are chosen: in the middle of an epoch."""
+    shards = Path(shutil.copytree(demo_shards, tmp_path / "shards"))
+    settings = words[0], f"data.path={shards}", f"run_dir={tmp_path / 'run'}", "max_steps=30", "callbacks.copies=null"
+    away = [(shard, tmp_path / shard.name) for shard in Catalog.load(shards).shards("train")]
+
+    def take_away(self, trainer, *_):
+        if trainer.global_step == 3:
+            for shard, aside in away:
+                shard.rename(aside)
+
+    monkeypatch.setattr(StopAfterStep, "on_train_batch_start", take_away)
+    assert re.search(r"error: \S+tar is missing, .* is incomplete: put it back", mistake(fit, capsys, *settings))
+    monkeypatch.undo()
+    for shard, aside in away:
+        aside.rename(shard)
+    begun = steps_saved(tmp_path / "run")
+    assert begun >= 2
+    fit(*settings, f"stages.vqvae.max_steps={begun + 1}")
+    assert steps_saved(tmp_path / "run") == begun + 1
+
+
+def test_a_clock_that_jumps_changes_nothing(whole, fit, words, tmp_path, monkeypatch):
+    """Back and forth by years at every look; and the checkpoint before is called the newer one."""
+    now, jumps = time.time(), itertools.cycle((-4e8, 4e8))
+    settings = *words, f"run_dir={tmp_path / 'run'}", "max_minutes=60"
+    monkeypatch.setattr(time, "time", lambda: now + next(jumps))
+    fit(*settings, "stages.vqvae.max_steps=3")
+    os.utime(last_path(tmp_path / "run" / STAGE), (0, 0))
+    fit(*settings)
+    assert rows(tmp_path / "run") == rows(whole)
     assert weights(tmp_path / "run") == weights(whole)
 
 
