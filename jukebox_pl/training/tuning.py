@@ -34,8 +34,9 @@ class Base(NamedTuple):
 
 @dataclass(frozen=True)
 class Tuning(ABC):
-    """`levels` are those whose prior is trained (None: all), `optim` what of the size's optimizer is to be otherwise. With
-    `checkpointing` layers are computed once more in the backward pass instead of kept: a third more time, far less memory.
+    """`levels` are those whose prior is trained (None: all), `optim` what of the size's optimizer is to be otherwise (a
+    setting that is None: as there). With `checkpointing` layers are computed once more in the backward pass instead of
+    kept: a third more time, far less memory.
     """
 
     levels: tuple[int, ...] | None = None
