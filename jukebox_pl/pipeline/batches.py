@@ -70,7 +70,8 @@ def with_accumulation(trainer: dict[str, Any], chosen: Batches) -> dict[str, Any
 
 def largest(name: str, stage: TrainStage, machine: Machine, hops: Sequence[int]) -> tuple[Batches, str]:
     """The batch whose step takes no more than its share of the memory, and why."""
-    data, tune = stage.data, getattr(stage, "tune", None)
+    data: Any = stage.data
+    tune = getattr(stage, "tune", None)
     if not (asked := AUTO.fullmatch(data["batch_size"])):
         raise UserError(f"{name}: batch_size={data['batch_size']}: expected a number, auto, or auto:16 for steps of 16")
     windows = int(asked[1]) * stage.trainer.get("accumulate_grad_batches", 1)
@@ -78,7 +79,7 @@ def largest(name: str, stage: TrainStage, machine: Machine, hops: Sequence[int])
         return Batches(windows), "nobody knows what is free" if machine.memory is None else "nothing is trained"
 
     def needs(size: int) -> int:
-        stage.data = {**data, "batch_size": size}
+        stage.data = OmegaConf.create({**data, "batch_size": size})
         return plan_stage(name, stage, machine, None, hops, timed=False).needs
 
     try:
