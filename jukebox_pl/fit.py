@@ -8,6 +8,7 @@ if __name__ == "__main__":  # before anything heavy is imported
     answer("fit")
 
 
+import copy
 import logging
 import math
 import os
@@ -144,6 +145,8 @@ def preflight(config: DictConfig) -> bool:
     Raises UserError where the machine is too small for it.
     """
     from jukebox_pl.pipeline import plan
+    from jukebox_pl.pipeline.batches import choose_batches
+    from jukebox_pl.pipeline.run import say
 
     try:
         catalog = Catalog.load(config.data.path)
@@ -151,7 +154,11 @@ def preflight(config: DictConfig) -> bool:
         catalog = None
     if catalog is None:
         OmegaConf.register_new_resolver("catalog", lambda path, name: ASSUMED[name], replace=True)
+        config = copy.deepcopy(config)  # the batches are chosen again by the true numbers
     try:
+        for line in choose_batches(config):
+            if catalog or config.plan.only:
+                say(line)
         plans = plan.plan_recipe(config, catalog, timed=config.plan.only)
         plan.tell(plans, config, catalog)
         if config.plan.refuse:

@@ -48,7 +48,9 @@ def on_two(start_fit, finished: Path, folder: Path, *words: str) -> Run:
 
 @pytest.fixture(scope="module")
 def ddp(finished, start_fit, tmp_path_factory) -> Run:
-    return on_two(start_fit, finished, tmp_path_factory.mktemp("ddp"), "trainer=ddp", "max_steps=4")
+    return on_two(
+        start_fit, finished, tmp_path_factory.mktemp("ddp"), "trainer=ddp", "max_steps=4", "size.vqvae.batch_size=auto:2"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from jukebox_pl.cli.sample_arguments import params_and_computing
 from jukebox_pl.errors import UserError
 from jukebox_pl.openai.configs import released_config
 from jukebox_pl.openai.hparams import PRIORS
-from jukebox_pl.pipeline.run import OF_THE_RUN
+from jukebox_pl.pipeline.stage_folder import OF_THE_RUN
 from jukebox_pl.pipeline.train import TrainStage
 from jukebox_pl.sessions.models import DTYPES, Computing
 

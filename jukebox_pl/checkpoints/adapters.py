@@ -20,7 +20,7 @@ from jukebox_pl.checkpoints.building import fill, on_meta
 from jukebox_pl.checkpoints.records import AdapterRecord, LabellerConfig, LevelAdapter
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.models.surgery import grown_state, resize, table_rows, tables_of_names
+from jukebox_pl.models.surgery import grown_state, resize, table_rows, trained_tables
 from jukebox_pl.nn.adapters import adapt, adapter_state, load_adapter_state, merge
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.utils.files import replacing
@@ -146,7 +146,7 @@ class Overlay:
         """Compares without memory for weights: what a damaged file asks for is never made."""
         record = use.adapter.record.levels[str(self.level)]
         outline = cast(Prior, on_meta(with_tables_for(self.config, Labeller.from_config(record.labeller))))
-        wanted = {name: list(table.shape) for name, table in tables_of_names(outline).items()}
+        wanted = {name: list(table.shape) for name, table in trained_tables(outline, record.codes).items()}
         if record.layers:
             with torch.device("meta"):
                 adapt(outline.transformer, record.layers)
@@ -164,7 +164,8 @@ class Overlay:
                 lyric_tokens = len(own.characters) if prior.vocabulary else 0
                 to_own = table_rows(prior.vocabulary, prior.bins, self.known, own)
                 to_all = table_rows(lyric_tokens, prior.bins, own, self.labeller)
-                for name, table in tables_of_names(prior).items():
+                codes = use.adapter.record.levels[str(self.level)].codes
+                for name, table in trained_tables(prior, codes).items():
                     moved = trained[name] - resize(table, to_own[name])
                     state[name] = state[name] + use.strengths.get(self.level, 0.0) * resize(moved, to_all[name])
             adapted = cast(Prior, fill(cast(Prior, on_meta(self.config)), state, dtype))

@@ -168,11 +168,14 @@ class BundleRecord(msgspec.Struct):
 
 
 class LevelAdapter(msgspec.Struct):
-    """What was trained of the prior of one level, `base` its fingerprint: tables for the names of `labeller`, and layers."""
+    """What was trained of the prior of one level, `base` its fingerprint: tables for the names of `labeller`, layers, and
+    with `codes` the tables of its codes.
+    """
 
     base: Fingerprint
     labeller: dict[str, Any]
     layers: AdapterConfig | None = None
+    codes: bool = False
 
 
 class AdapterRecord(msgspec.Struct):

@@ -32,6 +32,7 @@ MISTAKE, INTERRUPTED, UNHEARD = 2, 130, 141
 STOPPED = "stopped; the same command goes on from here"
 LONGEST_LINE = 1200
 PRINT = "--print"
+BATCH, AUTO = "batch_size", "auto"  # as large as fits: `auto:NUMBER` of a step of so many, by itself of the recipe's
 OF_A_FOLDER = {"recogniser": "transformers"}  # groups that take a folder, and the choice whose `path` it then is
 TEXTS = ("lyrics",)  # whatever Hydra would read in them: [Verse] is no list
 # Other words for a setting of a command.
@@ -126,7 +127,7 @@ def compose_config(name: str, words: list[str]) -> DictConfig:
     with initialize_config_dir(str(recipes), version_base="1.3"):
         try:
             usual = settings(compose(name, choices))
-            config = compose(name, [literal(current_name(word, usual)) for word in words])
+            config = compose(name, [literal(with_usual(current_name(word, usual), usual)) for word in words])
             given = settings(config)
         except (HydraException, OmegaConfBaseException) as error:
             group = re.search(r"Could not find '(\w+)/", str(error))  # a choice is misspelt, else the name of a setting
@@ -135,7 +136,8 @@ def compose_config(name: str, words: list[str]) -> DictConfig:
             raise UserError(explain(str(error), known)) from None
     for setting, value in given.items():
         kind = KINDS.get(type(usual.get(setting)))
-        if kind and value is not None and not isinstance(value, kind.types) and "${" not in str(value):
+        is_told_later = "${" in str(value) or (setting.endswith(BATCH) and str(value).startswith(AUTO))
+        if kind and value is not None and not isinstance(value, kind.types) and not is_told_later:
             raise UserError(f"{setting}={value}: expected {kind.words}, such as {usual[setting]}")
     return config
 
@@ -159,6 +161,12 @@ def current_name(word: str, known: Container[str]) -> str:
     renamed = f"{folder}.{ARGUMENTS.get(last, last)}"
     is_old = name.startswith("size.") and name not in known and renamed in known
     return f"{renamed}{equals}{value}" if is_old else word
+
+
+def with_usual(word: str, usual: Mapping[str, Any]) -> str:
+    """`batch_size=auto` as `auto:NUMBER`, with what would stand there."""
+    name, _, value = word.partition("=")
+    return f"{word}:{usual[name]}" if value == AUTO and name.endswith(BATCH) and name in usual else word
 
 
 def as_typed(command: str, words: list[str]) -> list[str]:

@@ -90,7 +90,7 @@ def table_rows(vocabulary: int, bins: int, known: Labeller, wanted: Labeller) ->
     return tables | dict.fromkeys(OF_LYRICS, characters) | dict.fromkeys(OF_SYMBOLS, symbols)
 
 
-def tables_of_names(prior: Prior) -> dict[str, nn.Parameter]:
-    """The tables of names and characters that a prior has, by their names in its state."""
-    names = OF_LABELS + OF_LYRICS + (OF_SYMBOLS if prior.vocabulary else ())
+def trained_tables(prior: Prior, codes: bool = False) -> dict[str, nn.Parameter]:
+    """The tables of names and characters that a prior has, with `codes` also of its codes, by their names in its state."""
+    names = OF_LABELS + OF_LYRICS + (OF_SYMBOLS if prior.vocabulary or codes else ())
     return {name: table for name, table in prior.named_parameters() if name in names}

@@ -117,7 +117,8 @@ class FinetuneStage(TrainStage):
             self._learn_lyrics(self.graft)
         windows = {"ctx": self.network_before.ctx, "lyric_tokens": self.labeller_before.lyric_tokens}
         self.data = cast(DictConfig, OmegaConf.merge(self.data, windows))
-        self.module = cast(DictConfig, OmegaConf.merge(self.module, {"optim": dict(self.tune.optim)}))
+        given = {name: value for name, value in self.tune.optim.items() if value is not None}
+        self.module = cast(DictConfig, OmegaConf.merge(self.module, {"optim": given}))
         return super().run(folder)
 
     def _learn_lyrics(self, graft: DictConfig) -> None:

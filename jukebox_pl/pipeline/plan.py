@@ -21,8 +21,7 @@ from jukebox_pl.catalog.shards import HELD_OUT, TRAIN, Catalog
 from jukebox_pl.errors import UserError
 from jukebox_pl.inference.memory import free_bytes
 from jukebox_pl.pipeline.finetune import FinetuneStage
-from jukebox_pl.pipeline.run import OF_THE_RUN
-from jukebox_pl.pipeline.stage_folder import StageFolder, say
+from jukebox_pl.pipeline.stage_folder import OF_THE_RUN, StageFolder, say
 from jukebox_pl.pipeline.train import TrainStage
 from jukebox_pl.training.plan import StepCost, step_cost, step_seconds
 from jukebox_pl.utils.progress import clock
@@ -36,6 +35,7 @@ ASSUMED_WORDS = "hours, tokens and passes are told once there is one; until then
 MORE_SONGS = "prepare more songs, or with a larger held_out"
 BY_HEART = "take recipe=finetune, a smaller size or views=many, and look at val/bpd"
 COSTS: dict[str, StepCost] = {}
+CANNOT_BE_TOLD = (RuntimeError, TypeError, LookupError, AttributeError)  # of a network of yours
 SLOWEST = 2e11  # operations of a step that is tried out: seconds of a CPU core
 
 
@@ -120,7 +120,7 @@ def plan_recipe(config: DictConfig, catalog: Catalog | None, timed: bool = False
         if not ((result := StageFolder(run_dir, name).result()) and stage.complete(result)):
             try:
                 plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
-            except (RuntimeError, TypeError, LookupError, AttributeError) as error:  # a network of yours: it may train still
+            except CANNOT_BE_TOLD as error:  # it may train still
                 say(f"plan: {name} cannot be told ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
     return plans
 

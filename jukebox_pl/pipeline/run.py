@@ -12,15 +12,13 @@ import torch.distributed as dist
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from jukebox_pl.pipeline.batches import as_first_rank
 from jukebox_pl.pipeline.decisive import decisive
 from jukebox_pl.pipeline.loggers import log_result
-from jukebox_pl.pipeline.stage_folder import NEEDS, Stage, StageFolder, StageResult, say
+from jukebox_pl.pipeline.stage_folder import NEEDS, OF_THE_RUN, Stage, StageFolder, StageResult, say
 from jukebox_pl.training.loggers import first_rank
 from jukebox_pl.training.loggers.dashboard import finish_runs
 from jukebox_pl.utils.locks import sweep
-
-# What a run reads of a stage's config; all else goes to the stage's constructor.
-OF_THE_RUN = {NEEDS, "when"}
 
 
 def run_recipe(
@@ -63,6 +61,8 @@ def run_stage(
         say(f"{title}: not for this catalog, skipped")
         return StageResult("")
     settings: Any = OmegaConf.to_container(config, resolve=True)
+    if not first_rank():
+        settings = as_first_rank(folder, settings)
     needs = {name: StageFolder(folder.run_dir, name).require_result(folder.name) for name in settings.get(NEEDS, [])}
     arguments = {name: value for name, value in settings.items() if name not in OF_THE_RUN}
     stage: Stage = instantiate(arguments, _recursive_=False)

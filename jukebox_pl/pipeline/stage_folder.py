@@ -24,6 +24,7 @@ from jukebox_pl.utils.files import read_record, write_json
 from jukebox_pl.utils.records import to_record
 
 CONFIG, RESULT, NEEDS = "config.json", "result.json", "needs"
+OF_THE_RUN = {NEEDS, "when"}  # what a run reads of a stage's config; all else goes to the stage's constructor
 SECONDS_BETWEEN_LOOKS = 1.0
 DIFFERENCES_SHOWN = 8
 Steps = Annotated[int, Meta(ge=0, le=2**60)]
@@ -93,7 +94,7 @@ class StageFolder:
 
         Keys that version 0.1.0 did not note are not compared with a folder of it.
         """
-        stored = self._read(CONFIG)
+        stored = self.config()
         if stored is None or all(path.name == CONFIG for path in self.path.iterdir()):  # stopped by a mistake, at once
             self.note(config)
             return False
@@ -117,6 +118,10 @@ class StageFolder:
     @rank_zero_only  # one that others wrote beside it would be swept away
     def note(self, config: Mapping[str, Any]) -> None:
         write_json(self.path / CONFIG, config)
+
+    def config(self) -> dict[str, Any] | None:
+        """The settings that the stage was started with."""
+        return self._read(CONFIG)
 
     def result(self) -> StageResult | None:
         """What the stage left when it was completed."""

@@ -16,7 +16,7 @@ from jukebox_pl import checkpoints
 from jukebox_pl.checkpoints import ADAPTER, MODEL
 from jukebox_pl.errors import UserError
 from jukebox_pl.models.prior import Prior
-from jukebox_pl.models.surgery import tables_of_names
+from jukebox_pl.models.surgery import trained_tables
 from jukebox_pl.nn.adapters import AdapterConfig, adapt, file_key
 from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.text.labels import Labeller
@@ -34,8 +34,9 @@ class Base(NamedTuple):
 
 @dataclass(frozen=True)
 class Tuning(ABC):
-    """`levels` are those whose prior is trained (None: all), `optim` what of the size's optimizer is to be otherwise. With
-    `checkpointing` layers are computed once more in the backward pass instead of kept: a third more time, far less memory.
+    """`levels` are those whose prior is trained (None: all), `optim` what of the size's optimizer is to be otherwise (a
+    setting that is None: as there). With `checkpointing` layers are computed once more in the backward pass instead of
+    kept: a third more time, far less memory.
     """
 
     levels: tuple[int, ...] | None = None
@@ -92,7 +93,8 @@ class WholePrior(Tuning):
 
 @dataclass(frozen=True)
 class AdapterTuning(Tuning):
-    """Trains the tables of names and characters and, with `layers`, adapters of linear layers; all else is frozen.
+    """Trains the tables of names and characters, with `codes` those of the codes and, with `layers`, adapters of linear
+    layers; all else is frozen. Songs that sound unlike those of the bundle have other codes, which no adapter reaches.
 
     The frozen matrices are held in `precision`, float32 or bfloat16; what is trained is float32. Raises UserError for a
     precision that there is not.
@@ -100,6 +102,7 @@ class AdapterTuning(Tuning):
 
     layers: AdapterConfig | None = None
     precision: str = "float32"
+    codes: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -118,14 +121,14 @@ class AdapterTuning(Tuning):
                 adapt(prior.transformer, self.layers)
             except ValueError as error:
                 raise UserError(f"tune.layers: {error}") from None
-        for table in tables_of_names(prior).values():
+        for table in trained_tables(prior, self.codes).values():
             table.requires_grad_(True)
 
     def keep(self, folder: Path, model: Path) -> None:
         """An adapter leaves the level as it is."""
 
     def save(self, folder: Path, base: Base, trained: Mapping[str, Tensor], config: Any, labeller: Labeller) -> None:
-        record = checkpoints.LevelAdapter(base.fingerprint, labeller.to_config(), self.layers)
+        record = checkpoints.LevelAdapter(base.fingerprint, labeller.to_config(), self.layers, self.codes)
         state = {file_key(name): tensor for name, tensor in trained.items()}
         checkpoints.save_adapter(folder / ADAPTER, base.bundle, {base.level: checkpoints.TrainedLevel(record, state)})
 

@@ -55,13 +55,13 @@ def folder(request, tmp_path):
 NEW = Labeller(Vocabulary(["Cleo", "Anna"]), Vocabulary(["Polka"]), Characters("bc"), 8)
 
 
-def tuned(folder, path, layers, catalog=NEW, seed=1):
+def tuned(folder, path, layers, catalog=NEW, seed=1, codes=False):
     """The prior of level 1 as if it had been trained, and its labeller; its adapter is at `path`."""
     place = folder / "prior_1"
     before, labeller = checkpoints.load(place).model, KNOWN.extended(catalog)
     config = checkpoints.with_tables_for(checkpoints.read_config(place).model, labeller)
     prior = checkpoints.assemble(config, grown_state(before, KNOWN, labeller))
-    tuning = AdapterTuning(layers=layers)
+    tuning = AdapterTuning(layers=layers, codes=codes)
     tuning.prepare(prior)
     generator = torch.Generator().manual_seed(seed)
     trained = {name: parameter for name, parameter in prior.named_parameters() if parameter.requires_grad}
@@ -90,9 +90,10 @@ def laid(folder, *uses):
 layers = pytest.mark.parametrize("layers", [AdapterConfig(rank=2), AdapterConfig("dora", rank=2), None])
 
 
+@pytest.mark.parametrize("codes", [False, True])
 @layers
-def test_strength_1_is_what_was_trained_and_0_is_the_base(folder, tmp_path, layers):
-    prior, labeller = tuned(folder, tmp_path, layers)
+def test_strength_1_is_what_was_trained_and_0_is_the_base(folder, tmp_path, layers, codes):
+    prior, labeller = tuned(folder, tmp_path, layers, codes=codes)
     base = load_bundle(folder)
     now, names = laid(folder, (tmp_path, {LEVEL: 1.0}))
     assert names.to_config() == labeller.to_config()
@@ -107,7 +108,7 @@ def test_strength_1_is_what_was_trained_and_0_is_the_base(folder, tmp_path, laye
 
 def test_two_add_up_and_each_keeps_its_names(folder, tmp_path):
     other = Labeller(Vocabulary(["Dora"]), Vocabulary(["Waltz"]), Characters("ad"), 8)
-    tuned(folder, tmp_path / "one", AdapterConfig(rank=2))
+    tuned(folder, tmp_path / "one", AdapterConfig(rank=2), codes=True)
     tuned(folder, tmp_path / "two", AdapterConfig("dora", rank=3, letters="R"), other, seed=2)
     one, two = (tmp_path / "one", {LEVEL: 0.5}), (tmp_path / "two", {LEVEL: 0.25})
     both, names = laid(folder, one, two)

@@ -66,3 +66,14 @@ def test_what_cannot_be_is_one_line(started, capsys, monkeypatch):
 
 def test_a_list_of_values_is_none_for_one_run():
     assert [multirun.swept(word) for word in ("a=1", "a=[1,2]", "a='1,2'", "a", "a=")] == [[]] * 5
+
+
+@pytest.mark.slow
+def test_a_sweep_is_made_in_processes_of_its_own(start_fit, demo_shards, tmp_path):
+    words = "-m", "recipe=vqvae", f"data.path={demo_shards}", "max_steps=1", f"run_dir={tmp_path}/sweep", "seed=0,1"
+    process = start_fit(*words)
+    _, stderr = process.communicate(timeout=600)
+    assert process.returncode == 0, stderr
+    assert "(2/2) seed=1" in stderr
+    models = [(tmp_path / f"sweep/seed={seed}/vqvae/model/model.safetensors").read_bytes() for seed in (0, 1)]
+    assert models[0] != models[1]

@@ -2,10 +2,12 @@
 weights, numbers and rows."""
 
 import errno
+import itertools
 import os
 import re
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,52 @@ def test_it_ends_after_the_step_with_a_checkpoint_and_goes_on_as_if_it_never_had
     fit(*settings)
     assert rows(tmp_path / "run") == rows(whole)
     assert weights(tmp_path / "run") == weights(whole)
+
+
+@pytest.fixture(scope="module")
+def in_parts(words):
+    return *words, "+trainer.accumulate_grad_batches=2"
+
+
+@pytest.fixture(scope="module")
+def whole_in_parts(fit, in_parts, tmp_path_factory):
+    """A run that nothing stopped, of five steps of two batches each."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    fit(*in_parts, f"run_dir={run_dir}")
+    return run_dir
+
+
+@pytest.mark.parametrize("batch", [4, 5])
+def test_in_the_middle_of_a_step_of_several_batches_all_of_them_are_taken(
+    whole_in_parts, fit, in_parts, tmp_path, tell, monkeypatch, capfd, batch
+):
+    settings = *in_parts, f"run_dir={tmp_path / 'run'}"
+    tell(StopAfterStep, "on_train_batch_start", hook(2, batch))
+    with pytest.raises(SystemExit) as stopped:
+        fit(*settings)
+    assert stopped.value.code == TERMINATED
+    assert "stopped by SIGTERM at step 3 of vqvae, saved" in capfd.readouterr().err
+    assert steps_saved(tmp_path / "run") == 3
+    monkeypatch.undo()
+    fit(*settings)
+    assert rows(tmp_path / "run") == rows(whole_in_parts)
+    assert weights(tmp_path / "run") == weights(whole_in_parts)
+
+
+def test_killed_in_the_middle_of_a_step_it_is_taken_again_whole(whole_in_parts, fit, in_parts, tmp_path, monkeypatch):
+    settings = *in_parts, f"run_dir={tmp_path / 'run'}", "callbacks.checkpoints.minutes=0"
+
+    def killed(self, trainer, module, batch, index):
+        if index == 7:
+            raise SystemExit(9)
+
+    monkeypatch.setattr(StopAfterStep, "on_train_batch_start", killed)
+    with pytest.raises(SystemExit, match="9"):
+        fit(*settings)
+    assert steps_saved(tmp_path / "run") == 3
+    monkeypatch.undo()
+    fit(*settings)
+    assert weights(tmp_path / "run") == weights(whole_in_parts)
 
 
 @pytest.mark.slow
@@ -243,6 +291,42 @@ def test_a_shard_that_vanishes_is_named_and_put_back_it_goes_on(whole, fit, word
     assert line.startswith(f"error: {shard} is missing, {shards} is incomplete: put it back")
     away.rename(shard)
     fit(*settings, "max_steps=5")
+    assert weights(tmp_path / "run") == weights(whole)
+
+
+def test_a_shard_that_vanishes_while_songs_are_read_from_it_is_named_and_put_back_it_goes_on(
+    fit, words, demo_shards, tmp_path, monkeypatch, capsys
+):
+    """Its songs are cut from it every time they are chosen: in the middle of an epoch."""
+    shards = Path(shutil.copytree(demo_shards, tmp_path / "shards"))
+    settings = words[0], f"data.path={shards}", f"run_dir={tmp_path / 'run'}", "max_steps=30", "callbacks.copies=null"
+    away = [(shard, tmp_path / shard.name) for shard in Catalog.load(shards).shards("train")]
+
+    def take_away(self, trainer, *_):
+        if trainer.global_step == 3:
+            for shard, aside in away:
+                shard.rename(aside)
+
+    monkeypatch.setattr(StopAfterStep, "on_train_batch_start", take_away)
+    assert re.search(r"error: \S+tar is missing, .* is incomplete: put it back", mistake(fit, capsys, *settings))
+    monkeypatch.undo()
+    for shard, aside in away:
+        aside.rename(shard)
+    begun = steps_saved(tmp_path / "run")
+    assert begun >= 2
+    fit(*settings, f"stages.vqvae.max_steps={begun + 1}")
+    assert steps_saved(tmp_path / "run") == begun + 1
+
+
+def test_a_clock_that_jumps_changes_nothing(whole, fit, words, tmp_path, monkeypatch):
+    """Back and forth by years at every look; and the checkpoint before is called the newer one."""
+    now, jumps = time.time(), itertools.cycle((-4e8, 4e8))
+    settings = *words, f"run_dir={tmp_path / 'run'}", "max_minutes=60"
+    monkeypatch.setattr(time, "time", lambda: now + next(jumps))
+    fit(*settings, "stages.vqvae.max_steps=3")
+    os.utime(last_path(tmp_path / "run" / STAGE), (0, 0))
+    fit(*settings)
+    assert rows(tmp_path / "run") == rows(whole)
     assert weights(tmp_path / "run") == weights(whole)
 
 

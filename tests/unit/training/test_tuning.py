@@ -20,6 +20,7 @@ TUNINGS = {
     "all": WholePrior(),
     "embeddings": AdapterTuning(),
     "lora": AdapterTuning(layers=AdapterConfig(rank=2)),
+    "lora and codes": AdapterTuning(layers=AdapterConfig(rank=2), codes=True),
     "dora on half a base": AdapterTuning(layers=AdapterConfig("dora", rank=2), precision="bfloat16", checkpointing=True),
 }
 
