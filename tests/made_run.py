@@ -26,6 +26,7 @@ def write_stage(
     needs: tuple[str, ...] = (),
     losses: tuple[float, ...] = (4.0, 2.0, 1.0, 1.5),
     finished: bool = True,
+    seconds: float = 0.1,
     **settings: Any,
 ) -> Path:
     """A trained stage with media at every step but the first; its loss is the lowest at step 200 by default."""
@@ -44,7 +45,7 @@ def write_stage(
             [step, loss, loss, 0.1, "nan" if step == 100 else 2.0, 0.5] for step, loss in zip(STEPS, losses, strict=True)
         )
     for step in STEPS[1:]:
-        sound = np.full((1, RATE // 10), step / 1000, np.float32)
+        sound = np.full((1, round(seconds * RATE)), step / 1000, np.float32)
         audio.write(folder / "media" / f"sample_step_{step:07d}.wav", sound, RATE)
         (folder / "media" / f"sample_step_{step:07d}.png").write_bytes(raster(np.eye(4), "magma"))
     return folder

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +44,22 @@ def browser(chromium: str) -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Open]:
-    """`open_page(path_or_url, width=1280, scheme="light")`, offline for a path. An error in its console fails the test."""
+    """`open_page(path_or_url, width=1280, scheme="light")`, offline for a path. An error in its console fails the test,
+    but for those of others' scripts that are `forgiven`."""
     contexts, errors = [], []
 
-    def open_(place: str | Path, width: int = 1280, scheme: str = "light") -> Any:
+    def note(error: str, forgiven: Collection[str]) -> None:
+        if not any(part in error for part in forgiven):
+            errors.append(error)
+
+    def open_(place: str | Path, width: int = 1280, scheme: str = "light", forgiven: Collection[str] = ()) -> Any:
         is_file = isinstance(place, Path)
         size = {"width": width, "height": HEIGHT}
         context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce", offline=is_file)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: note(message.text, forgiven) if message.type == "error" else None)
+        page.on("pageerror", lambda error: note(str(error), forgiven))
         page.goto(place.resolve().as_uri() if is_file else place)
         return page
 

@@ -1,5 +1,5 @@
 // The body of a function of gradio's HTML component: songs side by side, each with its waveform. A click on a waveform moves
-// the playhead, a drag selects a stretch. props.value goes both ways: {songs, chosen} come in, {at, begin, end} go out.
+// the playhead, a drag selects a stretch. props.value goes both ways: {songs, chosen} come in, {chosen, at, begin, end} go out.
 const takes = element.querySelector(".takes");
 const stretch = element.querySelector(".stretch");
 const [from, to] = stretch.querySelectorAll("input");
@@ -8,7 +8,7 @@ let chosen = null, begin = null, end = null;
 
 function publish() {
   const audio = cards.get(chosen)?.audio;
-  props.value = { ...props.value, at: audio ? audio.currentTime : 0, begin, end };
+  props.value = { ...props.value, chosen, at: audio ? audio.currentTime : 0, begin, end };
 }
 
 function select(first, last) {
@@ -28,7 +28,13 @@ function make(song) {
   [card.button, card.note, card.canvas, card.audio] = ["button", "p", "canvas", "audio"].map((tag) =>
     card.root.querySelector(tag)
   );
-  const choose = () => song.name !== chosen && trigger("choose", { name: song.name });
+  const choose = () => {
+    if (song.name === chosen) return;
+    chosen = song.name; // at once: what is selected now is of this song
+    select(null, null);
+    cards.forEach((other) => update(other, other.song));
+    trigger("choose", { name: chosen });
+  };
   card.button.addEventListener("click", choose);
   card.audio.addEventListener("play", () => {
     cards.forEach((other) => other !== card && other.audio.pause());
@@ -53,7 +59,7 @@ function make(song) {
   });
   card.canvas.addEventListener("pointerup", (event) => {
     if (pressed?.dragged) trigger("stretched");
-    else if (pressed) card.audio.currentTime = moment(event);
+    else if (pressed) (card.audio.currentTime = moment(event)), publish();
     pressed = null;
   });
   new ResizeObserver(() => draw(card)).observe(card.canvas);
@@ -80,7 +86,8 @@ function draw(card) {
   if (song.seconds) paint.fillRect(Math.min(played, width - 2 * ratio), 0, 2 * ratio, height);
 }
 
-function update(card, song, alone) {
+function update(card, song) {
+  const alone = cards.size === 1;
   card.song = song;
   card.button.textContent = song.title;
   card.button.setAttribute("aria-pressed", song.name === chosen);
@@ -115,8 +122,8 @@ function show() {
     if (!cards.has(song.name)) cards.set(song.name, make(song));
     const card = cards.get(song.name);
     if (takes.children[i] !== card.root) takes.insertBefore(card.root, takes.children[i] || null);
-    update(card, song, songs.length === 1);
   });
+  songs.forEach((song) => update(cards.get(song.name), song));
   stretch.hidden = !songs.some((song) => song.src);
 }
 
@@ -129,5 +136,8 @@ const typed = () => {
 from.addEventListener("change", typed);
 to.addEventListener("change", typed);
 stretch.querySelector("button").addEventListener("click", () => (select(null, null), trigger("stretched")));
-watch("value", show);
-show();
+watch("value", () => {
+  show();
+  if (!("at" in props.value)) publish(); // the server does not know it
+});
+show(); // without `publish`: gradio empties what sets its value while it is made
