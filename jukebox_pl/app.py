@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from jukebox_pl.cli import command
 from jukebox_pl.cli.sample_arguments import (
+    adapters_of,
     artist_and_genres,
     formats_of,
     params_and_computing,
@@ -71,7 +72,10 @@ def page_of(config: DictConfig) -> Page:
     params_fields, computing_fields = params_and_computing(config)
     params, seed = SamplingParams(**params_fields), SEED.read(config.seed)
     computing, formats = Computing(**computing_fields), formats_of(config)
-    pool = ModelPool(config.run_dir, require_device(config.device), config.compile, together=True)
+    device, adapters = require_device(config.device), adapters_of(config)
+    if any(len(set(use.strengths.values())) > 1 for use in adapters):
+        raise UserError("strength: the app takes one for all levels of an adapter; `sample` takes one a level")
+    pool = ModelPool(config.run_dir, device, config.compile, together=True, adapters=adapters)
     if importlib.util.find_spec("gradio") is None:
         raise UserError("the app needs gradio: pip install 'jukebox_pl[app]'")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -101,7 +101,8 @@ class GenerationJob:
         for name, song in zip(names, songs, strict=True):
             folder = self.session.place(name)
             node = self.nodes[name]
-            command = command_again(self.models.run_dir, self.session, name, node, self.parent)
+            made_by = self.models
+            command = command_again(made_by.run_dir, self.session, name, node, self.parent, made_by.adapters)
             write_song(folder, song, self.models.bundle.vqvae, self.formats, command=command, parent=node.parent)
             self.session.finish(name, node, song.codes)
             (folder / PARTIAL).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import torch
 from msgspec import Meta
 
 from jukebox_pl import checkpoints
-from jukebox_pl.checkpoints import AdapterUse
+from jukebox_pl.checkpoints import Adapter, AdapterUse
 from jukebox_pl.errors import UserError
 from jukebox_pl.inference import memory
 from jukebox_pl.models.vqvae import VQVAE
@@ -65,11 +65,12 @@ class Computing:
 
 
 class LoadedModels(NamedTuple):
-    """A run's models in memory."""
+    """A run's models in memory, with the adapters that are laid over them."""
 
     bundle: checkpoints.Bundle
     sampler: Sampler
     run_dir: Path
+    adapters: Sequence[AdapterUse] = ()
 
 
 class ModelPool:
@@ -103,12 +104,20 @@ class ModelPool:
         places = {"vqvae": bundle.vqvae, **{f"prior {level}": path for level, path in bundle.priors.items()}}
         names = {what: checkpoints.fingerprint(checkpoints.inside(run_dir, path)) for what, path in places.items()}
         for use in self.adapters:
-            strengths = ", ".join(f"{strength:g} at level {level}" for level, strength in sorted(use.strengths.items()))
-            names[f"adapter {use.adapter.fingerprint}"] = strengths
+            names[name_of(use.adapter)] = written(use.strengths)
         vqvae = checkpoints.outline_of(checkpoints.inside(run_dir, bundle.vqvae))
         if not isinstance(vqvae, VQVAE):
             raise UserError(f"{run_dir / checkpoints.BUNDLE}: its vqvae is a {type(vqvae).__name__}, expected a VQVAE")
         return Models(names, bundle.sample_rate, vqvae.hops, vqvae.bins)
+
+    def under(self, adapters: Sequence[AdapterUse]) -> ModelPool:
+        """The same models under other adapters, loaded one prior at a time: beside these there may be no room for more."""
+        return ModelPool(self._run_dir, self.device, self.compile, adapters=adapters)
+
+    def uses_of(self, models: Models) -> list[AdapterUse]:
+        """Those of its adapters that `models` name, at their strengths."""
+        there = [use.adapter for use in self.adapters if name_of(use.adapter) in models.weights]
+        return [AdapterUse(adapter, strengths_in(models.weights[name_of(adapter)])) for adapter in there]
 
     def load(self, computing: Computing, rows: int = 1) -> LoadedModels:
         """Raises UserError, in seconds, where there is too little memory to load them and sample `rows` windows at once."""
@@ -127,5 +136,23 @@ class ModelPool:
             sampler = Sampler(
                 *networks, bundle.sample_rate, self.device, engine, keep=self.together, lyrics_head=bundle.lyrics_head
             )
-            self._loaded[computing] = LoadedModels(bundle, sampler, self.run_dir)
+            self._loaded[computing] = LoadedModels(bundle, sampler, self.run_dir, self.adapters)
         return self._loaded[computing]
+
+
+def name_of(adapter: Adapter) -> str:
+    return f"adapter {adapter.fingerprint}"
+
+
+def written(strengths: Mapping[int, float]) -> str:
+    """1 at level 0, 0.5 at level 2."""
+    return ", ".join(f"{strength:g} at level {level}" for level, strength in sorted(strengths.items()))
+
+
+def strengths_in(text: str) -> dict[int, float]:
+    """By level, from what `written` has written. Raises UserError for anything else."""
+    try:
+        pairs = [part.split(" at level ") for part in text.split(", ")]
+        return {int(level): float(strength) for strength, level in pairs}
+    except ValueError:
+        raise UserError(f"strengths of an adapter {text!r:.80}: expected such as '1 at level 0, 0.5 at level 2'") from None

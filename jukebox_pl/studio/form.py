@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from jukebox_pl.checkpoints import STRONGEST
 from jukebox_pl.errors import UserError
 from jukebox_pl.types import Blend, SamplingParams, SongRequest
 
@@ -57,6 +58,7 @@ TOTAL = Field("Whole song", "seconds; 0: this is all of it", most=86_400)
 OFFSET = Field("Starts at", "second of the whole song", most=86_400)
 SEED = Field("Seed", "the same seed, the same song", most=2**53, whole=True)
 WEIGHT = Field("Weight", "its share of the blend", 1, 100)
+STRENGTH = Field("Strength", "0: as if the adapter were not there; 1: as trained", -STRONGEST, STRONGEST)
 MOMENT = Field("Playhead", "second of the song")
 BEGIN, END = Field("From", "second of the clip"), Field("To", "second of the clip")
 LEVEL_FIELDS = {

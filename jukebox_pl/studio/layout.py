@@ -13,6 +13,7 @@ from jukebox_pl.studio.form import (
     MOST_BLENDED,
     OFFSET,
     SEED,
+    STRENGTH,
     TOTAL,
     WEIGHT,
     Field,
@@ -24,6 +25,7 @@ from jukebox_pl.types import SamplingParams, SongRequest
 
 LISTED = 200  # artists; a browser cannot show thousands
 LONGEST_LYRICS = 100_000
+MOST_STRENGTH = 1.5  # on a slider
 KEY = "jukebox_pl"  # of what a browser keeps; not for secrets, which there are none of
 KEEP_SECONDS = 86_400  # uploads, by gradio
 SKETCH, WHOLE = "Sketch: top level", "All levels"
@@ -58,6 +60,7 @@ class Layout:
                         *self._ask_words(request),
                         *self._ask_length(request, seed, candidates, lowest),
                         *self._ask_levels(params),
+                        *self._ask_strengths(),
                     ]
                     self.clip = self._ask_clip()
                     self.generate_button = gr.Button("Generate", variant="primary")
@@ -135,6 +138,22 @@ class Layout:
                     at = params.at(level)._asdict()
                     rows[:0] = [box(field, at[name]) for name, field in LEVEL_FIELDS.items()]
         return rows
+
+    def _ask_strengths(self) -> list[gr.components.Component]:
+        """One for each adapter, if there are any."""
+        return [
+            gr.Slider(
+                min(0.0, strength),
+                max(MOST_STRENGTH, strength),
+                strength,
+                step=0.05,
+                label=f"{STRENGTH.label} of {views.adapter_name(use.adapter)}",
+                info=STRENGTH.hint,
+                interactive=True,
+            )
+            for use in self.studio.adapters
+            for strength in [max(use.strengths.values())]
+        ]
 
     def _ask_clip(self) -> gr.HTML:
         """What to go on from: uploaded or recorded, then a stretch of it chosen on its waveform."""

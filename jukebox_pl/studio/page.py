@@ -23,6 +23,7 @@ from jukebox_pl.studio.form import (
     MOMENT,
     MOST_BLENDED,
     SEED,
+    STRENGTH,
     Field,
     params_of,
     request_of,
@@ -204,10 +205,10 @@ class Page(Layout):
 
     def generate(self, ask: Ask, clip: Any, *form: Any) -> Answer:
         """New songs from the form, all takes at once; those that are there already are shown."""
-        request, params, seed, candidates, lowest = self._asked(form)
+        request, params, seed, candidates, lowest, strengths = self._asked(form)
         prompt, arguments = self._prompt(clip)
         overrides = Overrides(vars(request), vars(params), {}, arguments, lowest, seed)
-        names = self.studio.ask(ask.owner, "new", overrides, candidates=candidates, prompt=prompt)
+        names = self.studio.ask(ask.owner, "new", overrides, candidates=candidates, prompt=prompt, strengths=strengths)
         if not any(self.studio.line.job(name) for name in names):
             return Answer(names[0], "There already, from the same form and seed. Another seed makes another song.")
         return Answer(names[0])
@@ -269,7 +270,7 @@ class Page(Layout):
         for level in self.levels:
             at = params.at(level)._asdict()
             values += [at[name] for name in LEVEL_FIELDS]
-        return values
+        return values + self.studio.strengths(node)
 
     def take_clip(self, path: str | None) -> list[Any]:
         """A clip instead of the upload, or why it is none."""
@@ -306,10 +307,11 @@ class Page(Layout):
         found = [name for name in artists.names if name != UNKNOWN and key in artists.keys(name)[0]]
         return gr.update(choices=found[:LISTED])
 
-    def _asked(self, form: Sequence[Any]) -> tuple[SongRequest, SamplingParams, int, int, int]:
+    def _asked(self, form: Sequence[Any]) -> tuple[SongRequest, SamplingParams, int, int, int, list[float]]:
         """The values of `self.form` as records."""
         artists, genres, rest = form[0 : MOST_BLENDED + 1], form[MOST_BLENDED + 1 : 2 * MOST_BLENDED + 2], form[10:]
-        lyrics, seconds, total, offset, seed, candidates, lowest, *levels = rest
+        lyrics, seconds, total, offset, seed, candidates, lowest, *rest = rest
+        levels, strengths = rest[: len(self.levels) * len(LEVEL_FIELDS)], rest[len(self.levels) * len(LEVEL_FIELDS) :]
         limits = self.studio.limits
         words = str(lyrics or "")[:LONGEST_LYRICS]
         request = request_of(artists[0], artists[1:], genres[0], genres[1:], words, seconds, total, offset, limits)
@@ -320,11 +322,12 @@ class Page(Layout):
             SEED.read(seed),
             limits.candidates_field.read(candidates),
             depth,
+            [STRENGTH.read(strength) for strength in strengths],
         )
 
     def _changed(self, with_form: Any, *form: Any) -> tuple[Overrides, int]:
         """What is asked of a song that is made of another one, and of how many takes."""
-        request, params, _, candidates, _ = self._asked(form)
+        request, params, _, candidates, *_ = self._asked(form)
         if not with_form:
             return Overrides(), candidates
         words = {name: getattr(request, name) for name in ("artist", "genres", "lyrics")}

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from jukebox_pl import audio
+from jukebox_pl.checkpoints import AdapterUse
 from jukebox_pl.errors import UserError
 from jukebox_pl.sampling.checks import longest_learned
 from jukebox_pl.sampling.levels import MISSING
@@ -55,12 +56,13 @@ class Studio:
         limits: Limits | None = None,
     ):
         self.models, self.computing, self.session, self.formats = pool.models, computing, session, formats
+        self.adapters = pool.adapters
         self.limits = limits or Limits()
         self.loaded = pool.load(computing)
         self.labeller = self.loaded.bundle.labellers[self.models.top]
         self.longest_seconds = longest_learned(self.loaded.bundle.priors[self.models.top]) / self.models.sample_rate
         self.line, self.sounds = Line(), Sounds()
-        self._context, self._asking = SessionContext(session, pool), Lock()
+        self._pool, self._other, self._asking = pool, pool, Lock()
         self._read: dict[str, tuple[int, Node]] = {}
 
     def ask(
@@ -71,39 +73,41 @@ class Studio:
         name: str | None = None,
         candidates: int = 1,
         prompt: Prompt | None = None,
+        strengths: Sequence[float] | None = None,
     ) -> list[str]:
         """Has songs made, `mode` of `sample` on the song of that `name`; returns their names, those first that are new.
 
-        What is there already, or in the making, is not made twice. Raises UserError for what cannot be made.
+        `strengths`: of the adapters, None as they were given; a song that is made of another has those of that one. What is
+        there already, or in the making, is not made twice. Raises UserError for what cannot be made.
         """
         overrides = replace(overrides, computing=asdict(self.computing))
         command = SampleCommand(overrides, name, prompt=prompt, candidates=candidates, formats=self.formats)
         with self._asking:
-            base, parent, given = SOURCES[mode](self._context, command)
+            context = self._context_of(name) if name else self._context(strengths)
+            base, parent, given = SOURCES[mode](context, command)
             node = requested_node(base, overrides, parent)
             self.limits.seconds_field.read(node.request.seconds)
             if mode in FRESH_SEEDS and overrides.seed is None:
                 node = self._with_fresh_seed(node)
             nodes = dict(self.session.locate(replace(node, seed=node.seed + number)) for number in range(candidates))
             missing = {name: node for name, node in nodes.items() if not node.finished and not self.line.job(name)}
-            self._begin(owner, missing, given, command)
+            self._begin(context, owner, missing, given, command)
         return list(missing) + [name for name in nodes if name not in missing]
 
     def resume(self, owner: str, name: str) -> list[str]:
         """Goes on with a song that was stopped, and with the takes that were begun with it."""
         with self._asking:
             missing = {
-                each.name: each.node
-                for each in self.takes(name)
-                if not each.node.finished and not self.line.job(each.name) and each.node.models == self.models
+                each.name: each.node for each in self.takes(name) if not each.node.finished and not self.line.job(each.name)
             }
             if not missing:
                 raise UserError(f"{name} is finished, or being sung")
             node = next(iter(missing.values()))
-            self._context.require_own(name, node)
+            context = self._context_of(name)
+            context.require_own(name, node)
             parent = node.parent
             given = self.session.finished_codes(parent, self.session.node(parent)) if parent else {}
-            self._begin(owner, missing, given, SampleCommand(formats=self.formats))
+            self._begin(context, owner, missing, given, SampleCommand(formats=self.formats))
         return list(missing)
 
     def stop(self, owner: str, name: str) -> None:
@@ -170,12 +174,40 @@ class Studio:
         self.line.close()
         self.sounds.close()
 
-    def _begin(self, owner: str, nodes: dict[str, Node], given: Codes, command: SampleCommand) -> None:
+    def strengths(self, node: Node) -> list[float]:
+        """Of each adapter in a song; of one that it was made without, 0."""
+        uses = {use.adapter.fingerprint: use.strengths for use in self._pool.uses_of(node.models)}
+        return [max(uses.get(use.adapter.fingerprint, {}).values(), default=0.0) for use in self.adapters]
+
+    def _context(self, strengths: Sequence[float] | None) -> SessionContext:
+        """The session, and its models under adapters of those strengths."""
+        if strengths is None:
+            return self._context_under(self.adapters)
+        uses = [
+            AdapterUse(use.adapter, dict.fromkeys(use.strengths, strength))
+            for use, strength in zip(self.adapters, strengths, strict=True)
+        ]
+        return self._context_under(uses)
+
+    def _context_of(self, name: str) -> SessionContext:
+        """The session, and the models that a song of it was made by, as far as they are these."""
+        return self._context_under(self._pool.uses_of(self.session.node(name).models))
+
+    def _context_under(self, uses: Sequence[AdapterUse]) -> SessionContext:
+        for pool in (self._pool, self._other):
+            if list(pool.adapters) == list(uses):
+                return SessionContext(self.session, pool)
+        self._other = self._pool.under(uses)
+        return SessionContext(self.session, self._other)
+
+    def _begin(
+        self, context: SessionContext, owner: str, nodes: dict[str, Node], given: Codes, command: SampleCommand
+    ) -> None:
         if not nodes:
             return
         if sum(job.owner == owner for job in self.line.jobs()) >= self.limits.waiting:
             raise UserError(f"{self.limits.waiting} of your songs wait already: let one finish, or stop one")
-        for work in begin(self._context, command, nodes, given):
+        for work in begin(context, command, nodes, given):
             self.line.add(Job(owner, work))
 
     def _with_fresh_seed(self, node: Node) -> Node:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import soundfile
 from markupsafe import Markup
 
+from jukebox_pl.checkpoints import ADAPTER, Adapter
 from jukebox_pl.errors import UserError
 from jukebox_pl.report.song_page import PAGE, plain
 from jukebox_pl.sessions.jobs import LRC, note_on_lyrics
@@ -178,11 +179,23 @@ def facts(studio: Studio, song: Listed) -> str:
         "seed": node.seed,
         "temperature": params.temperature,
         "guidance": params.guidance,
+        **strengths(studio, node),
         "lyrics": request.lyrics,
         **{f"from {plain(section.start_seconds)} s": section.lyrics for section in request.schedule if section.lyrics},
     }
     lines = [FACT.format(name, plain(value)) for name, value in facts.items() if value not in ("", None, ())]
     return str(FACTS.format(NOTHING.join(links), NOTHING.join(lines)))
+
+
+def strengths(studio: Studio, node: Node) -> dict[str, float]:
+    """Of each adapter in a song."""
+    names = [f"strength of {adapter_name(use.adapter)}" for use in studio.adapters]
+    return dict(zip(names, studio.strengths(node), strict=True))
+
+
+def adapter_name(adapter: Adapter) -> str:
+    """The name of its run, where its file is called as every run's."""
+    return adapter.path.resolve().parent.name if adapter.path.name == ADAPTER else adapter.path.stem
 
 
 def marked(text: str, unknown: set[str]) -> Markup:

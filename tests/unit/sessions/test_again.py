@@ -1,9 +1,11 @@
 import shlex
+from types import SimpleNamespace
 
 import pytest
 from small_run import sample
 
-from jukebox_pl.cli import command
+from jukebox_pl.checkpoints import AdapterUse
+from jukebox_pl.cli import command, sample_arguments
 from jukebox_pl.cli.sample_arguments import command_of
 from jukebox_pl.sample import names_in
 from jukebox_pl.sessions.again import as_hydra, command_again
@@ -68,6 +70,26 @@ def test_a_song_made_of_another_is_asked_for_again(context, songs, mode, words):
     )
     assert (config.mode, config.node) == (mode, name)
     assert again.config() == node.config()
+
+
+USES = {
+    "none": {},
+    "one": {"runs/one/adapter.safetensors": {0: 1.0, 2: 1.0}},
+    "two alike": {"a": {0: 0.5, 2: 0.5}, "b": {0: 0.5, 2: 0.5}},
+    "two": {"a b, {c}: (d)=[e]": {0: 0.5, 2: 0.5}, "b\\": {0: 0.0, 1: 0.0, 2: -1.0}},
+    "by level": {"a": {0: 0.5, 1: 0.0, 2: 1.5}},
+}
+
+
+@pytest.mark.parametrize("given", USES.values(), ids=USES)
+def test_adapters_and_their_strengths_are_laid_over_again(context, given, monkeypatch):
+    record = SimpleNamespace(levels={"0": None, "2": None})
+    uses = [AdapterUse(SimpleNamespace(path=path, record=record), strengths) for path, strengths in given.items()]
+    node = Node("new", SongRequest(), SamplingParams(), 7, 0, context.pool.models, Computing())
+    line = command_again(context.pool.run_dir, context.session, "seed_7", node, adapters=uses)
+    monkeypatch.setattr(sample_arguments, "read_adapter", lambda path: SimpleNamespace(path=str(path), record=record))
+    again = sample_arguments.adapters_of(command.compose_config("sample", command.as_typed("sample", shlex.split(line)[3:])))
+    assert {use.adapter.path: use.strengths for use in again} == given
 
 
 def test_a_prompt_is_where_its_codes_are(context, songs):

@@ -10,7 +10,7 @@ from jukebox_pl.errors import UserError
 from jukebox_pl.inference import memory
 from jukebox_pl.nn.adapters import AdapterConfig
 from jukebox_pl.sessions.commands import SessionContext
-from jukebox_pl.sessions.models import Computing, ModelPool
+from jukebox_pl.sessions.models import Computing, ModelPool, strengths_in, written
 from jukebox_pl.training.tuning import AdapterTuning, Base
 
 
@@ -59,6 +59,8 @@ def test_an_adapter_changes_the_song_and_is_noted_with_its_strength(context, run
     weights = context.session.node("adapted").models.weights
     assert weights[f"adapter {adapter.fingerprint}"] == "0.5 at level 2"
     assert [name for name in context.session.node("plain").models.weights if "adapter" in name] == []
+    assert adapted.pool.uses_of(context.session.node("adapted").models) == adapted.pool.adapters
+    assert adapted.pool.uses_of(context.session.node("plain").models) == []
     sample(adapted, "replay", node="adapted", name="adapted")
     with pytest.raises(UserError, match=rf"made by other models \(weights.adapter {adapter.fingerprint}: 0.5 at level 2"):
         sample(context, "extend", node="adapted", seconds=2.4)
@@ -73,3 +75,14 @@ def test_narrow_weights_keep_an_adapter(run_dir, adapter, computing):
     first = [next(module for module in network.transformer.blocks[0].mlp) for network in networks]
     weights = [layer.unpacked(torch.float32) if hasattr(layer, "unpacked") else layer.weight.float() for layer in first]
     assert not torch.allclose(*weights, atol=0.05)
+
+
+@pytest.mark.parametrize("strengths", [{2: 1.0}, {0: 0.05, 1: -0.5, 2: 1e-05}])
+def test_strengths_are_read_as_they_were_written(strengths):
+    assert strengths_in(written(strengths)) == strengths
+
+
+@pytest.mark.parametrize("text", ["", "1", "1 at level x", "x at level 2", "1 at level 2,"])
+def test_strengths_that_are_none_are_refused(text):
+    with pytest.raises(UserError, match="expected such as"):
+        strengths_in(text)

@@ -171,3 +171,15 @@ def test_the_form_starts_with_what_was_given(studio):
 def test_a_form_that_starts_with_an_unknown_name_is_refused(studio):
     with pytest.raises(UserError, match="nearest are 'Ada Bell'"):
         Page(studio, SongRequest("Ada Bel"), SamplingParams(), seed=0)
+
+
+def test_an_adapter_has_a_slider_where_there_is_one(adapted, page):
+    assert not [component for component in page.form if str(component.label).startswith("Strength")]
+    page = Page(adapted, SongRequest(), SamplingParams(), seed=0, lowest=2)
+    assert (page.form[-1].label, page.form[-1].value) == ("Strength of whisper", 1.0)
+    asked = [*form(), 0.5]
+    chosen, line, *_ = press(page, page.generate, None, *asked)
+    assert line == ""
+    assert "strength of whisper" in page.look(NOBODY, "ann", sung(page, chosen), "", "", None, "")[3]
+    assert page.settings(chosen) == asked
+    assert press(page, page.generate, None, *form(), "much")[1].startswith('<p class="mistake"')

@@ -121,3 +121,28 @@ def test_a_name_that_is_no_song_is_no_file(studio, name):
         studio.file(name, "song.wav")
     with pytest.raises(UserError):
         studio.takes(name)
+
+
+def test_the_strength_of_an_adapter_is_part_of_a_song_and_of_the_command_that_makes_it_again(adapted, adapter):
+    names = [finish(adapted, new(adapted, strengths=strengths))[0] for strengths in (None, [0.5], [0.0])]
+    nodes = [adapted.session.node(name) for name in names]
+    assert [adapted.strengths(node) for node in nodes] == [[1.0], [0.5], [0.0]]
+    assert len({bytes(adapted.session.codes(name)[2]) for name in names}) == 3
+    page = adapted.file(names[1], "index.html").read_text()
+    assert f"adapter={adapter.path} strength=0.5" in page
+
+
+def test_a_song_goes_on_with_its_own_strength_also_one_without_adapters(adapted, studio):
+    (half,) = finish(adapted, new(adapted, strengths=[0.5]))
+    finish(studio, new(studio, seed=4))
+    for name, strength in ((half, 0.5), ("seed_4", 0.0)):
+        overrides = Overrides({"seconds": 0.15})
+        (longer,) = finish(adapted, adapted.ask("ann", "extend", overrides, name))
+        assert adapted.strengths(adapted.session.node(longer)) == [strength]
+        assert adapted.session.node(longer).models == adapted.session.node(name).models
+
+
+def test_a_song_of_another_adapter_is_left_to_it(adapted, studio):
+    (name,) = finish(adapted, new(adapted))
+    with pytest.raises(UserError, match="made by other models"):
+        studio.ask("ann", "extend", Overrides({"seconds": 0.15}), name)
