@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -105,6 +106,7 @@ def test_two_processes_train_and_tell_of_every_stage_once(finished, ddp):
         assert torch.tensor(ddp.losses(stage)).isfinite().all()
         assert len(ddp.losses(stage)) == 4
         assert shapes(ddp.folder / stage) == shapes(finished / stage)
+    assert json.loads((ddp.folder / "vqvae/config.json").read_text())["data"]["batch_size"] == 2  # chosen by the first
 
 
 def test_two_processes_see_twice_as_much(finished, ddp):

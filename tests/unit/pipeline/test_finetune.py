@@ -72,7 +72,15 @@ def test_it_starts_at_the_held_out_numbers_of_the_bundle(bundle, shards, fit, tm
 def test_an_adapter_is_trained_and_saved_alone(bundle, more_artists, fit, tmp_path):
     init_from, ended = bundle
     words = ("recipe=finetune", f"init_from={init_from}", f"data.path={more_artists}", *SMALL)
-    asked = ("tune=dora", "tune.layers.rank=2", "tune.levels=[2]", "kl_weight=0.5", *BRIEF, f"run_dir={tmp_path / 'run'}")
+    asked = (
+        "tune=dora",
+        "tune.layers.rank=2",
+        "tune.levels=[2]",
+        "tune.optim={lr: 3e-2}",
+        "kl_weight=0.5",
+        *BRIEF,
+        f"run_dir={tmp_path / 'run'}",
+    )
     fit(*words, *asked)
     result = StageFolder(tmp_path / "run", "top_prior").result()
     assert result.summary["val/bpd at step 0"] == pytest.approx(ended[0], abs=1e-5)
