@@ -144,6 +144,7 @@ def preflight(config: DictConfig) -> bool:
     Raises UserError where the machine is too small for it.
     """
     from jukebox_pl.pipeline import plan
+    from jukebox_pl.report.runs import add_promises
 
     try:
         catalog = Catalog.load(config.data.path)
@@ -156,6 +157,8 @@ def preflight(config: DictConfig) -> bool:
         plan.tell(plans, config, catalog)
         if config.plan.refuse:
             plan.require_room(plans, config, sizes)
+        if not config.plan.only:
+            add_promises(Path(config.run_dir), plan.promises(plans))
     finally:
         OmegaConf.register_new_resolver("catalog", RESOLVERS["catalog"], replace=True)
     return catalog is not None

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from jukebox_pl import audio
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, SPLITS, Catalog
 from jukebox_pl.report.page import PAGE, clock, data_uri, write_page
-from jukebox_pl.report.runs import MONITOR, RESULT, SETTINGS, Points, StageRun, read_run
+from jukebox_pl.report.runs import MONITOR, PACE, PEAK, RESULT, SETTINGS, Points, StageRun, read_run
 from jukebox_pl.report.song_page import write_sample_page
 from jukebox_pl.utils.differences import differences
 
@@ -84,6 +84,7 @@ def write_run_page(
         columns=("stage", "state", *(["run"] if compare else []), "steps", "before", "after", "took"),
         stages=[row for name in names for row in stage_rows(name, by_name)],
         views=[view(name, {run: stages.get(name) for run, stages in by_name.items()}) for name in names],
+        promised=[row for name in names for row in promise_rows(name, by_name)],
         pages=dict(pages_of(run_dir, runs[name_of(run_dir)], (path or run_dir / PAGE).parent)),
         catalog=catalog_facts(run_dir),
         changes=changes(*runs.values()) if compare else [],
@@ -117,6 +118,29 @@ def stage_rows(name: str, runs: Mapping[str, Mapping[str, StageRun]]) -> Iterato
         state = "finished" if stage.result else "going on, or interrupted"
         took = clock(stage.seconds) if stage.seconds and stage.seconds >= 1 else ""
         yield [name, state, *([run] if len(runs) > 1 else []), stage.steps or "", *numbers, took]
+
+
+def promise_rows(name: str, runs: Mapping[str, Mapping[str, StageRun]]) -> Iterator[list[Any]]:
+    """What the stage of each run was to take, and what it took: steps, tokens, memory of a device, time."""
+    for run, stages in runs.items():
+        stage = stages.get(name)
+        if stage is None or (promise := stage.promise) is None:
+            continue
+        at, peaks = [name, *([run] if len(runs) > 1 else [])], stage.metrics.get(PEAK, [])
+        paces = [pace for _, pace in stage.metrics.get(PACE, []) if pace > 0]
+        seconds = promise.steps * promise.step_tokens / paces[0] if paces else None
+        tokens = [f"{steps * promise.step_tokens:,} {promise.unit}" for steps in (promise.steps, stage.steps)]
+        yield [
+            *at,
+            "promised",
+            promise.steps,
+            tokens[0],
+            f"{promise.memory / 1e9:.3g} GB",
+            clock(seconds) if seconds else "",
+        ]
+        peak = f"{max(gigabytes for _, gigabytes in peaks):.3g} GB" if peaks else ""
+        took = clock(stage.seconds) if stage.seconds and stage.seconds >= 1 else ""
+        yield [*at, "took" if stage.result else "has taken", stage.steps, tokens[1], peak, took]
 
 
 def number(value: Any) -> str:
