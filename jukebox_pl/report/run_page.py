@@ -31,6 +31,7 @@ PANELS = {
 }
 MOST_STEPS = 6  # at which media are shown: the first, the last and some between
 MOST_MEDIA_SECONDS = 30  # of a sound on the page
+PAGE_OF_ITS_OWN = "page"  # in what a stage says of itself
 PACKAGES = ("jukebox_pl", "torch", "pytorch-lightning")
 DIFFERENCES_SHOWN = 60
 
@@ -130,14 +131,8 @@ def promise_rows(name: str, runs: Mapping[str, Mapping[str, StageRun]]) -> Itera
         paces = [pace for _, pace in stage.metrics.get(PACE, []) if pace > 0]
         seconds = promise.steps * promise.step_tokens / paces[0] if paces else None
         tokens = [f"{steps * promise.step_tokens:,} {promise.unit}" for steps in (promise.steps, stage.steps)]
-        yield [
-            *at,
-            "promised",
-            promise.steps,
-            tokens[0],
-            f"{promise.memory / 1e9:.3g} GB",
-            clock(seconds) if seconds else "",
-        ]
+        memory, time = f"{promise.memory / 1e9:.3g} GB", clock(seconds) if seconds else ""
+        yield [*at, "promised", promise.steps, tokens[0], memory, time]
         peak = f"{max(gigabytes for _, gigabytes in peaks):.3g} GB" if peaks else ""
         took = clock(stage.seconds) if stage.seconds and stage.seconds >= 1 else ""
         yield [*at, "took" if stage.result else "has taken", stage.steps, tokens[1], peak, took]
@@ -198,6 +193,8 @@ def moment(prefix: str, stage: StageRun, step: int) -> Moment:
 
 def write_best_sample(folder: Path, stage: StageRun) -> None:
     """A page of its own for what was heard when the loss on held-out songs was the lowest; a song's page stays."""
+    if (stage.result or {}).get("summary", {}).get(PAGE_OF_ITS_OWN):
+        return
     best = stage.best_step
     media = {} if best is None else stage.media[best]
     sounds = {name: audio.read(path) for (name, kind), path in media.items() if kind == "wav"}

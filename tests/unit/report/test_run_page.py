@@ -68,6 +68,15 @@ def test_what_was_promised_is_beside_what_it_took(run_dir):
     ]
 
 
+def test_the_page_that_a_stage_has_written_stays(run_dir):
+    song = write_stage(run_dir, "song")
+    (song / "index.html").write_text("a song")
+    result = json.loads((song / "result.json").read_text())
+    (song / "result.json").write_text(json.dumps(result | {"summary": {"page": str(song / "index.html")}}))
+    write_run_page(run_dir)
+    assert (song / "index.html").read_text() == "a song"
+
+
 def test_without_a_plan_nothing_was_promised(run_dir):
     assert "What was promised" not in write_run_page(run_dir).read_text()
     (run_dir / PLAN).write_text("{")
