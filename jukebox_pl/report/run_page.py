@@ -131,11 +131,15 @@ def promise_rows(name: str, runs: Mapping[str, Mapping[str, StageRun]]) -> Itera
         paces = [pace for _, pace in stage.metrics.get(PACE, []) if pace > 0]
         seconds = promise.steps * promise.step_tokens / paces[0] if paces else None
         tokens = [f"{steps * promise.step_tokens:,} {promise.unit}" for steps in (promise.steps, stage.steps)]
-        memory, time = f"{promise.memory / 1e9:.3g} GB", clock(seconds) if seconds else ""
+        memory, time = gigabytes(promise.memory / 1e9), clock(seconds) if seconds else ""
         yield [*at, "promised", promise.steps, tokens[0], memory, time]
-        peak = f"{max(gigabytes for _, gigabytes in peaks):.3g} GB" if peaks else ""
+        peak = gigabytes(max(peak for _, peak in peaks)) if peaks else ""
         took = clock(stage.seconds) if stage.seconds and stage.seconds >= 1 else ""
         yield [*at, "took" if stage.result else "has taken", stage.steps, tokens[1], peak, took]
+
+
+def gigabytes(value: float) -> str:
+    return f"{value:.3g} GB" if value >= 1 else f"{1000 * value:.3g} MB"
 
 
 def number(value: Any) -> str:
