@@ -146,7 +146,8 @@ def preflight(config: DictConfig) -> bool:
     """
     from jukebox_pl.pipeline import plan
     from jukebox_pl.pipeline.batches import choose_batches
-    from jukebox_pl.pipeline.run import say
+    from jukebox_pl.pipeline.stage_folder import say
+    from jukebox_pl.report.runs import add_promises
 
     try:
         catalog = Catalog.load(config.data.path)
@@ -163,6 +164,8 @@ def preflight(config: DictConfig) -> bool:
         plan.tell(plans, config, catalog)
         if config.plan.refuse:
             plan.require_room(plans, config, sizes)
+        if not config.plan.only:
+            add_promises(Path(config.run_dir), plan.promises(plans))
     finally:
         OmegaConf.register_new_resolver("catalog", RESOLVERS["catalog"], replace=True)
     return catalog is not None

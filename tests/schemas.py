@@ -13,6 +13,7 @@ from jukebox_pl.catalog.reading import PreparedRecord
 from jukebox_pl.catalog.records import CatalogRecord
 from jukebox_pl.checkpoints.records import AdapterRecord, BundleRecord, LabellerConfig, ModelRecord, NetworkConfig
 from jukebox_pl.pipeline.stage_folder import StageResult
+from jukebox_pl.report.runs import PlanRecord
 from jukebox_pl.sessions.nodes import Node, SessionRecord
 from jukebox_pl.training.loggers.resuming import DashboardRun
 from jukebox_pl.types import Song
@@ -25,6 +26,7 @@ RECORDS: dict[str, Any] = {
     "prepared_song.json": PreparedRecord,
     "doctor.json": ReportRecord,
     "result.json": StageResult,
+    "plan.json": PlanRecord,
     "bundle.json": BundleRecord,
     "adapter.json": AdapterRecord,  # the metadata of adapter.safetensors
     "config.json": ModelRecord,

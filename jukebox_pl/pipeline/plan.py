@@ -23,6 +23,7 @@ from jukebox_pl.inference.memory import free_bytes
 from jukebox_pl.pipeline.finetune import FinetuneStage
 from jukebox_pl.pipeline.stage_folder import OF_THE_RUN, StageFolder, say
 from jukebox_pl.pipeline.train import TrainStage
+from jukebox_pl.report.runs import Promise
 from jukebox_pl.training.plan import StepCost, step_cost, step_seconds
 from jukebox_pl.utils.progress import clock
 
@@ -271,6 +272,11 @@ def parameters(config: DictConfig) -> int:
     """Of all networks that a recipe trains."""
     configs = [OmegaConf.to_container(stage.model) for _, stage in training_stages(config.stages) if stage.model]
     return sum(weight.numel() for network in configs for weight in checkpoints.on_meta(network).parameters())
+
+
+def promises(plans: Sequence[StagePlan]) -> dict[str, Promise]:
+    """For the page of the run, which has beside them what it took."""
+    return {plan.name: Promise(plan.steps, plan.step_tokens, plan.unit, plan.needs) for plan in plans}
 
 
 def tell(plans: Sequence[StagePlan], config: DictConfig, catalog: Catalog | None) -> None:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from jukebox_pl import audio
 from jukebox_pl.catalog.shards import CATALOG_FILE, HELD_OUT, SPLITS, Catalog
 from jukebox_pl.report.page import PAGE, clock, data_uri, write_page
-from jukebox_pl.report.runs import MONITOR, RESULT, SETTINGS, Points, StageRun, read_run
+from jukebox_pl.report.runs import MONITOR, PACE, PEAK, RESULT, SETTINGS, Points, StageRun, read_run
 from jukebox_pl.report.song_page import write_sample_page
 from jukebox_pl.utils.differences import differences
 
@@ -31,6 +31,7 @@ PANELS = {
 }
 MOST_STEPS = 6  # at which media are shown: the first, the last and some between
 MOST_MEDIA_SECONDS = 30  # of a sound on the page
+PAGE_OF_ITS_OWN = "page"  # in what a stage says of itself
 PACKAGES = ("jukebox_pl", "torch", "pytorch-lightning")
 DIFFERENCES_SHOWN = 60
 
@@ -84,6 +85,7 @@ def write_run_page(
         columns=("stage", "state", *(["run"] if compare else []), "steps", "before", "after", "took"),
         stages=[row for name in names for row in stage_rows(name, by_name)],
         views=[view(name, {run: stages.get(name) for run, stages in by_name.items()}) for name in names],
+        promised=[row for name in names for row in promise_rows(name, by_name)],
         pages=dict(pages_of(run_dir, runs[name_of(run_dir)], (path or run_dir / PAGE).parent)),
         catalog=catalog_facts(run_dir),
         changes=changes(*runs.values()) if compare else [],
@@ -117,6 +119,27 @@ def stage_rows(name: str, runs: Mapping[str, Mapping[str, StageRun]]) -> Iterato
         state = "finished" if stage.result else "going on, or interrupted"
         took = clock(stage.seconds) if stage.seconds and stage.seconds >= 1 else ""
         yield [name, state, *([run] if len(runs) > 1 else []), stage.steps or "", *numbers, took]
+
+
+def promise_rows(name: str, runs: Mapping[str, Mapping[str, StageRun]]) -> Iterator[list[Any]]:
+    """What the stage of each run was to take, and what it took: steps, tokens, memory of a device, time."""
+    for run, stages in runs.items():
+        stage = stages.get(name)
+        if stage is None or (promise := stage.promise) is None:
+            continue
+        at, peaks = [name, *([run] if len(runs) > 1 else [])], stage.metrics.get(PEAK, [])
+        paces = [pace for _, pace in stage.metrics.get(PACE, []) if pace > 0]
+        seconds = promise.steps * promise.step_tokens / paces[0] if paces else None
+        tokens = [f"{steps * promise.step_tokens:,} {promise.unit}" for steps in (promise.steps, stage.steps)]
+        memory, time = gigabytes(promise.memory / 1e9), clock(seconds) if seconds else ""
+        yield [*at, "promised", promise.steps, tokens[0], memory, time]
+        peak = gigabytes(max(peak for _, peak in peaks)) if peaks else ""
+        took = clock(stage.seconds) if stage.seconds and stage.seconds >= 1 else ""
+        yield [*at, "took" if stage.result else "has taken", stage.steps, tokens[1], peak, took]
+
+
+def gigabytes(value: float) -> str:
+    return f"{value:.3g} GB" if value >= 1 else f"{1000 * value:.3g} MB"
 
 
 def number(value: Any) -> str:
@@ -174,6 +197,8 @@ def moment(prefix: str, stage: StageRun, step: int) -> Moment:
 
 def write_best_sample(folder: Path, stage: StageRun) -> None:
     """A page of its own for what was heard when the loss on held-out songs was the lowest; a song's page stays."""
+    if (stage.result or {}).get("summary", {}).get(PAGE_OF_ITS_OWN):
+        return
     best = stage.best_step
     media = {} if best is None else stage.media[best]
     sounds = {name: audio.read(path) for (name, kind), path in media.items() if kind == "wav"}

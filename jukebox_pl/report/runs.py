@@ -4,21 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.utils.earlier_versions import RECORDS, renamed
-from jukebox_pl.utils.files import read_json
+from jukebox_pl.utils.files import read_json, write_json
+from jukebox_pl.utils.files import read_record as file_record
 
 CONFIG, RESULT, METRICS, MEDIA, CONDITIONING = "config.json", "result.json", "metrics.csv", "media", "conditioning.json"
-SETTINGS = "settings.yaml"  # of a whole run, as composed
+SETTINGS, PLAN = "settings.yaml", "plan.json"  # of a whole run, as composed, and what it was to take
 MEDIA_FILE = re.compile(r"(?P<name>.+)_step_(?P<step>\d{1,18})\.(?P<kind>wav|png)")
-MONITOR = "val/loss"
+MONITOR, PACE, PEAK = "val/loss", "speed/tokens_per_second", "speed/peak_memory_gb"  # columns of metrics.csv
 
+Count = Annotated[int, Meta(ge=0, le=2**60)]
 Points = list[tuple[float, float]]  # step, value
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a stage was to take, as told before its first step: steps, tokens of `unit` a step of all devices, bytes of
+    memory of each device."""
+
+    steps: Count
+    step_tokens: Count
+    unit: Annotated[str, Meta(max_length=100)]
+    memory: Count
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """The promises of a run by stage."""
+
+    stages: Annotated[dict[str, Promise], Meta(max_length=1000)] = field(default_factory=dict)
 
 
 class StageRun(NamedTuple):
@@ -34,6 +58,7 @@ class StageRun(NamedTuple):
     media: Mapping[int, Mapping[tuple[str, str], Path]]
     conditioning: Mapping[str, Any]
     seconds: float | None
+    promise: Promise | None = None
 
     @property
     def steps(self) -> int:
@@ -52,9 +77,10 @@ class StageRun(NamedTuple):
 def read_run(run_dir: str | Path) -> list[StageRun]:
     """Raises UserError where there is no run, and where a file of it is corrupt."""
     run_dir = Path(run_dir)
+    promises = read_plan(run_dir).stages
     names = (CONFIG, RECORDS[CONFIG])
     folders = sorted({path.parent for name in names for path in run_dir.glob(f"*/{name}")}) if run_dir.is_dir() else []
-    stages = {stage.name: stage for stage in map(read_stage, folders)}
+    stages = {stage.name: stage._replace(promise=promises.get(stage.name)) for stage in map(read_stage, folders)}
     if not stages:
         raise UserError(f"run_dir={run_dir} holds no run: expected a folder that `python -m jukebox_pl.fit` has made")
     needs = {name: [need for need in stage.config.get("needs", {}) if need in stages] for name, stage in stages.items()}
@@ -84,6 +110,17 @@ def read_stage(folder: Path) -> StageRun:
         read_json(path, "a stage") if (path := folder / CONDITIONING).exists() else {},
         ended.stat().st_mtime - begun.stat().st_mtime if both else None,
     )
+
+
+def read_plan(run_dir: Path) -> PlanRecord:
+    """Empty where none was made. Raises UserError for a damaged one."""
+    path = run_dir / PLAN
+    return file_record(path, PlanRecord, "the plan of a run") if path.exists() else PlanRecord()
+
+
+def add_promises(run_dir: Path, promises: Mapping[str, Promise]) -> None:
+    """Notes them; of stages that are finished, and not planned again, the old ones stay."""
+    write_json(run_dir / PLAN, msgspec.to_builtins(PlanRecord({**read_plan(run_dir).stages, **promises})))
 
 
 def read_record(folder: Path, name: str) -> dict[str, Any] | None:

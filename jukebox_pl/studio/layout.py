@@ -170,7 +170,7 @@ class Layout:
         self.player = widgets.player("player")
         with gr.Column(visible=False) as self.actions:
             with gr.Row():
-                self.extend_button = gr.Button("Continue to", size="sm")
+                self.extend_button = gr.Button("Continue to", size="sm", elem_classes="low")
                 self.until = gr.Number(20.0, label="Seconds in all", min_width=110)
             with gr.Row():
                 self.cut_button = gr.Button("Cut at the playhead", size="sm")

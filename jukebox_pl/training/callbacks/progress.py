@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 
 from jukebox_pl.training.modules.base import is_log_step
@@ -60,6 +61,10 @@ class Throughput(Callback):
         self.since: float | None = None
         self.batches = 0
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if pl_module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pl_module.device)  # of the stage before
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
@@ -74,6 +79,8 @@ class Throughput(Callback):
             # All batches of a stage are of one size. How much audio codes stand for is read from the device: not every step.
             pl_module.log("speed/tokens_per_second", batch.token_count * per_second)
             pl_module.log("speed/audio_seconds_per_second", batch.samples / sample_rate * per_second)
+            if pl_module.device.type == "cuda":
+                pl_module.log("speed/peak_memory_gb", torch.cuda.max_memory_reserved(pl_module.device) / 1e9)
             self.since, self.batches = now, 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

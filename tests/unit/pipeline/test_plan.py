@@ -11,6 +11,7 @@ from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.pipeline import plan
 from jukebox_pl.pipeline.plan import count
+from jukebox_pl.report.runs import read_plan
 
 
 def shards(folder, songs, seconds=4.0):
@@ -86,6 +87,13 @@ def test_another_machine_is_told_of_by_what_it_reaches(fit, tmp_path, capsys):
     assert f"{work} MFLOP" in text
     hours, minutes, seconds = map(int, time.split(":"))
     assert 3600 * hours + 60 * minutes + seconds == pytest.approx(int(steps) * float(work) * 1e6 / 1e8, rel=0.05)
+
+
+def test_what_was_planned_is_noted_for_the_page_of_the_run(finished):
+    promises = read_plan(finished).stages
+    assert {"vqvae", "lyrics_prior", "upsampler_1", "upsampler_0"} <= promises.keys()
+    assert {promise.steps for promise in promises.values()} == {4}
+    assert (finished / "index.html").read_text().count("<td>promised</td>") == len(promises)
 
 
 def test_what_is_trained_is_not_planned_again(fit, finished, capsys):

@@ -1,7 +1,9 @@
 import base64
 import html
 import json
+import os
 import re
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from jukebox_pl import audio
 from jukebox_pl.errors import UserError
 from jukebox_pl.report import __main__ as report_command
 from jukebox_pl.report.run_page import evenly, is_outdated, write_run_page
-from jukebox_pl.report.runs import read_run
+from jukebox_pl.report.runs import PLAN, Promise, add_promises, read_plan, read_run
 from jukebox_pl.utils.locks import is_locked, locked
 
 ATTACK = "<script>alert(1)</script>"
@@ -22,8 +24,8 @@ def run_dir(tmp_path):
     return write_run(tmp_path / "mine")
 
 
-def rows_of(page):
-    table = page[page.index("Stages in order") :].split("</table>")[0]
+def rows_of(page, label="Stages in order"):
+    table = page[page.index(label) :].split("</table>")[0]
     return [re.findall("<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
 
 
@@ -50,6 +52,43 @@ def test_the_page_says_how_far_every_stage_is(run_dir):
         ["a_prior", "going on, or interrupted"],
     ]
     assert rows[0][2:5] == ["300", "val/loss 4", "1.5"]
+
+
+def test_what_was_promised_is_beside_what_it_took(run_dir):
+    add_promises(run_dir, {"vqvae": Promise(400, 1000, "samples", 2_500_000_000)})
+    with open(run_dir / "vqvae" / "metrics.csv", "w") as file:
+        file.write("step,speed/tokens_per_second,speed/peak_memory_gb\n100,2000,2.1\n300,4000,1.9\n")
+    written = time.time()
+    os.utime(run_dir / "vqvae" / "config.json", (written - 150, written - 150))
+    os.utime(run_dir / "vqvae" / "result.json", (written, written))
+    page = html.unescape(write_run_page(run_dir).read_text())
+    assert rows_of(page, "What was promised") == [
+        ["vqvae", "promised", "400", "400,000 samples", "2.5 GB", "3 min 20 s"],
+        ["vqvae", "took", "300", "300,000 samples", "2.1 GB", "2 min 30 s"],
+    ]
+
+
+def test_the_page_that_a_stage_has_written_stays(run_dir):
+    song = write_stage(run_dir, "song")
+    (song / "index.html").write_text("a song")
+    result = json.loads((song / "result.json").read_text())
+    (song / "result.json").write_text(json.dumps(result | {"summary": {"page": str(song / "index.html")}}))
+    write_run_page(run_dir)
+    assert (song / "index.html").read_text() == "a song"
+
+
+def test_without_a_plan_nothing_was_promised(run_dir):
+    assert "What was promised" not in write_run_page(run_dir).read_text()
+    (run_dir / PLAN).write_text("{")
+    with pytest.raises(UserError, match=r"plan\.json is not JSON"):
+        write_run_page(run_dir)
+
+
+def test_promises_of_finished_stages_stay(run_dir):
+    one, other = Promise(1, 2, "codes", 3), Promise(4, 5, "codes", 6)
+    add_promises(run_dir, {"vqvae": one, "a_prior": one})
+    add_promises(run_dir, {"a_prior": other})
+    assert read_plan(run_dir).stages == {"vqvae": one, "a_prior": other}
 
 
 def test_the_page_draws_plays_and_judges(run_dir):
