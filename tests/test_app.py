@@ -39,6 +39,7 @@ MISTAKES = {
     "no host": (["host=256.0.0.1", "auth=none"], "host=256.0.0.1 port=None cannot be used"),
     "a host that others reach": (["host=0.0.0.0"], "host=0.0.0.0 lets others in: say who with auth=NAME:PASSWORD"),
     "no password": (["auth=ann"], "auth: expected NAME:PASSWORD, or a file with one a line"),
+    "no adapter": (["adapter=nowhere"], "there is no adapter nowhere: give the adapter.safetensors"),
     "a misspelt setting": (["prot=1"], "did you mean port"),
 }
 

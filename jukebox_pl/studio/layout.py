@@ -109,7 +109,9 @@ class Layout:
             if what == "artist":
                 self.artist = dropdown
         self.lyrics = gr.Textbox(request.lyrics, label="Lyrics", lines=7, max_lines=18, max_length=LONGEST_LYRICS)
-        self.note = gr.HTML(views.count(self.studio, request.lyrics, request.seconds, request.total_seconds))
+        self.note = gr.HTML(
+            views.count(self.studio, request.lyrics, request.seconds, request.total_seconds, request.offset_seconds)
+        )
         return [*asked, self.lyrics]
 
     def _ask_length(self, request: SongRequest, seed: int, candidates: int, lowest: int) -> list[gr.components.Component]:
@@ -125,8 +127,8 @@ class Layout:
             self.seed = box(SEED, seed)
             self.another_seed = gr.Button("Another seed", elem_classes="low")
         with gr.Accordion("A part of a longer song", open=False), gr.Row():
-            self.total, offset = box(TOTAL, request.total_seconds), box(OFFSET, request.offset_seconds)
-        return [self.seconds, self.total, offset, self.seed, self.candidates, self.lowest]
+            self.total, self.offset = box(TOTAL, request.total_seconds), box(OFFSET, request.offset_seconds)
+        return [self.seconds, self.total, self.offset, self.seed, self.candidates, self.lowest]
 
     def _ask_levels(self, params: SamplingParams) -> list[gr.components.Component]:
         """The fields of every level, the bottom one first as in `params_of`, the top one first on the page."""
@@ -197,4 +199,4 @@ def show_weights(names: list[str] | None) -> list[Any]:
 
 
 def box(field: Field, value: float | None) -> gr.Number:
-    return gr.Number(value, label=field.label, info=field.hint, precision=0 if field.whole else None, min_width=110)
+    return gr.Number(value, label=field.label, info=field.hint, min_width=110)  # no precision: 1.5 would silently become 2

@@ -134,7 +134,7 @@ class Page(Layout):
 
         self.another_seed.click(lambda: random.randrange(2**31), outputs=self.seed, **quietly)
         self.artist.key_up(self.narrow, outputs=self.artist, trigger_mode="always_last", **quietly)
-        counted: list[Any] = [self.lyrics, self.seconds, self.total]
+        counted: list[Any] = [self.lyrics, self.seconds, self.total, self.offset]
         gr.on(
             [each.change for each in counted],
             partial(views.count, self.studio),

@@ -218,7 +218,7 @@ def clip(token: str, studio: Studio, begin: float | None = None, end: float | No
     return {"songs": [song], "chosen": token, "begin": begin, "end": end}
 
 
-def count(studio: Studio, lyrics: str, seconds: Any = None, total: Any = None) -> str:
+def count(studio: Studio, lyrics: str, seconds: Any = None, total: Any = None, offset: Any = None) -> str:
     """How much of the lyrics the model sings, how that fits, and what it leaves out."""
     labeller, lyrics = studio.labeller, str(lyrics or "")
     try:
@@ -227,7 +227,7 @@ def count(studio: Studio, lyrics: str, seconds: Any = None, total: Any = None) -
         unknown = set(labeller.characters.unknown(lyrics))
     except UserError as error:
         return str(LINE.format("mistake", error))
-    long = max(total or 0, seconds or 0) if isinstance(seconds, int | float) else 0
+    long = max(total or 0, (offset or 0) + (seconds or 0)) if isinstance(seconds, int | float) else 0
     parts = [f"{sung:,} characters to sing"]
     if sung and labeller.lyric_tokens:
         parts.append(f"the model reads {labeller.lyric_tokens:,} at a time")

@@ -31,7 +31,8 @@ def adapter(finished, tmp_path_factory):
     place = finished / checkpoints.read_bundle(finished).priors["2"]
     prior, tuning = checkpoints.load(place).model, AdapterTuning(layers=AdapterConfig(rank=2))
     tuning.prepare(prior)
-    trained = {name: torch.randn_like(x) for name, x in prior.named_parameters() if x.requires_grad}
+    draws = torch.Generator().manual_seed(0)
+    trained = {name: torch.randn(x.shape, generator=draws) for name, x in prior.named_parameters() if x.requires_grad}
     labeller = checkpoints.load_labeller(place)
     tuning.save(folder, Base("run", 2, checkpoints.fingerprint(place)), trained, None, labeller)
     return read_adapter(folder / checkpoints.ADAPTER)

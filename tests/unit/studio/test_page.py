@@ -138,6 +138,7 @@ def test_lyrics_are_counted_as_they_are_typed(page):
     assert views.count(page.studio, "la naQQ").count("<mark>Q</mark>") == 2
     assert "about 60 can be sung in 3 s" in views.count(page.studio, "la na " * 100, 3)
     assert "songs of up to 4.0 s, not 9 s" in views.count(page.studio, "la na", 9)
+    assert "songs of up to 4.0 s, not 503 s" in views.count(page.studio, "la na", 3, 0, 500)
     assert 'class="mistake"' in views.count(page.studio, "QQ")
     assert "<script>" not in views.count(page.studio, f"la {ATTACK}")
 

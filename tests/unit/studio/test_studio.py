@@ -124,7 +124,8 @@ def test_a_name_that_is_no_song_is_no_file(studio, name):
 
 
 def test_the_strength_of_an_adapter_is_part_of_a_song_and_of_the_command_that_makes_it_again(adapted, adapter):
-    names = [finish(adapted, new(adapted, strengths=strengths))[0] for strengths in (None, [0.5], [0.0])]
+    request = replace(REQUEST, seconds=1.0)
+    names = [finish(adapted, new(adapted, request, strengths=strengths))[0] for strengths in (None, [0.5], [0.0])]
     nodes = [adapted.session.node(name) for name in names]
     assert [adapted.strengths(node) for node in nodes] == [[1.0], [0.5], [0.0]]
     assert len({bytes(adapted.session.codes(name)[2]) for name in names}) == 3
