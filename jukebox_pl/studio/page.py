@@ -34,20 +34,6 @@ from jukebox_pl.studio.line import BROKEN
 from jukebox_pl.text.labels import UNKNOWN
 from jukebox_pl.types import SamplingParams, SongRequest
 
-# Where several can be chosen gradio leaves the field without a name.
-NAME_FIELDS = """() => document.querySelectorAll("#artists, #genres").forEach((field) => {
-  const name = field.querySelector("span").innerText;
-  field.querySelectorAll("input").forEach((input) => input.setAttribute("aria-label", name));
-})"""
-# Fonts that the visitor has: those of gradio's own themes may come from outside.
-THEME = gr.themes.Default(
-    primary_hue="orange", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-).set(
-    button_primary_background_fill="#c2410c",  # white on the theme's own orange is too faint to read for some
-    button_primary_background_fill_dark="#c2410c",
-    button_primary_background_fill_hover="#9a3412",
-    button_primary_background_fill_hover_dark="#9a3412",
-)
 SECONDS_BETWEEN_LOOKS = 1.0
 MOST_OWNER = 100  # characters of what a browser calls itself
 
@@ -94,7 +80,7 @@ class Page(Layout):
             inbrowser=open_browser,
             auth=list(accounts) if accounts else None,
             max_file_size=f"{self.studio.limits.upload_mb}mb",
-            theme=THEME,
+            theme=widgets.THEME,
             css=widgets.STYLE,
             allowed_paths=[],
             footer_links=[],
@@ -157,7 +143,7 @@ class Page(Layout):
             changed.then(None, everything, self.kept, js=keep, **quietly)
         put_back = "(kept, ...now) => Array.isArray(kept) && kept.length === now.length + 1 ? kept.slice(1) : now"
         self.blocks.load(None, [self.kept, *self.form], self.form, js=put_back, **quietly)
-        self.blocks.load(None, js=NAME_FIELDS, **quietly)
+        self.blocks.load(None, js=widgets.NAME_FIELDS, **quietly)
         # Not behind one of these: gradio calls nothing after what runs in the browser alone.
         came_in = self.blocks.load(self.come_in, [self.visitor, self.kept], [self.visitor, *clipped[:3]], **quietly)
         came_in.then(None, everything, self.kept, js=keep, **quietly)

@@ -1,4 +1,4 @@
-"""Parts of the page that gradio does not have: songs with waveforms, and HTML of ours whose buttons can be pressed."""
+"""Parts of the page that gradio does not have: songs with waveforms, HTML of ours whose buttons can be pressed; its looks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ import gradio as gr
 
 ASSETS = files("jukebox_pl.studio") / "assets"
 STYLE = (ASSETS / "style.css").read_text()
+# Where several can be chosen gradio leaves the field without a name.
+NAME_FIELDS = """() => document.querySelectorAll("#artists, #genres").forEach((field) => {
+  const name = field.querySelector("span").innerText;
+  field.querySelectorAll("input").forEach((input) => input.setAttribute("aria-label", name));
+})"""
+# Fonts that the visitor has: those of gradio's own themes may come from outside.
+THEME = gr.themes.Default(
+    primary_hue="orange", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(
+    button_primary_background_fill="#c2410c",  # white on the theme's own orange is too faint to read for some
+    button_primary_background_fill_dark="#c2410c",
+    button_primary_background_fill_hover="#9a3412",
+    button_primary_background_fill_hover_dark="#9a3412",
+)
 
 # A button says with its name what to do, and with its value to which song.
 PRESS = """
