@@ -66,7 +66,7 @@ def run(main: Callable[[DictConfig], Mapping[str, Any] | None], name: str, argv:
     output = Output(json="json=true" in words)
     warnings.formatwarning = format_warning
     try:
-        if help.WORDS & set(words):
+        if help.is_asked(name, words):
             print(help.help_text(name, words), flush=True)
             return
         if name == "fit" and set(multirun.FLAGS) & set(words):

@@ -22,9 +22,14 @@ LEAST = 30  # columns for what a setting means; narrower, it stands below its na
 SETTING = re.compile(r"^( *)([\w.]+):(?: +([^#\s].*?))?(?: +# (.*))?$")
 
 
+def is_asked(name: str, words: Sequence[str]) -> bool:
+    """Whether the command line asks for help: in words, or by none at all where hours of work would begin."""
+    return bool(WORDS & set(words)) or (name == "fit" and not words)
+
+
 def answer(name: str) -> None:
     """Where the command line asks for help, prints it and ends the process. For a command to call first."""
-    if WORDS & set(sys.argv[1:]):
+    if is_asked(name, sys.argv[1:]):
         from contextlib import suppress
 
         with suppress(BrokenPipeError):

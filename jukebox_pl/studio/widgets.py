@@ -1,4 +1,4 @@
-"""Parts of the page that gradio does not have: songs with waveforms, HTML of ours whose buttons can be pressed; its looks."""
+"""Parts of the page that gradio does not have: songs with waveforms, HTML of ours that can be pressed; and its looks."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from jukebox_pl import fit
 from jukebox_pl.cli import command, help
 
 COMMANDS = ("fit", "sample", "prepare", "evaluate", "convert", "app")
@@ -35,6 +36,11 @@ def test_what_is_chosen_first_stands_first_and_a_choice_says_what_it_costs():
     assert "recipe=demo\nCommand:  python -m jukebox_pl.fit recipe=demo" in text
     assert "6 to 7.5 minutes" in text
     assert "_dashboard" not in text
+
+
+def test_nothing_is_trained_where_nothing_is_said(capsys):
+    fit.cli_main([])
+    assert capsys.readouterr().out.startswith("Command:  python -m jukebox_pl.fit recipe=NAME")
 
 
 HEAVY = "import sys; sys.argv[1:] = ['--help']; import runpy\n"
