@@ -19,6 +19,7 @@ OF_EVERY_COMMAND = {
 }
 WIDTH = 80  # columns, where no terminal says another number
 LEAST = 30  # columns for what a setting means; narrower, it stands below its name
+COLUMNS = re.compile(r"\S+(?: \S+)*  +(?=\S)")  # Command:  python ...
 SETTING = re.compile(r"^( *)([\w.]+):(?: +([^#\s].*?))?(?: +# (.*))?$")
 
 
@@ -63,10 +64,17 @@ def help_text(name: str, words: Iterable[str] = ()) -> str:
 
 
 def head_of(lines: Sequence[str], width: int) -> Iterator[str]:
-    """The comment that a YAML begins with, folded at `width`."""
-    shown = (line for line in lines if not line.startswith("# @package"))
-    for line in takewhile(lambda line: line.startswith("#"), shown):
-        yield from textwrap.wrap(line[2:], width, subsequent_indent=" " * 10) or [""]
+    """The comment that a YAML begins with: its paragraphs, and lines of two columns, folded at `width`."""
+    paragraphs = [""]
+    for line in takewhile(lambda line: line.startswith("#"), (line for line in lines if not line.startswith("# @package"))):
+        text = line[1:].strip()
+        if text and paragraphs[-1] and not COLUMNS.match(text):
+            paragraphs[-1] += f" {text}"
+        else:
+            paragraphs.append(text)
+    for text in paragraphs[1:]:
+        columns = COLUMNS.match(text)
+        yield from textwrap.wrap(text, width, subsequent_indent=" " * (columns.end() if columns else 0)) or [""]
 
 
 def settings_of(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
