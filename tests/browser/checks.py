@@ -11,12 +11,14 @@ HEIGHT = 900
 WIDTHS, SCHEMES = (390, 1280), ("light", "dark")  # a phone and a desk, in pixels; what the visitor prefers
 GRAVE = ("serious", "critical")  # of axe's four, those that keep somebody from using a page
 
-# Colours that fade into each other are nobody's to judge.
-TO_THE_END = """new Promise((done) => requestAnimationFrame(() => {
+# Colours that fade into each other are nobody's to judge. A page may begin that a few frames after it is told of a scheme.
+TO_THE_END = """(async () => {
   const ends = (animation) => animation.effect.getComputedTiming().endTime < Infinity;
-  document.getAnimations().filter(ends).forEach((animation) => animation.finish());
-  done();
-}))"""
+  for (let frame = 0; frame < 20; frame++) {
+    await new Promise(requestAnimationFrame);
+    document.getAnimations().filter(ends).forEach((animation) => animation.finish());
+  }
+})()"""
 
 
 @cache
