@@ -101,7 +101,7 @@ def curves_svg(curves: Mapping[str, Sequence[tuple[float, float]]], label: str) 
     """
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "curves"}):
         figure = Figure(figsize=(3.6, 2.3), facecolor="none")
-        axes = figure.add_axes((0.14, 0.12, 0.84, 0.85))
+        axes = figure.add_axes((0.16, 0.12, 0.82, 0.85))
         runs = list(dict.fromkeys(name.partition(", ")[2] for name in curves))
         for name, points in curves.items():
             what, _, run = name.partition(", ")
@@ -110,6 +110,8 @@ def curves_svg(curves: Mapping[str, Sequence[tuple[float, float]]], label: str) 
             axes.plot(steps, values, style, color=COLOURS.get(what, COLOURS["train"]), label=name, linewidth=1.3)
         dress(axes, "")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter("{x:.4g}")  # a learning rate, too, has room for its digits
         if len(curves) > 1:
             axes.legend(frameon=False, labelcolor=INK, fontsize=7)
         text = io.StringIO()
