@@ -17,7 +17,7 @@ from jukebox_pl.sessions.nodes import Session
 from jukebox_pl.utils.codes import Codes
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)  # longer, and it would be there in other folders' tests
 def _plain_pages() -> Iterator[None]:
     """Pictures take a second a song."""
 

@@ -59,7 +59,8 @@ def test_speed_is_that_of_all_steps_since_the_last_log_step(trainer, monkeypatch
     clock = iter([10.0, 12.0, 14.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     logged, speed = [], Throughput()
-    module = SimpleNamespace(log=lambda name, value: logged.append((trainer.global_step, name, value)))
+    module = SimpleNamespace(device=torch.device("cpu"))
+    module.log = lambda name, value: logged.append((trainer.global_step, name, value))
     for trainer.global_step in range(1, 9):
         speed.on_train_batch_end(trainer, module, None, AudioBatch(torch.zeros(2, 1, 50)))
     assert logged == [
