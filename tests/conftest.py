@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from jukebox_pl.catalog.prepare import prepare
 from jukebox_pl.catalog.settings import PrepareSettings
 from jukebox_pl.catalog.shards import SPLITS, Catalog, ShardSample, read_shard, write_shard
 from jukebox_pl.text import phonemes
+from jukebox_pl.utils.stopping import SIGNALS
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs deaf to Ctrl-C
 
@@ -52,6 +53,15 @@ ESPEAK = """#!/bin/sh
 echo called >> "$CALLS"
 sed -e '/^$/d' -e "s/./&ˈ/g"
 """
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """Libraries, as Ray's nodes, answer signals in a way of their own and leave it to whatever runs next."""
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    yield
+    for signum, answer in before.items():
+        signal.signal(signum, answer)
 
 
 @pytest.fixture(scope="session")
