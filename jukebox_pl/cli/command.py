@@ -136,8 +136,8 @@ def compose_config(name: str, words: list[str]) -> DictConfig:
             raise UserError(explain(str(error), known)) from None
     for setting, value in given.items():
         kind = KINDS.get(type(usual.get(setting)))
-        is_told_later = "${" in str(value) or (setting.endswith(BATCH) and str(value).startswith(AUTO))
-        if kind and value is not None and not isinstance(value, kind.types) and not is_told_later:
+        is_decided_later = "${" in str(value) or (setting.endswith(BATCH) and str(value).startswith(AUTO))
+        if kind and value is not None and not isinstance(value, kind.types) and not is_decided_later:
             raise UserError(f"{setting}={value}: expected {kind.words}, such as {usual[setting]}")
     return config
 

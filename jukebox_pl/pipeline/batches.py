@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.pipeline.plan import CANNOT_BE_TOLD, Machine, count, hops_of, machine_of, plan_stage, training_stages
+from jukebox_pl.pipeline.plan import UNCOUNTABLE, Machine, count, hops_of, machine_of, plan_stage, training_stages
 from jukebox_pl.pipeline.stage_folder import SECONDS_BETWEEN_LOOKS, StageFolder
 from jukebox_pl.pipeline.train import TrainStage
 
@@ -22,7 +22,7 @@ ROOM = 0.9  # of the memory that is free: what else runs there, and the librarie
 
 
 class Batches(NamedTuple):
-    """A step of one device: `accumulated` batches (None: the trainer is not told) of `size` windows."""
+    """A step of one device: `accumulated` batches (None: left to the trainer's default) of `size` windows."""
 
     size: int
     accumulated: int | None = None
@@ -86,7 +86,7 @@ def largest(name: str, stage: TrainStage, machine: Machine, hops: Sequence[int])
         fitting = bisect_right(range(1, windows + 1), round(ROOM * machine.memory), key=needs)
         chosen = parts_of(windows, max(fitting, 1))
         return chosen, f"{count(needs(chosen.size))}B of {count(machine.memory)}B that are free"
-    except CANNOT_BE_TOLD as error:
+    except UNCOUNTABLE as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{name}: batch_size=auto cannot be told ({reason}): give a number") from None
 

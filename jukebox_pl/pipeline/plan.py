@@ -36,7 +36,7 @@ ASSUMED_WORDS = "hours, tokens and passes are told once there is one; until then
 MORE_SONGS = "prepare more songs, or with a larger held_out"
 BY_HEART = "take recipe=finetune, a smaller size or views=many, and look at val/bpd"
 COSTS: dict[str, StepCost] = {}
-CANNOT_BE_TOLD = (RuntimeError, TypeError, LookupError, AttributeError)  # of a network of yours
+UNCOUNTABLE = (RuntimeError, TypeError, LookupError, AttributeError)  # of a network of yours
 SLOWEST = 2e11  # operations of a step that is tried out: seconds of a CPU core
 
 
@@ -121,7 +121,7 @@ def plan_recipe(config: DictConfig, catalog: Catalog | None, timed: bool = False
         if not ((result := StageFolder(run_dir, name).result()) and stage.complete(result)):
             try:
                 plans.append(plan_stage(name, stage, machine_of(config.plan, stage.trainer), catalog, hops, timed))
-            except CANNOT_BE_TOLD as error:  # it may train still
+            except UNCOUNTABLE as error:  # it may train still
                 say(f"plan: {name} cannot be told ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
     return plans
 

@@ -281,8 +281,8 @@ class Page(Layout):
             line, dropped = "", not token
         except KeyError:
             shown, line, dropped = {"songs": [], "chosen": None}, "The clip is gone with the restart: upload it again.", True
-        told = str(views.TEXT.format(line)) if line else ""
-        return [owner_of(request, visitor), shown, told, gr.update(visible=not dropped)]
+        message = str(views.TEXT.format(line)) if line else ""
+        return [owner_of(request, visitor), shown, message, gr.update(visible=not dropped)]
 
     def narrow(self, typed: gr.KeyUpData) -> Any:
         """Lists the artists whose names hold what was typed."""

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from jukebox_pl.report.runs import PACE, PEAK
 from jukebox_pl.training.modules.base import is_log_step
 from jukebox_pl.utils.progress import SECONDS_BETWEEN_LINES, SHORTEST, Meter, terminal_meter
 
@@ -77,10 +78,10 @@ class Throughput(Callback):
             per_second = trainer.world_size * self.batches / max(now - self.since, SHORTEST)
             sample_rate = trainer.datamodule.catalog.sample_rate  # type: ignore[attr-defined]
             # All batches of a stage are of one size. How much audio codes stand for is read from the device: not every step.
-            pl_module.log("speed/tokens_per_second", batch.token_count * per_second)
+            pl_module.log(PACE, batch.token_count * per_second)
             pl_module.log("speed/audio_seconds_per_second", batch.samples / sample_rate * per_second)
             if pl_module.device.type == "cuda":
-                pl_module.log("speed/peak_memory_gb", torch.cuda.max_memory_reserved(pl_module.device) / 1e9)
+                pl_module.log(PEAK, torch.cuda.max_memory_reserved(pl_module.device) / 1e9)
             self.since, self.batches = now, 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

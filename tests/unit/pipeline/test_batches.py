@@ -46,8 +46,8 @@ def test_parts_are_as_few_as_give_the_whole_or_nearly(windows):
 
 def test_the_recipes_batch_is_kept_in_parts_that_fit_and_gone_on_with(vqvae, tmp_path):
     """A tiny VQ-VAE takes 3 MB and some for each clip; other memory at the second time changes nothing."""
-    told = vqvae("plan.memory=0.008")
-    found = re.search(r"vqvae: batch_size=auto is (\d) of 4, (\d) of them a step: \S+ MB of 8 MB that are free", told)
+    printed = vqvae("plan.memory=0.008")
+    found = re.search(r"vqvae: batch_size=auto is (\d) of 4, (\d) of them a step: \S+ MB of 8 MB that are free", printed)
     size, accumulated = map(int, found.groups())
     assert (size * accumulated, size < 4) == (4, True)
     assert noted(tmp_path / "run") == (size, accumulated)
