@@ -107,7 +107,7 @@ def port_work(hps: dict[str, Any], prior: Prior, labels: Labels, codes: Tensor) 
 def vqvae_works(options: argparse.Namespace) -> tuple[dict[str, Callable[[], Any]], nn.Module, int]:
     """The released VQ-VAE on clips of --clip samples."""
     torch.manual_seed(0)
-    vqvae = build(vqvae_config(VQVAES["vqvae"])).to(options.device)
+    vqvae = build(vqvae_config(VQVAES["vqvae_jukebox"])).to(options.device)
     assert isinstance(vqvae, VQVAE)
     audio = torch.randn(options.batch, 1, options.clip, device=options.device)
     losses, optimizer = VQVAELoss(), OptimConfig().build(vqvae)[0]
