@@ -111,7 +111,7 @@ at::Tensor streamed_linear(const at::Tensor& x, const at::Tensor& weight, const 
 
 }  // namespace
 
-TORCH_LIBRARY(jukebox_pl, library) {
+TORCH_LIBRARY_FRAGMENT(jukebox_pl, library) {
   library.def("streamed_linear(Tensor x, Tensor weight, Tensor? scale, Tensor? bias) -> Tensor");
   library.impl("streamed_linear", c10::DispatchKey::CPU, TORCH_FN(streamed_linear));
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-SOURCE = Path(__file__).with_name("linear.cpp")
+SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
 TORCH = Path(torch.__file__).parent
 INSTRUCTIONS = {
     "AVX512": "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512",
@@ -29,14 +29,14 @@ def compiler() -> str | None:
 
 @functools.cache
 def operators() -> bool:
-    """Makes `torch.ops.jukebox_pl` ready, in a few seconds the first time; False, and one warning, where it cannot."""
+    """Makes `torch.ops.jukebox_pl` ready, within half a minute the first time; False, and one warning, where it cannot."""
     if compiler() is None:
-        warnings.warn("no C++ compiler ($CXX, g++): sampling goes on with slower operators", stacklevel=2)
+        warnings.warn("no C++ compiler ($CXX, g++): work goes on with slower operators", stacklevel=2)
         return False
     try:
         torch.ops.load_library(_library())
     except (subprocess.CalledProcessError, OSError) as error:
-        warnings.warn(f"C++ operators do not build ({error}): sampling goes on with slower ones", stacklevel=2)
+        warnings.warn(f"C++ operators do not build ({error}): work goes on with slower ones", stacklevel=2)
         return False
     # What a compiler has to know of the operator: the shape of its answer.
     torch.library.register_fake(
@@ -49,7 +49,7 @@ def _library() -> Path:
     """The built library, its name made from all that it depends on, the processor's instructions included."""
     capability = torch.backends.cpu.get_cpu_capability()
     flags = f"{FLAGS} {INSTRUCTIONS.get(capability, '')}".split()
-    made_of = [SOURCE.read_text(), torch.__version__, *flags]
+    made_of = [*(source.read_text() for source in SOURCES), torch.__version__, *flags]
     name = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
     cached = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jukebox_pl" / f"{name}.so"
     if not cached.exists():
@@ -57,7 +57,7 @@ def _library() -> Path:
         with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
             built = Path(folder) / cached.name
             subprocess.run(
-                [str(compiler()), *flags, SOURCE, "-o", built, "-lc10", "-ltorch_cpu"], check=True, capture_output=True
+                [str(compiler()), *flags, *SOURCES, "-o", built, "-lc10", "-ltorch_cpu"], check=True, capture_output=True
             )
             built.rename(cached)  # whole or not at all
     return cached

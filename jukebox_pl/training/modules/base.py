@@ -14,6 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from jukebox_pl.errors import UserError
+from jukebox_pl.inference.residual import fast_residual_stacks
 from jukebox_pl.nn.transformer import Block
 from jukebox_pl.training.optim import OptimConfig
 
@@ -30,6 +31,7 @@ class StageModule(pl.LightningModule):
     def __init__(self, model: nn.Module, optim: OptimConfig | None = None):
         super().__init__()
         self.model = model
+        fast_residual_stacks(model)
         self.optim = optim or OptimConfig()
 
     @property

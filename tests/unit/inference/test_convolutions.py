@@ -5,50 +5,10 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from jukebox_pl.inference import convolutions
-from jukebox_pl.inference.convolutions import FastConv1d, FastConvTranspose1d, FastResnet1D, fast_convolutions
+from jukebox_pl.inference.convolutions import FastConv1d, FastConvTranspose1d, fast_convolutions
+from jukebox_pl.inference.residual import FastResnet1D
 from jukebox_pl.models.vqvae import VQVAE
 from jukebox_pl.nn.resnet1d import Resnet1D
-
-STACKS = {
-    "one block": {"depth": 1},
-    "dilations beyond a stretch": {"depth": 5, "reverse": True},
-    "cycled, scaled, widened": {"depth": 4, "cycle": 2, "scale": 0.5, "multiplier": 2},
-}
-
-
-@pytest.fixture(params=STACKS)
-def stack(request, monkeypatch):
-    monkeypatch.setattr(convolutions, "POSITIONS_AT_ONCE", 50)
-    torch.manual_seed(0)
-    made = Resnet1D(8, **STACKS[request.param])
-    fast_convolutions(made)
-    return made
-
-
-@pytest.mark.parametrize("length", [1, 50, 333])
-def test_stretches_joined_are_what_training_computes(stack, length):
-    x = torch.randn(2, 8, length)
-    expected, before = stack(x).detach(), x.clone()
-    with torch.no_grad():
-        assert_close(stack(x), expected, atol=1e-5, rtol=0)
-        assert_close(stack(x.mT.contiguous().mT), expected, atol=1e-5, rtol=0)
-    assert x.equal(before)
-
-
-@torch.no_grad()
-def test_stretches_of_a_batch_are_those_of_its_items(stack):
-    x = torch.randn(3, 8, 120)
-    assert_close(stack(x), torch.cat([stack(item) for item in x.split(1)]), atol=1e-6, rtol=0)
-
-
-@torch.no_grad()
-def test_stretches_work_in_lower_precision(stack):
-    x = torch.randn(1, 8, 120)
-    expected = stack(x)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert_close(stack(x).float(), expected, atol=0.1, rtol=0.1)
-    assert_close(stack.bfloat16()(x.bfloat16()).float(), expected, atol=0.1, rtol=0.1)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +28,7 @@ def test_a_convolution_is_the_same_with_and_without_gradients(layer):
 
 def test_a_network_keeps_its_weights_their_names_and_what_it_trains():
     torch.manual_seed(0)
-    plain = VQVAE(bins=8, code_dim=4, width=4, depth=2, multipliers=(1, 1, 1)).eval()
+    plain = VQVAE(bins=8, code_dim=4, width=16, depth=2, multipliers=(1, 1, 1)).eval()
     fast = copy.deepcopy(plain)
     for _ in range(2):  # swapping again changes nothing
         fast_convolutions(fast)
@@ -78,24 +38,7 @@ def test_a_network_keeps_its_weights_their_names_and_what_it_trains():
     assert plain.state_dict().keys() == fast.state_dict().keys()
     audio = torch.randn(1, 1, 512)
     for one, other in zip(plain(audio).recons, fast(audio).recons, strict=True):
-        assert one.equal(other)
-
-
-class Adapter(nn.Conv1d):
-    """Whose answer is not that of its weights alone."""
-
-    def forward(self, x):
-        return super().forward(x) + 1
-
-
-@torch.no_grad()
-def test_a_subclass_stays_what_it_is_and_its_stack_goes_through_it():
-    stack, x = Resnet1D(8, 2), torch.randn(1, 8, 20)
-    stack[1].dilated = Adapter(8, 8, 3, padding=3, dilation=3)
-    expected = stack(x)
-    fast_convolutions(stack)
-    assert type(stack[1].dilated) is Adapter
-    assert_close(stack(x), expected, atol=1e-6, rtol=0)
+        assert_close(one, other, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

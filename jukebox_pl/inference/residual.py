@@ -1,0 +1,86 @@
+"""Residual stacks on a CPU, for inference and for training: an operator that keeps what a block has in between in a cache.
+
+A block as PyTorch computes it goes through memory a dozen times, mostly of activations fresh from the system. The operator's
+sums are the same, in another order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from jukebox_pl.inference import native
+from jukebox_pl.nn.resnet1d import ResidualBlock, Resnet1D
+
+WIDTHS = (*range(16, 65, 8), 128)  # what residual.cpp can; the weights of wider blocks leave no room in a processor's cache
+
+
+def fast_residual_stacks(network: nn.Module) -> None:
+    """Swaps the class of a network's residual stacks, in place; weights and their names stay.
+
+    Only where all in a stack is plain: an adapter must not vanish.
+    """
+    for module in network.modules():
+        if type(module) is Resnet1D and can(module):
+            module.__class__ = FastResnet1D
+
+
+def can(stack: Resnet1D) -> bool:
+    """Whether the operator computes what the stack does."""
+    is_plain = all(type(part) in (Resnet1D, ResidualBlock, nn.Conv1d) for part in stack.modules())
+    return is_plain and all(width in WIDTHS for block in stack for width in block.dilated.weight.shape[:2])
+
+
+class FastResnet1D(Resnet1D):
+    """Asks at every call: any other device, precision or kind of tensor computes as before."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        fits = type(x) is Tensor and x.device.type == "cpu" and x.dtype == torch.float32
+        if not fits or torch.is_autocast_enabled("cpu") or not native.operators():
+            return super().forward(x)
+        rows = Transposed.apply(x)
+        for block in self:
+            dilated, pointwise = block.dilated, block.pointwise
+            weights = dilated.weight, dilated.bias, pointwise.weight, pointwise.bias
+            rows = FastResidualBlock.apply(rows, *weights, dilated.dilation[0], block.scale)
+        # What PyTorch trains wants sound one channel after the other; what `fast_convolutions` makes takes it as it is.
+        return Transposed.apply(rows) if torch.is_grad_enabled() else rows.transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class FastResidualBlock(torch.autograd.Function):
+    """x [B, T, C], weights and bias of the dilated and of the pointwise convolution, dilation, scale of the branch."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, dilation: int, scale: float) -> Tensor:
+        weights = w1.permute(2, 1, 0).contiguous(), b1, (w2.squeeze(2) * scale).t().contiguous(), b2 * scale
+        y, hidden = torch.ops.jukebox_pl.residual(x, *weights, dilation)
+        ctx.save_for_backward(x, hidden, w1, w2)
+        ctx.dilation, ctx.scale = dilation, scale
+        return y  # type: ignore[no-any-return]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        x, hidden, w1, w2 = ctx.saved_tensors
+        weights = w1.permute(2, 0, 1).flip(0).contiguous(), w2.squeeze(2) * ctx.scale
+        gx, gw1, gb1, gw2, gb2 = torch.ops.jukebox_pl.residual_backward(g.contiguous(), x, hidden, *weights, ctx.dilation)
+        return gx, gw1.permute(2, 1, 0), gb1, (gw2.t() * ctx.scale).unsqueeze(2), gb2 * ctx.scale, None, None
+
+
+class Transposed(torch.autograd.Function):
+    """[B, N, M] to [B, M, N], there and back an item at a time, which PyTorch does four times as fast as all at once."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        out = x.new_empty(x.shape[0], x.shape[2], x.shape[1])
+        for item, there in zip(x, out, strict=True):
+            there.copy_(item.t())
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        return Transposed.forward(ctx, g)
