@@ -31,6 +31,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.flop_counter import FlopCounterMode
 
 from jukebox_pl.checkpoints import build
+from jukebox_pl.inference.residual import fast_residual_stacks
 from jukebox_pl.models.losses import Bandwidth, VQVAELoss
 from jukebox_pl.models.prior import Prior
 from jukebox_pl.models.vqvae import VQVAE
@@ -109,6 +110,7 @@ def vqvae_works(options: argparse.Namespace) -> tuple[dict[str, Callable[[], Any
     torch.manual_seed(0)
     vqvae = build(vqvae_config(VQVAES["vqvae_jukebox"])).to(options.device)
     assert isinstance(vqvae, VQVAE)
+    fast_residual_stacks(vqvae)  # as VQVAEModule does
     audio = torch.randn(options.batch, 1, options.clip, device=options.device)
     losses, optimizer = VQVAELoss(), OptimConfig().build(vqvae)[0]
 

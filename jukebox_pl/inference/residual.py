@@ -6,7 +6,8 @@ sums are the same, in another order.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,8 @@ def fast_residual_stacks(network: nn.Module) -> None:
 def can(stack: Resnet1D) -> bool:
     """Whether the operator computes what the stack does."""
     is_plain = all(type(part) in (Resnet1D, ResidualBlock, nn.Conv1d) for part in stack.modules())
-    return is_plain and all(width in WIDTHS for block in stack for width in block.dilated.weight.shape[:2])
+    blocks = cast(Iterable[ResidualBlock], stack)
+    return is_plain and all(width in WIDTHS for block in blocks for width in block.dilated.weight.shape[:2])
 
 
 class FastResnet1D(Resnet1D):
@@ -42,12 +44,12 @@ class FastResnet1D(Resnet1D):
         if not fits or torch.is_autocast_enabled("cpu") or not native.operators():
             return super().forward(x)
         rows = Transposed.apply(x)
-        for block in self:
+        for block in cast(Iterable[ResidualBlock], self):
             dilated, pointwise = block.dilated, block.pointwise
             weights = dilated.weight, dilated.bias, pointwise.weight, pointwise.bias
             rows = FastResidualBlock.apply(rows, *weights, dilated.dilation[0], block.scale)
         # What PyTorch trains wants sound one channel after the other; what `fast_convolutions` makes takes it as it is.
-        return Transposed.apply(rows) if torch.is_grad_enabled() else rows.transpose(1, 2)  # type: ignore[no-any-return]
+        return Transposed.apply(rows) if torch.is_grad_enabled() else rows.transpose(1, 2)
 
 
 class FastResidualBlock(torch.autograd.Function):
@@ -59,7 +61,7 @@ class FastResidualBlock(torch.autograd.Function):
         y, hidden = torch.ops.jukebox_pl.residual(x, *weights, dilation)
         ctx.save_for_backward(x, hidden, w1, w2)
         ctx.dilation, ctx.scale = dilation, scale
-        return y  # type: ignore[no-any-return]
+        return y
 
     @staticmethod
     @once_differentiable

@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from jukebox_pl.training.callbacks.finite import FiniteLoss
 from jukebox_pl.training.callbacks.resuming import StepSeed, StopAfterStep, Surroundings
 from jukebox_pl.training.callbacks.weights import EMA, LastCheckpoint
 from jukebox_pl.training.checkpoint_io import AtomicCheckpointIO, newest_whole
+from jukebox_pl.utils.allocation import freed_memory_kept
 from jukebox_pl.utils.files import read_record, write_json
 from jukebox_pl.utils.stopping import STOP, Stopped
 
@@ -170,8 +171,9 @@ class TrainStage(Stage):
 
     def _fit(self, trainer: pl.Trainer, module: pl.LightningModule, data: Any, checkpoint: Path | None) -> None:
         """Trains from the checkpoint on."""
+        on_cpu = trainer.strategy.root_device.type == "cpu"
         try:
-            with stopping_at_step(trainer):
+            with stopping_at_step(trainer), freed_memory_kept() if on_cpu else nullcontext():
                 trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as ended:
             if isinstance(ended.__context__, KeyboardInterrupt):  # which Lightning turns into exit code 1
