@@ -35,6 +35,7 @@ from jukebox_pl.catalog.shards import Catalog
 from jukebox_pl.checkpoints import build, load_bundle
 from jukebox_pl.evaluate import held_out_songs
 from jukebox_pl.evaluation.windows import song_windows
+from jukebox_pl.inference.convolutions import fast_convolutions
 from jukebox_pl.inference.linear import StreamedLinear
 from jukebox_pl.models.conditioners import Conditioning
 from jukebox_pl.models.losses import bits
@@ -269,6 +270,7 @@ def vqvae_figures(turns: int, seconds: float) -> Iterator[dict[str, Any]]:
     ours(audio)  # draws the codebooks
     ours = ours.eval()
     port = port_vqvae(hps, ours)
+    fast_convolutions(ours)  # as whoever encodes and samples does
     codes = ours.encode(audio)
     works: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "encode, 3 levels": (lambda: ours.encode_long(audio), lambda: port.encode(audio.transpose(1, 2)))

@@ -4,13 +4,13 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -142,20 +142,19 @@ struct Tile {
   }
 };
 
-// w1 [3, width, hidden], w2 [hidden, width]. The second answer is what lies between the convolutions, after its ReLU.
-std::tuple<at::Tensor, at::Tensor> residual(const at::Tensor& x, const at::Tensor& w1, const at::Tensor& b1,
-                                            const at::Tensor& w2, const at::Tensor& b2, int64_t dilation) {
+// w1 [3, width, hidden], w2 [hidden, width]. Writes y and, for gradients, what lies between the convolutions, after its ReLU.
+void residual(const at::Tensor& x, const at::Tensor& w1, const at::Tensor& b1, const at::Tensor& w2, const at::Tensor& b2,
+              int64_t dilation, at::Tensor& y, const std::optional<at::Tensor>& h) {
   Sound sound(x, w1.size(2), dilation);
   int64_t width = sound.width, hidden = sound.hidden;
-  auto y = at::empty_like(x), h = at::empty({sound.batch, sound.length, hidden}, x.options());
   auto xs = x.const_data_ptr<float>(), in = w1.const_data_ptr<float>(), in_bias = b1.const_data_ptr<float>(),
        out = w2.const_data_ptr<float>(), out_bias = b2.const_data_ptr<float>();
-  auto ys = y.mutable_data_ptr<float>(), hs = h.mutable_data_ptr<float>();
+  auto ys = y.mutable_data_ptr<float>(), hs = h ? h->mutable_data_ptr<float>() : nullptr;
   at::parallel_for(0, sound.batch * sound.tiles, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> positive(TILE * width);
+    std::vector<float> positive(TILE * width), between(TILE * hidden);
     for (int64_t number = begin; number < end; number++) {
       Tile tile(sound, number);
-      float *middle = hs + tile.row * hidden, *answer = ys + tile.row * width;
+      float *middle = hs ? hs + tile.row * hidden : between.data(), *answer = ys + tile.row * width;
       for (int64_t r = 0; r < tile.rows; r++) std::copy_n(in_bias, hidden, middle + r * hidden);
       tile.taps(sound, [&](int64_t k, int64_t first, int64_t seen, int64_t rows) {
         relu(xs + seen * width, positive.data(), rows * width);
@@ -167,7 +166,6 @@ std::tuple<at::Tensor, at::Tensor> residual(const at::Tensor& x, const at::Tenso
       run(Product{middle, out, answer, tile.rows, hidden, width});
     }
   });
-  return {y, h};
 }
 
 // g [B, T, C] is the gradient of y; w1 [3, hidden, width], its taps in reverse, and w2 [width, hidden] lead back. Answers with
@@ -223,7 +221,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> residual_
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(jukebox_pl, library) {
-  library.def("residual(Tensor x, Tensor w1, Tensor b1, Tensor w2, Tensor b2, int dilation) -> (Tensor, Tensor)");
+  library.def(
+      "residual(Tensor x, Tensor w1, Tensor b1, Tensor w2, Tensor b2, int dilation, Tensor(a!) y, Tensor(b!)? h) -> ()");
   library.impl("residual", c10::DispatchKey::CPU, TORCH_FN(residual));
   library.def(
       "residual_backward(Tensor g, Tensor x, Tensor h, Tensor w1, Tensor w2, int dilation)"

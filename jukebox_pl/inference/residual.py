@@ -7,6 +7,7 @@ sums are the same, in another order.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 from typing import Any, cast
 
 import torch
@@ -43,13 +44,19 @@ class FastResnet1D(Resnet1D):
         fits = type(x) is Tensor and x.device.type == "cpu" and x.dtype == torch.float32
         if not fits or torch.is_autocast_enabled("cpu") or not native.operators():
             return super().forward(x)
+        blocks = cast(Iterable[ResidualBlock], self)
         rows = Transposed.apply(x)
-        for block in cast(Iterable[ResidualBlock], self):
-            dilated, pointwise = block.dilated, block.pointwise
-            weights = dilated.weight, dilated.bias, pointwise.weight, pointwise.bias
-            rows = FastResidualBlock.apply(rows, *weights, dilated.dilation[0], block.scale)
-        # What PyTorch trains wants sound one channel after the other; what `fast_convolutions` makes takes it as it is.
-        return Transposed.apply(rows) if torch.is_grad_enabled() else rows.transpose(1, 2)
+        if torch.is_grad_enabled():
+            for block in blocks:
+                rows = FastResidualBlock.apply(rows, *weights(block), block.dilated.dilation[0], block.scale)
+            return Transposed.apply(rows)
+        # Two buffers in turn: memory fresh for every block would cost as much as its sums.
+        buffers = torch.empty_like(rows), torch.empty_like(rows)
+        for block, out in zip(blocks, cycle(buffers), strict=False):
+            there = leading_there(*weights(block), block.scale)
+            torch.ops.jukebox_pl.residual(rows, *there, block.dilated.dilation[0], out, None)
+            rows = out
+        return rows.transpose(1, 2)  # channels side by side, as what `fast_convolutions` makes likes them
 
 
 class FastResidualBlock(torch.autograd.Function):
@@ -57,8 +64,8 @@ class FastResidualBlock(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, dilation: int, scale: float) -> Tensor:
-        weights = w1.permute(2, 1, 0).contiguous(), b1, (w2.squeeze(2) * scale).t().contiguous(), b2 * scale
-        y, hidden = torch.ops.jukebox_pl.residual(x, *weights, dilation)
+        y, hidden = torch.empty_like(x), x.new_empty(*x.shape[:2], len(w1))
+        torch.ops.jukebox_pl.residual(x, *leading_there(w1, b1, w2, b2, scale), dilation, y, hidden)
         ctx.save_for_backward(x, hidden, w1, w2)
         ctx.dilation, ctx.scale = dilation, scale
         return y
@@ -67,9 +74,18 @@ class FastResidualBlock(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, hidden, w1, w2 = ctx.saved_tensors
-        weights = w1.permute(2, 0, 1).flip(0).contiguous(), w2.squeeze(2) * ctx.scale
-        gx, gw1, gb1, gw2, gb2 = torch.ops.jukebox_pl.residual_backward(g.contiguous(), x, hidden, *weights, ctx.dilation)
+        back = w1.permute(2, 0, 1).flip(0).contiguous(), w2.squeeze(2) * ctx.scale
+        gx, gw1, gb1, gw2, gb2 = torch.ops.jukebox_pl.residual_backward(g.contiguous(), x, hidden, *back, ctx.dilation)
         return gx, gw1.permute(2, 1, 0), gb1, (gw2.t() * ctx.scale).unsqueeze(2), gb2 * ctx.scale, None, None
+
+
+def weights(block: ResidualBlock) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
+    return block.dilated.weight, block.dilated.bias, block.pointwise.weight, block.pointwise.bias
+
+
+def leading_there(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, scale: float) -> tuple[Tensor, ...]:
+    """A block's weights as the operator multiplies by them: inputs before outputs, the scale of the branch in the last."""
+    return w1.permute(2, 1, 0).contiguous(), b1, (w2.squeeze(2) * scale).t().contiguous(), b2 * scale
 
 
 class Transposed(torch.autograd.Function):
