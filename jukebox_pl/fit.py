@@ -102,6 +102,7 @@ def main(config: DictConfig) -> dict[str, Any] | None:
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.distributed")
+    warnings.filterwarnings("ignore", message="torch.cuda.amp.GradScaler is enabled")  # without a GPU, which is refused
     require_usable(config)
     require_sample_rate(config)
     run_dir = Path(config.run_dir)

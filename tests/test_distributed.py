@@ -1,4 +1,4 @@
-"""Two processes on one machine: the ranks train together, the stages that run alone run once."""
+"""Several processes, on one machine or two: the ranks train together, the stages that run alone run once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,3 +156,130 @@ def test_two_processes_stop_after_the_same_step_and_one_goes_on(demo_shards, sta
     fit(*words, f"max_steps={step + 1}")
     assert "vqvae goes on with processes 2 -> 1: losses from here on are not" in capsys.readouterr().err
     assert len(Run(tmp_path / "run", "").losses("vqvae")) == step + 1
+
+
+def torchrun(rank: int, port: int) -> tuple[list[str], dict[str, str]]:
+    """How one of two machines starts its process by torchrun: a program before -m, and variables."""
+    nodes = "--nnodes=2", "--nproc-per-node=1", f"--node-rank={rank}", "--master-addr=127.0.0.1", f"--master-port={port}"
+    return [sys.executable, "-m", "torch.distributed.run", *nodes], {}
+
+
+def srun(rank: int, port: int) -> tuple[list[str], dict[str, str]]:
+    """What SLURM tells the one task of each of two machines."""
+    told = {"NTASKS": 2, "NTASKS_PER_NODE": 1, "NNODES": 2, "NODELIST": "127.0.0.1", "JOB_ID": 1, "JOB_NAME": "fit"}
+    told |= {"PROCID": rank, "NODEID": rank, "LOCALID": 0}
+    return [sys.executable], {f"SLURM_{name}": str(value) for name, value in told.items()} | {"MASTER_PORT": str(port)}
+
+
+class Machines(NamedTuple):
+    """Two commands that are one run, the first one's first."""
+
+    commands: list[subprocess.Popen[str]]
+
+    def end(self, timeout: float) -> list[str]:
+        """What each has said when both have ended."""
+        return [command.communicate(timeout=timeout)[1] for command in self.commands]
+
+    def codes(self) -> list[int | None]:
+        return [command.returncode for command in self.commands]
+
+
+@pytest.fixture
+def two_machines(minuscule):
+    """Starts a run on two machines, as far as one can play them; what is left of it afterwards is killed."""
+    started = []
+
+    def start(launcher, *words, run_dirs):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        both = []
+        for rank, run_dir in enumerate(run_dirs):
+            program, variables = launcher(rank, port)
+            of_two = "trainer.devices=1", "trainer.num_nodes=2", "trainer.accelerator=cpu", f"run_dir={run_dir}"
+            both.append(
+                subprocess.Popen(
+                    [*program, "-m", "jukebox_pl.fit", *minuscule, *of_two, *words],
+                    cwd=Path(__file__).parents[1],
+                    env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                )
+            )
+        started.extend(both)
+        return Machines(both)
+
+    yield start
+    for command in started:
+        with suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)
+        command.communicate()
+
+
+def model(run_dir: Path, stage: str) -> bytes:
+    return (run_dir / stage / "model/model.safetensors").read_bytes()
+
+
+def files(run_dir: Path) -> set[Path]:
+    """But for pages of stages: which there are depends on how long they took."""
+    return {path.relative_to(run_dir) for path in run_dir.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("launcher", [torchrun, srun])
+def test_two_machines_are_one_with_two_processes(finished, ddp, two_machines, tmp_path, launcher):
+    words = "recipe=top_prior", f"data.path={finished / 'shards'}", "max_steps=4", "size.vqvae.batch_size=auto:2"
+    machines = two_machines(launcher, *words, "trainer=ddp", run_dirs=[tmp_path / "run"] * 2)
+    told = machines.end(timeout=300)
+    assert machines.codes() == [0, 0], told
+    for stage in ("vqvae", "top_prior"):
+        assert model(tmp_path / "run", stage) == model(ddp.folder, stage)
+        assert Run(tmp_path / "run", "").losses(stage) == ddp.losses(stage)
+    assert files(tmp_path / "run") == files(ddp.folder)
+    assert [text.count("vqvae: running") for text in told] == [1, 0]
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_machines_end_together_when_one_is_told_to_and_go_on(demo_shards, start_fit, two_machines, tmp_path, strategy):
+    """The second is told; the first one's exit code says by what, so that nothing waits for it. They end as one machine
+    that was never stopped."""
+    words, both = ("recipe=vqvae", f"data.path={demo_shards}", f"trainer={strategy}"), [tmp_path / "run"] * 2
+    machines = two_machines(torchrun, *words, "max_steps=5000", run_dirs=both)
+    wait_for(tmp_path / "run/vqvae/checkpoints/last.ckpt", machines.commands[0])
+    machines.commands[1].send_signal(signal.SIGTERM)
+    first, _ = machines.end(timeout=100)
+    step = int(re.search(r"stopped by SIGTERM at step (\d+) of vqvae, saved; the same command goes on", first)[1])
+    assert "exitcode: 143" in first
+    machines = two_machines(torchrun, *words, f"max_steps={step + 1}", run_dirs=both)
+    told = machines.end(timeout=200)
+    assert machines.codes() == [0, 0], told
+    never = start_fit(
+        *words, "trainer.accelerator=cpu", f"max_steps={step + 1}", f"run_dir={tmp_path / 'never'}", "trainer.devices=2"
+    )
+    assert never.wait(timeout=200) == 0, never.stderr.read()
+    assert model(tmp_path / "run", "vqvae") == model(tmp_path / "never", "vqvae")
+    assert Run(tmp_path / "run", "").losses("vqvae") == Run(tmp_path / "never", "").losses("vqvae")
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_machine_ends_with_a_line_when_the_process_of_the_other_is_killed(demo_shards, two_machines, tmp_path, victim):
+    words = "recipe=vqvae", f"data.path={demo_shards}", "trainer=ddp", "max_steps=5000"
+    machines = two_machines(torchrun, *words, run_dirs=[tmp_path / "run"] * 2)
+    wait_for(tmp_path / "run/vqvae/checkpoints/last.ckpt", machines.commands[0])
+    agent = machines.commands[victim].pid
+    os.kill(int(Path(f"/proc/{agent}/task/{agent}/children").read_text()), signal.SIGKILL)
+    told = machines.end(timeout=60)[1 - victim]
+    assert "error: another process of this run has ended: the same command goes on from the last checkpoint\n" in told
+
+
+def test_machines_that_share_no_folder_end_with_a_line_each(demo_shards, two_machines, tmp_path):
+    """The first one when its backend no longer waits, which by itself is after half an hour."""
+    patience = "{_target_: pytorch_lightning.strategies.DDPStrategy, timeout: {_target_: datetime.timedelta, seconds: 60}}"
+    words = "recipe=vqvae", f"data.path={demo_shards}", "trainer=ddp", f"trainer.strategy={patience}"
+    machines = two_machines(srun, *words, run_dirs=[tmp_path / "first", tmp_path / "second"])
+    first, second = machines.end(timeout=200)
+    assert machines.codes() == [2, 2], (first, second)
+    assert f"is not at work in {tmp_path / 'second'}: it has ended, or its machine has another folder there" in second
+    assert first.endswith(
+        "error: another process of this run has ended: the same command goes on from the last checkpoint\n"
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from jukebox_pl.errors import UserError
 from jukebox_pl.pipeline.plan import UNCOUNTABLE, Machine, count, hops_of, machine_of, plan_stage, training_stages
-from jukebox_pl.pipeline.stage_folder import SECONDS_BETWEEN_LOOKS, StageFolder
+from jukebox_pl.pipeline.stage_folder import StageFolder
 from jukebox_pl.pipeline.train import TrainStage
 
 AUTO = re.compile(r"auto.*:([1-9]\d{0,6})")  # with the windows of a step on one device, which the command line puts there
@@ -104,12 +102,8 @@ def as_first_rank(folder: StageFolder, settings: dict[str, Any]) -> dict[str, An
 
     Raises UserError when that rank is gone.
     """
-    parent = os.getppid()
-    while is_auto(settings.get("data")):
-        if chosen := begun_with(folder):
-            trainer = with_accumulation(settings["trainer"], chosen)
-            return settings | {"trainer": trainer, "data": settings["data"] | {"batch_size": chosen.size}}
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-        if os.getppid() != parent:
-            raise UserError(f"stage {folder.name} was stopped; the same command goes on from here")
-    return settings
+    if not is_auto(settings.get("data")):
+        return settings
+    chosen = folder.wait_for(lambda: begun_with(folder))
+    trainer = with_accumulation(settings["trainer"], chosen)
+    return settings | {"trainer": trainer, "data": settings["data"] | {"batch_size": chosen.size}}

@@ -79,8 +79,10 @@ def run_stage(
         )
         say(f"{title}: done before, skipped{f', without the songs that are new{on}' if grown else ''}")
         return before
-    if stage.rank_zero_only and not first_rank():
-        return folder.wait_for_result(but=finished_at if before and stage.grows else None)
+    if not first_rank():
+        if stage.rank_zero_only:
+            return folder.wait_for_result(but=finished_at if before and stage.grows else None)
+        folder.require_first_rank()
     if first_rank():
         sweep(folder.path)
         if grown:

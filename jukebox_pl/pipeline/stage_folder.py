@@ -7,10 +7,10 @@ import re
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 from pytorch_lightning.utilities import rank_zero_only
@@ -21,12 +21,15 @@ from jukebox_pl.training.loggers.media import Media
 from jukebox_pl.utils.differences import differences, printable
 from jukebox_pl.utils.earlier_versions import RECORDS, renamed
 from jukebox_pl.utils.files import read_record, write_json
+from jukebox_pl.utils.locks import is_locked
 from jukebox_pl.utils.records import to_record
 
 CONFIG, RESULT, NEEDS = "config.json", "result.json", "needs"
 OF_THE_RUN = {NEEDS, "when"}  # what a run reads of a stage's config; all else goes to the stage's constructor
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_WITHOUT_FIRST = 45.0  # machines do not start at one moment, and file systems of a network are late
 DIFFERENCES_SHOWN = 8
+T = TypeVar("T")
 Steps = Annotated[int, Meta(ge=0, le=2**60)]
 OF_THE_NAMES = re.compile(r"^model\..*(artists|genres|vocabulary)$")  # settings that follow the catalog's vocabularies
 
@@ -151,16 +154,33 @@ class StageFolder:
 
     def wait_for_result(self, but: int | None = None) -> StageResult:
         """For ranks that take no part: until the first rank has finished the stage; with another result than the one that
-        was finished at `but`, later or, where the clock was set back, earlier.
-
-        Raises UserError when that rank is gone.
+        was finished at `but`, later or, where the clock was set back, earlier. Raises UserError as `wait_for` does.
         """
-        parent = os.getppid()
-        while (result := self.result()) is None or self.finished_at() == but:
+        return self.wait_for(lambda: self.result() if self.finished_at() != but else None)
+
+    def require_first_rank(self) -> None:
+        """Raises UserError as `wait_for` does."""
+        self.wait_for(lambda: is_locked(self.run_dir, unless_known=True) or None)
+
+    def wait_for(self, look: Callable[[], T | None]) -> T:
+        """For other ranks: what the first one leaves for them, as soon as `look` finds it.
+
+        Raises UserError when that one, which holds the folder of the run, is gone, or works in another folder than this.
+        """
+        parent, seen = os.getppid(), time.monotonic()
+        while (found := look()) is None:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             if os.getppid() != parent:
                 raise UserError(f"stage {self.name} was stopped; the same command goes on from here")
-        return result
+            if is_locked(self.run_dir, unless_known=True):
+                seen = time.monotonic()
+            elif time.monotonic() - seen > SECONDS_WITHOUT_FIRST:
+                here = self.run_dir.absolute()
+                raise UserError(
+                    f"stage {self.name}: the first process of this run is not at work in {here}: it has ended, or its "
+                    "machine has another folder there. Run it again, with a run_dir that all machines share"
+                )
+        return found
 
     def _read(self, name: str) -> dict[str, Any] | None:
         """The record, or the one that version 0.1.0 wrote, under today's names; None where there is neither."""

@@ -18,6 +18,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import ModelParallelStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch import nn
+from torch.distributed import DistStoreError
 from torch.distributed.checkpoint.state_dict import get_model_state_dict
 
 from jukebox_pl import checkpoints
@@ -132,6 +133,10 @@ class TrainStage(Stage):
         except (MisconfigurationException, ValueError, TypeError) as error:  # of its settings, or of this machine
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"trainer: {reason}; --print shows the settings of trainer") from None
+        made_for, found = getattr(trainer.precision_plugin, "device", None), trainer.strategy.root_device.type
+        if made_for not in (None, found):  # autocast of another device does nothing
+            half = "trainer.precision=bf16-mixed halves it on any device, trainer=auto takes 32 bits"
+            raise UserError(f"trainer: its precision is for {made_for}, and this machine trains on {found}: {half}")
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that the YAML of the trainer chose
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer
@@ -206,7 +211,8 @@ def naming_who_is_lost(trainer: pl.Trainer) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if trainer.world_size == 1 or not LOST.search(str(error)):
+        never_came = isinstance(error, DistStoreError)  # until the time was over
+        if trainer.world_size == 1 or not (never_came or LOST.search(str(error))):
             raise
         time.sleep(SECONDS_TO_DIE)  # it is another's death that is seen first
         started = getattr(trainer.strategy.launcher, "procs", None) or ()

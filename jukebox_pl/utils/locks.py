@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from jukebox_pl.errors import UserError
 
 LOCK_FILE = ".lock"
 PART = ".part"  # ends the name of what is not yet whole
+LOOKS = 3  # at a lock that is held: `is_locked` of another process holds it for a moment
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # of a file system that keeps none: nothing is guarded there
 
 
@@ -49,6 +51,7 @@ def locked(folder: Path, setting: str) -> Iterator[bool]:
 
 def hold(path: Path) -> tuple[int, bool]:
     """A descriptor that holds the lock file, and whether it was there. Raises BlockingIOError when another process does."""
+    looks = 0
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -62,9 +65,12 @@ def hold(path: Path) -> tuple[int, bool]:
             if error.errno in NO_LOCKS:
                 return file, False
             os.close(file)
-            if error.errno in (errno.EACCES, errno.EAGAIN):  # POSIX allows either
+            if error.errno not in (errno.EACCES, errno.EAGAIN):  # POSIX allows either
+                raise
+            if (looks := looks + 1) == LOOKS:
                 raise BlockingIOError(*error.args) from None
-            raise
+            time.sleep(0.05)
+            continue
         os.close(file)  # the one before has removed it since
 
 
@@ -77,14 +83,14 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def is_locked(folder: Path) -> bool:
-    """Whether another process holds `folder`, here or as far as the file system knows. Not to be asked by one that holds
-    it: that would free it."""
+def is_locked(folder: Path, unless_known: bool = False) -> bool:
+    """Whether another process holds `folder`, here or as far as the file system knows: `unless_known` where it keeps no
+    locks. Not to be asked by one that holds it: that would free it."""
     try:
         with open(folder / LOCK_FILE, "rb+") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except OSError as error:
-        return error.errno not in NO_LOCKS
+        return error.errno not in NO_LOCKS or unless_known
     return False

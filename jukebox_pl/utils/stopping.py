@@ -19,11 +19,11 @@ SECONDS_OF_ONE_PRESS = 0.5  # launchers pass a Ctrl-C on to processes that have 
 
 
 class Request(NamedTuple):
-    """By what a command was told to stop, and the exit code that says so; `signum` 0 where it was no signal."""
+    """By what a command was told to stop, the exit code that says so, and the signal that it was."""
 
     by: str
     code: int
-    signum: int = 0
+    signum: int
 
 
 class Stopped(SystemExit):
@@ -113,7 +113,7 @@ class Stopping:
     def request_of(self, signum: int) -> Request:
         """Conventional exit codes, so that `fit && sample` ends here and schedulers see why; a budget is no failure."""
         if signum == signal.SIGXCPU and self.max_minutes:
-            return Request(f"max_minutes={self.max_minutes:g}", 0)
+            return Request(f"max_minutes={self.max_minutes:g}", 0, signum)
         name = CTRL_C if signum == signal.SIGINT else signal.Signals(signum).name
         return Request(name, 128 + signum, signum)
 

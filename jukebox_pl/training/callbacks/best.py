@@ -94,6 +94,10 @@ class EarlyStop(EarlyStopping):
         if is_comparable(trainer, pl_module):
             super().on_validation_end(trainer, pl_module)
 
+    def state_dict(self) -> dict[str, Any]:
+        """From no device: the part of a checkpoint in shards that is one file is read without another place for it."""
+        return super().state_dict() | {"best_score": self.best_score.cpu()}
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.wait_count >= self.patience and trainer.is_global_zero:
             line = f"{self.monitor} was not lower for {self.wait_count} validations: ended at step {trainer.global_step}"

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from jukebox_pl.utils.stopping import STOP, Request
+from jukebox_pl.utils.stopping import STOP
 
 
 class StopAfterStep(Callback):
@@ -35,8 +35,13 @@ class StopAfterStep(Callback):
         self.agree(trainer)
 
     def agree(self, trainer: pl.Trainer) -> None:
-        if trainer.strategy.reduce_boolean_decision(STOP.request is not None, all=False):
-            STOP.request = STOP.request or Request("another process", 0)
+        """Of a signal that others have heard first: the code that a command ends with, and whether SLURM takes the job
+        back, are the first rank's to say."""
+        strategy = trainer.strategy
+        if strategy.reduce_boolean_decision(STOP.request is not None, all=False):
+            heard = torch.tensor(STOP.request.signum if STOP.request else 0, device=strategy.root_device)
+            signum = int(strategy.reduce(heard, reduce_op="max"))
+            STOP.request = STOP.request or STOP.request_of(signum)
             trainer._signal_connector.received_sigterm = True
 
 

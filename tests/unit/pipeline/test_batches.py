@@ -7,7 +7,7 @@ import pytest
 
 from jukebox_pl.cli.command import compose_config
 from jukebox_pl.errors import UserError
-from jukebox_pl.pipeline import batches
+from jukebox_pl.pipeline import batches, stage_folder
 from jukebox_pl.pipeline.batches import as_first_rank, parts_of
 from jukebox_pl.pipeline.stage_folder import StageFolder
 from jukebox_pl.utils.files import read_json
@@ -88,7 +88,7 @@ def test_a_network_that_nobody_can_count_needs_a_number(vqvae, monkeypatch, caps
 
 
 def test_other_ranks_wait_for_what_the_first_one_notes(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(stage_folder, "SECONDS_BETWEEN_LOOKS", 0.01)
     folder, trainer = StageFolder(tmp_path, "vqvae"), {"devices": 2}
     first = threading.Timer(
         0.1, folder.note, [{"data": {"batch_size": 2}, "trainer": trainer | {"accumulate_grad_batches": 8}}]
@@ -104,8 +104,8 @@ def test_other_ranks_wait_for_what_the_first_one_notes(tmp_path, monkeypatch):
 
 
 def test_other_ranks_end_with_the_first_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "SECONDS_BETWEEN_LOOKS", 0)
-    monkeypatch.setattr(batches.os, "getppid", iter([1, 2]).__next__)
+    monkeypatch.setattr(stage_folder, "SECONDS_BETWEEN_LOOKS", 0)
+    monkeypatch.setattr(stage_folder.os, "getppid", iter([1, 2]).__next__)
     with pytest.raises(UserError, match="stage vqvae was stopped"):
         as_first_rank(StageFolder(tmp_path, "vqvae"), {"data": {"batch_size": "auto:16"}})
 

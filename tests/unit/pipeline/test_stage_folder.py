@@ -1,4 +1,8 @@
+import itertools
 import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,3 +73,30 @@ def test_a_result_that_is_made_again_is_another_though_the_clock_was_set_back(tm
 
     monkeypatch.setattr(stage_folder.time, "sleep", made_again)
     assert folder.wait_for_result(but=before) == StageResult("def")
+
+
+@pytest.fixture
+def held(tmp_path):
+    """The folder of a run in which the first rank, another process, is at work until `kill` is called."""
+    command = "import sys, signal\nfrom pathlib import Path\nfrom jukebox_pl.utils.locks import locked\n"
+    command += "with locked(Path(sys.argv[1]), 'run_dir'):\n    print(flush=True)\n    signal.pause()"
+    first = subprocess.Popen([sys.executable, "-c", command, tmp_path], stdout=subprocess.PIPE)
+    first.stdout.readline()
+    yield tmp_path, first
+    first.kill()
+    first.communicate()
+
+
+def test_other_ranks_wait_as_long_as_the_first_one_lives(held, monkeypatch):
+    run_dir, first = held
+    now = itertools.count(step=50.0)
+    monkeypatch.setattr(stage_folder, "time", SimpleNamespace(sleep=lambda _: None, monotonic=now.__next__))
+    StageFolder(run_dir, "codes").require_first_rank()
+    looks = iter([None] * 5 + ["whole"])
+    assert StageFolder(run_dir, "codes").wait_for(lambda: next(looks)) == "whole"
+    first.kill()
+    first.wait()
+    with pytest.raises(UserError, match=r"stage codes: the first process of this run is not at work in /.*: it has ended"):
+        StageFolder(run_dir, "codes").wait_for_result()
+    with pytest.raises(UserError, match="with a run_dir that all machines share"):
+        StageFolder(run_dir / "of another machine", "codes").require_first_rank()

@@ -38,39 +38,21 @@ def whole(fit, words, tmp_path_factory):
     return run_dir
 
 
-def rows(run_dir: Path):
+def rows(run_dir: Path, stage: str = STAGE):
     """What was logged, without how fast it went, and without the epoch, which Lightning ends with the last step."""
-    columns, found = read_metrics(run_dir / STAGE / "metrics.csv")
+    columns, found = read_metrics(run_dir / stage / "metrics.csv")
     kept = [name for name in columns if name not in ("epoch", "step") and not name.startswith("speed/")]
     shown = [(row["step"], {name: row[name] for name in kept if row[name]}) for row in found]
     return [(step, logged) for step, logged in shown if logged]
 
 
-def weights(run_dir: Path):
-    return (run_dir / STAGE / "model/model.safetensors").read_bytes()
+def weights(run_dir: Path, stage: str = STAGE):
+    return (run_dir / stage / "model/model.safetensors").read_bytes()
 
 
-def steps_saved(run_dir: Path):
-    path = last_path(run_dir / STAGE)
+def steps_saved(run_dir: Path, stage: str = STAGE):
+    path = last_path(run_dir / stage)
     return torch.load(path, weights_only=True)["global_step"] if path.exists() else 0
-
-
-@pytest.fixture
-def tell(monkeypatch):
-    """Sends a signal to this process when `place.name` is entered, or at its start as the hook of a callback, when `when`
-    of its first argument is true."""
-
-    def tell(place, name, when=lambda *_: True, signum=signal.SIGTERM):
-        usual = getattr(place, name)
-
-        def told(*args, **kwargs):
-            if when(*args):
-                signal.raise_signal(signum)
-            return usual(*args, **kwargs)
-
-        monkeypatch.setattr(place, name, told)
-
-    return tell
 
 
 def hook(step, index=None, fitting=True):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,9 +19,11 @@ from jukebox_pl.nn.transformer import Transformer
 from jukebox_pl.training.callbacks import progress
 from jukebox_pl.training.callbacks.conditioning import ConditioningVerdict
 from jukebox_pl.training.callbacks.progress import ProgressMeter, Throughput
+from jukebox_pl.training.callbacks.resuming import StopAfterStep
 from jukebox_pl.training.callbacks.weights import EMA
 from jukebox_pl.types import AudioBatch
 from jukebox_pl.utils.progress import Meter
+from jukebox_pl.utils.stopping import STOP
 
 
 class FakeTrainer(SimpleNamespace):
@@ -189,3 +192,17 @@ def test_verdicts_are_for_priors_and_for_the_end(priors, capsys):
     ConditioningVerdict().on_validation_epoch_end(trainer, module)
     assert capsys.readouterr().err == ""
     assert not Path(trainer.default_root_dir).exists()
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGUSR1, 138), (signal.SIGXCPU, 0)])
+def test_a_process_is_stopped_by_the_signal_that_another_one_has_heard(signum, code):
+    """So that SLURM is asked for the job again, and the command ends with the code that it would have alone."""
+    device = torch.device("cpu")
+    strategy = SimpleNamespace(root_device=device, reduce_boolean_decision=lambda heard, all: True)
+    strategy.reduce = lambda heard, reduce_op: torch.tensor(max(int(heard), signum))
+    trainer = SimpleNamespace(strategy=strategy, _signal_connector=SimpleNamespace(received_sigterm=False))
+    with STOP.listening(max_minutes=60):
+        StopAfterStep().agree(trainer)
+        assert (STOP.request.signum, STOP.request.code) == (signum, code)
+        STOP.request = None
+    assert trainer._signal_connector.received_sigterm

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jukebox_pl.errors import UserError
-from jukebox_pl.utils.locks import locked, sweep
+from jukebox_pl.utils.locks import is_locked, locked, sweep
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -71,3 +73,28 @@ def test_what_is_not_whole_is_swept_and_nothing_else(tmp_path):
     (tmp_path / "a/parted").write_text("whole")
     sweep(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["a", "parted"]
+
+
+def test_who_only_looks_whether_it_is_held_is_in_nobodys_way(tmp_path, monkeypatch):
+    tries = iter([BlockingIOError(errno.EAGAIN, ""), BlockingIOError(errno.EACCES, ""), None])
+    usual = fcntl.lockf
+
+    def busy_at_first(*arguments):
+        if error := next(tries):
+            raise error
+        usual(*arguments)
+
+    monkeypatch.setattr(fcntl, "lockf", busy_at_first)
+    with locked(tmp_path, "run_dir"):
+        pass
+
+
+def test_where_no_locks_are_kept_a_folder_is_held_as_far_as_who_asks_will_have_it(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with locked(tmp_path, "run_dir"):
+        assert not is_locked(tmp_path)
+        assert is_locked(tmp_path, unless_known=True)
+    assert not is_locked(tmp_path, unless_known=True)
