@@ -103,6 +103,9 @@ for (const button of document.querySelectorAll("[data-copies]")) {
   });
 }
 
+// What fills a phone many times is folded there, and open on a desk.
+for (const part of document.querySelectorAll("details.desk")) part.open ||= innerWidth >= 608;
+
 const refresh = Number(document.body.dataset.refresh);
 if (refresh) {
   setInterval(() => {

@@ -52,7 +52,13 @@ def test_the_page_names_what_was_passed_over(tmp_path):
     )
     page = write_doctor_page(tmp_path, whole).read_text()
     assert "<i>" not in page
-    for fact in ("passed over", ".nfo (x)", "<td>7</td>", "<i>.nfo, b.nfo", "t.csv has columns that are not read: bpm"):
+    for fact in (
+        "passed over",
+        ".nfo (x)",
+        'data-label="files">7</td>',
+        "<i>.nfo, b.nfo",
+        "t.csv has columns that are not read: bpm",
+    ):
         assert fact in html.unescape(page)
 
 
