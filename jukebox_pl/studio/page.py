@@ -104,7 +104,8 @@ class Page(Layout):
             listen(self._handler(act), [*look, *inputs], outputs, **quietly)
 
         words = [self.chosen, self.message, *outputs[2:]]  # told where the button is
-        self.generate_button.click(self._handler(self.generate), [*look, self.clip, *self.form], words, **quietly)
+        asked = self.generate_button.click(self._handler(self.generate), [*look, self.clip, *self.form], words, **quietly)
+        asked.then(None, self.message, js=widgets.SHOW_SONGS, **quietly)
         on(self.extend_button.click, self.extend, [self.until, self.with_form, *self.form])
         on(self.regenerate_button.click, self.regenerate, [self.with_form, *self.form])
         on(self.branch_button.click, self.branch, [self.with_form, *self.form])
