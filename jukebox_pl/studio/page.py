@@ -15,6 +15,7 @@ import gradio as gr
 
 from jukebox_pl.errors import UserError, mistake_in
 from jukebox_pl.sessions.operations import Overrides
+from jukebox_pl.sessions.page import write_session_page
 from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.studio import views, widgets
 from jukebox_pl.studio.files import add_routes
@@ -230,6 +231,7 @@ class Page(Layout):
 
     def pick(self, ask: Ask) -> Answer:
         self.studio.session.pick(ask.chosen)
+        write_session_page(self.studio.session)
         return Answer(ask.chosen, "Picked: `sample` goes on from it, too.")
 
     def resume(self, ask: Ask) -> Answer:
