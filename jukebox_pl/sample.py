@@ -24,6 +24,9 @@ from jukebox_pl.report.song_page import PAGE
 from jukebox_pl.sessions.commands import MODES, SessionContext
 from jukebox_pl.sessions.models import ModelPool
 from jukebox_pl.sessions.nodes import Session
+from jukebox_pl.sessions.page import write_session_page
+
+LOOK_ON = ("show", "replay")  # modes that change nothing
 
 
 def cli_main(argv: list[str] | None = None) -> None:
@@ -48,6 +51,9 @@ def main(config: DictConfig, named: Collection[str]) -> dict[str, Any]:
         raise UserError(f"unknown mode {config.mode!r}, nearest is {near[0]!r}; known are {', '.join(MODES)}")
     session = Session(folder)
     names = MODES[config.mode](SessionContext(session, pool), sample_command)
+    # Around an `out` that is anywhere lies no session's.
+    if config.mode not in LOOK_ON and (config.out is None or config.session is not None):
+        write_session_page(session)
     songs = [{"name": name, "folder": str(session.place(name)), "page": str(session.place(name) / PAGE)} for name in names]
     return {"mode": config.mode, "session": str(folder), "songs": songs}
 

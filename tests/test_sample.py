@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shlex
@@ -63,6 +64,19 @@ def test_every_level_is_as_long_as_the_song(finished, tmp_path):
     assert [len(codes[f"level_{level}"]) for level in range(3)] == [top * 16, top * 4, top]
     sound, rate = soundfile.read(tmp_path / "song.wav")
     assert (len(sound), rate) == (top * HOPS[2], RATE)
+
+
+def test_a_session_has_a_page_of_its_takes_and_a_folder_around_a_song_has_none(finished, tmp_path, capsys):
+    words = [f"run_dir={finished}", "seconds=0.2", "artist=Ada Bell", "hop_fraction=1", "levels=2"]
+    cli_main([*words, f"session={tmp_path / 'songs'}", "seed=3", "candidates=2"])
+    page = html.unescape((tmp_path / "songs" / "index.html").read_text())
+    assert re.findall('<audio[^>]+src="(.*?)"', page) == ["seed_4/song.wav", "seed_3/song.wav"]
+    for seed, command_again in zip((4, 3), re.findall("<code>(.*?)</code>", page), strict=True):
+        assert {"levels=2", f"session={tmp_path / 'songs'}", f"seed={seed}"} <= set(shlex.split(command_again))
+    cli_main([f"run_dir={finished}", f"session={tmp_path / 'songs'}", "mode=pick", "node=seed_3"])
+    assert "★ seed_3" in (tmp_path / "songs" / "index.html").read_text()
+    sample(finished, tmp_path / "alone")
+    assert not (tmp_path / "index.html").exists()
 
 
 def test_formats_and_a_page_come_beside_the_wav(finished, tmp_path, capsys):

@@ -82,7 +82,7 @@ def test_two_processes_share_the_candidates(finished, unhurt, tmp_path):
     told = [start(finished, f"session={tmp_path}", "candidates=3", **rank) for rank in ranks]
     for process in told:
         finish(process)
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["seed_3", "seed_4", "seed_5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "seed_3", "seed_4", "seed_5"]
     require_same(tmp_path / "seed_3", unhurt)
     with np.load(tmp_path / "seed_4/codes.npz") as one, np.load(tmp_path / "seed_5/codes.npz") as other:
         assert (one["level_2"] != other["level_2"]).any()

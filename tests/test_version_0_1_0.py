@@ -129,9 +129,9 @@ def test_a_stopped_song_is_finished(command, folder):
 
 @pytest.mark.parametrize("name", ["finished", "child"])
 def test_a_finished_song_is_found_by_its_command(command, folder, name):
-    songs = sorted(folder.glob("session/*"))
+    songs = sorted(folder.glob("session/*/"))
     command("sample", *COMMANDS[name])
-    assert sorted(folder.glob("session/*")) == songs
+    assert sorted(folder.glob("session/*/")) == songs
     require_same_song(name)
 
 

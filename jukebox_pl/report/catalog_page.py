@@ -6,19 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from markupsafe import Markup
 
 from jukebox_pl.catalog.doctor import Report, advice, tables
-from jukebox_pl.report.page import data_uri, write_page
-from jukebox_pl.report.plots import FIGURE, WIDTH, dress, to_png
+from jukebox_pl.report.page import write_page
+from jukebox_pl.report.plots import histogram_svg
 
 PAGE = "doctor.html"
 MOST_ROWS = 200
-PANELS_PER_ROW = 3
-PANEL_HEIGHT = 2.1
-BINS = 20
 
 
 class Measure(NamedTuple):
@@ -33,13 +28,14 @@ def write_doctor_page(folder: str | Path, report: Report) -> Path:
     """Writes `doctor.html` in `folder`, whole or not at all, and returns its path."""
     made = {table.title: table for table in tables(report, MOST_ROWS)}
     first, labels = ("catalog", "findings"), tuple(report.labels)
+    drawn = measures(report) if report.songs else ()
     return write_page(
         Path(folder) / PAGE,
         "doctor.html",
         heading=f"A checkup of {len(report.songs)} songs",
         advice=advice(report),
         first=[made[title] for title in first if title in made],
-        numbers=data_uri(histograms(list(measures(report)))) if report.songs else "",
+        numbers=[(title, Markup(histogram_svg(values, limits, title))) for title, values, limits in drawn],
         labels=[made[title] for title in labels if title in made],
         others=[table for title, table in made.items() if title not in first + labels],
     )
@@ -56,19 +52,3 @@ def measures(report: Report) -> Iterator[Measure]:
     if report.sung:
         words = [song.words / song.audio_stats.seconds for song in report.sung]
         yield Measure("words a second, where there are any", words, (limits.most_words_per_second,))
-
-
-def histograms(measures: list[Measure]) -> bytes:
-    """A panel for each measure, as PNG."""
-    rows = -(-len(measures) // PANELS_PER_ROW)
-    figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * rows), **FIGURE)
-    for place, measure in enumerate(measures, start=1):
-        axes = figure.add_subplot(rows, PANELS_PER_ROW, place)
-        # Limits count as values here, so that they are seen also where no song comes near them.
-        edges = np.histogram_bin_edges([*measure.values, *measure.limits], BINS)
-        axes.hist(measure.values, bins=list(edges), color="#5b9bd5")
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        for limit in measure.limits:
-            axes.axvline(limit, color="#e8843c", linestyle=":")
-        dress(axes, measure.title, ylabel="songs" if place % PANELS_PER_ROW == 1 else "")
-    return to_png(figure)

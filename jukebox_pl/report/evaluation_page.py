@@ -58,4 +58,5 @@ def in_lines(protocol: dict[str, Any]) -> dict[str, Any]:
     """The protocol as rows of a table, its names in words."""
     hops = [f"level {level['level']}: {level['hop']} samples a code" for level in protocol["levels"]]
     shown = {**protocol, "levels": hops, "held_out": "yes" if protocol["held_out"] else "no: the songs it was trained on"}
+    shown |= shown.pop("params", {})  # how songs were sampled, a row each
     return {name.replace("_", " "): value for name, value in shown.items()}

@@ -92,6 +92,11 @@ function followSong(timeline) {
 
 for (const timeline of document.querySelectorAll(".timeline")) followSong(timeline);
 
+const takes = [...document.querySelectorAll("audio[data-take]")]; // one is heard at a time
+for (const take of takes) {
+  take.addEventListener("play", () => takes.forEach((other) => other !== take && other.pause()));
+}
+
 for (const button of document.querySelectorAll("[data-copies]")) {
   button.addEventListener("click", async () => {
     try {
@@ -102,6 +107,9 @@ for (const button of document.querySelectorAll("[data-copies]")) {
     }
   });
 }
+
+// What fills a phone many times is folded there, and open on a desk.
+for (const part of document.querySelectorAll("details.desk")) part.open ||= innerWidth >= 608;
 
 const refresh = Number(document.body.dataset.refresh);
 if (refresh) {

@@ -47,7 +47,7 @@ def environment() -> Environment:
     script = SCRIPT.read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     made.globals |= {"script": Markup(script), "script_hash": f"sha256-{digest}"}
-    made.filters |= {"plain": plain, "clock": clock}
+    made.filters |= {"plain": plain, "clock": clock, "zip": zip}
     return made
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import librosa
@@ -97,25 +98,49 @@ def heat_map(values: np.ndarray, seconds: float, rows: str) -> bytes:
 def curves_svg(curves: Mapping[str, Sequence[tuple[float, float]]], label: str) -> str:
     """Curves of (step, value) by name, those of a second run (`name, run`) dashed, as an SVG to stand in a page.
 
-    Its ink is the colour of the text around it. `label`: what somebody hears who does not see it.
+    `label`: what somebody hears who does not see it.
     """
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "curves"}):
-        figure = Figure(figsize=(3.6, 2.3), facecolor="none")
-        axes = figure.add_axes((0.16, 0.12, 0.82, 0.85))
+    with small_panel() as (figure, axes):
         runs = list(dict.fromkeys(name.partition(", ")[2] for name in curves))
         for name, points in curves.items():
             what, _, run = name.partition(", ")
             steps, values = np.array(points, dtype=float).reshape(-1, 2).T
             style = "--" if runs.index(run) else "-"
             axes.plot(steps, values, style, color=COLOURS.get(what, COLOURS["train"]), label=name, linewidth=1.3)
-        dress(axes, "")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter("{x:.4g}")  # a learning rate, too, has room for its digits
         if len(curves) > 1:
             axes.legend(frameon=False, labelcolor=INK, fontsize=7)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        return to_svg(figure, label)
+
+
+def histogram_svg(values: Sequence[float], limits: Sequence[float], label: str, bins: int = 20) -> str:
+    """How many of `values` are how large, with a dotted line at each of `limits`, as an SVG to stand in a page."""
+    with small_panel() as (figure, axes):
+        # Limits count as values here, so that they are seen also where no value comes near them.
+        axes.hist(values, bins=list(np.histogram_bin_edges([*values, *limits], bins)), color=COLOURS["train"])
+        for limit in limits:
+            axes.axvline(limit, color=COLOURS["held out"], linestyle=":")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        return to_svg(figure, label)
+
+
+@contextmanager
+def small_panel() -> Iterator[tuple[Figure, Axes]]:
+    """A figure for `to_svg`, of a size that several stand side by side."""
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "curves"}):
+        figure = Figure(figsize=(3.6, 2.3), facecolor="none")
+        axes = figure.add_axes((0.16, 0.12, 0.82, 0.85))
+        dress(axes, "")
+        yield figure, axes
+
+
+def to_svg(figure: Figure, label: str) -> str:
+    """Without names, metadata and sizes; its ink is the colour of the text around it."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->| xmlns(:\w+)?=\"[^\"]*\"", "", text.getvalue(), flags=re.DOTALL)
     svg = re.sub(r' id="(?:\w+_\d+|text\w*)"', "", svg[svg.index("<svg") :]).replace(INK, "currentColor")  # names of nothing
     return re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2).replace(

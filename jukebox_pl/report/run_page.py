@@ -29,7 +29,7 @@ PANELS = {
     "codebook use": r"train/(level_\d+)/codebook_usage",
     "codebook perplexity": r"train/(level_\d+)/codebook_perplexity",
 }
-MOST_STEPS = 6  # at which media are shown: the first, the last and some between
+MOST_STEPS = 6  # at which media are shown: the first, the last and some between, and beside them the best
 MOST_MEDIA_SECONDS = 30  # of a sound on the page
 PAGE_OF_ITS_OWN = "page"  # in what a stage says of itself
 PACKAGES = ("jukebox_pl", "torch", "pytorch-lightning")
@@ -46,6 +46,7 @@ class Moment(NamedTuple):
 
     label: str
     sounds: Mapping[str, str]
+    is_best: bool
 
 
 class StageView(NamedTuple):
@@ -57,6 +58,7 @@ class StageView(NamedTuple):
     pictures: Mapping[str, str]
     verdicts: Sequence[Sequence[str]]
     config: str
+    is_going_on: bool
 
 
 def write_run_page(
@@ -77,14 +79,16 @@ def write_run_page(
         write_best_sample(run_dir / stage.name, stage)
     names = list(dict.fromkeys(stage.name for stages in runs.values() for stage in stages))
     by_name = {run: {stage.name: stage for stage in stages} for run, stages in runs.items()}
+    views = [view(name, {run: stages.get(name) for run, stages in by_name.items()}) for name in names]
     return write_page(
         path or run_dir / PAGE,
         "run.html",
         heading=" and ".join(runs),
         refresh=refresh,
+        status=[(f"{run}: " if compare else "") + status(stages) for run, stages in runs.items()],
         columns=("stage", "state", *(["run"] if compare else []), "steps", "before", "after", "took"),
         stages=[row for name in names for row in stage_rows(name, by_name)],
-        views=[view(name, {run: stages.get(name) for run, stages in by_name.items()}) for name in names],
+        views=[view for view in views if view.panels or view.moments or view.verdicts],
         promised=[row for name in names for row in promise_rows(name, by_name)],
         pages=dict(pages_of(run_dir, runs[name_of(run_dir)], (path or run_dir / PAGE).parent)),
         catalog=catalog_facts(run_dir),
@@ -103,6 +107,17 @@ def is_outdated(run_dir: Path) -> bool:
 
 def name_of(run_dir: Path) -> str:
     return run_dir.resolve().name
+
+
+def status(stages: Sequence[StageRun]) -> str:
+    """How far a run has come, in a line."""
+    going_on = [stage for stage in stages if not stage.result]
+    if not going_on:
+        seconds = sum(stage.seconds or 0 for stage in stages)
+        return f"Finished: {len(stages)} stages" + (f" in {clock(seconds)}." if seconds >= 1 else ".")
+    steps = {stage.name: f"{stage.steps} of {stage.promise.steps}" if stage.promise else stage.steps for stage in going_on}
+    at = "; ".join(f"{name}, step {step}" for name, step in steps.items())
+    return f"Going on, or interrupted: {at}. {len(stages) - len(going_on)} of {len(stages)} stages are finished."
 
 
 def stage_rows(name: str, runs: Mapping[str, Mapping[str, StageRun]]) -> Iterator[list[Any]]:
@@ -158,7 +173,8 @@ def view(name: str, runs: Mapping[str, StageRun | None]) -> StageView:
     moments, pictures = [], {}
     for run, stage in there.items():
         prefix = f"{run}, " if len(there) > 1 else ""
-        moments += [moment(prefix, stage, step) for step in evenly(list(stage.media))]
+        steps = {*evenly(list(stage.media)), stage.best_step}
+        moments += [moment(prefix, stage, step) for step in stage.media if step in steps]
         if (best := stage.best_step) is not None:
             for (picture, kind), path in stage.media[best].items():
                 if kind == "png":
@@ -166,7 +182,8 @@ def view(name: str, runs: Mapping[str, StageRun | None]) -> StageView:
     verdicts = [row for run, stage in there.items() for row in verdict_rows(run if len(there) > 1 else "", stage)]
     first = next(iter(there.values()))
     config = yaml.safe_dump(dict(first.config), sort_keys=False, allow_unicode=True)
-    return StageView(name, panels, [part for part in moments if part.sounds], pictures, verdicts, config)
+    is_going_on = any(not stage.result for stage in there.values())
+    return StageView(name, panels, [part for part in moments if part.sounds], pictures, verdicts, config, is_going_on)
 
 
 def curves_of(pattern: str, runs: Mapping[str, StageRun]) -> Iterator[tuple[str, Points]]:
@@ -192,7 +209,7 @@ def moment(prefix: str, stage: StageRun, step: int) -> Moment:
         if kind == "wav":
             sound, rate = audio.read(path)
             sounds[name.replace("_", " ")] = data_uri((sound[:, : MOST_MEDIA_SECONDS * rate], rate))
-    return Moment(label, sounds)
+    return Moment(label, sounds, step == stage.best_step)
 
 
 def write_best_sample(folder: Path, stage: StageRun) -> None:

@@ -25,7 +25,7 @@ from jukebox_pl.sampling.levels import MISSING
 from jukebox_pl.sampling.sampler import Progress, Sampler
 from jukebox_pl.sessions.again import command_again
 from jukebox_pl.sessions.models import LoadedModels
-from jukebox_pl.sessions.nodes import Node, Session
+from jukebox_pl.sessions.nodes import REQUEST, Node, Session
 from jukebox_pl.sessions.operations import initial_codes
 from jukebox_pl.text.labels import Labeller
 from jukebox_pl.types import SampledSong, SamplingParams, SongRequest
@@ -169,14 +169,16 @@ def write_song(folder: Path, song: SampledSong, vqvae: VQVAE, formats: Sequence[
     for name in files:
         audio.write(folder / name, song.audio.numpy(), song.sample_rate)
     write_atomic(folder / "codes.npz", codes_file.to_npz(song.codes))
-    record = {"request": song.request.to_json(), "params": song.params.to_json(), "seed": song.seed}
+    record: dict[str, Any] = {"request": song.request.to_json(), "params": song.params.to_json(), "seed": song.seed}
+    if command := page.get("command"):
+        record["command"] = command
     if song.words:
         record["words"] = [list(word) for word in song.words]
         texts = [song.request.lyrics, *(section.lyrics or "" for section in song.request.schedule)]
         write_atomic(folder / LRC, write_lrc("\n".join(texts), song.words).encode())
         files.append(LRC)
-    write_json(folder / "request.json", record)
-    files += ["codes.npz", "request.json"]
+    write_json(folder / REQUEST, record)
+    files += ["codes.npz", REQUEST]
     return write_song_page(folder, song, vqvae.hops, levels_above(vqvae, song), files=files, **page)
 
 

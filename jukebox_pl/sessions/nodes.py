@@ -4,6 +4,7 @@
     SESSION/NODE/node.json    what was asked; it has `hashes` of the codes once the song is finished
     SESSION/NODE/codes.npz    the codes of every level, as far as sampled
     SESSION/NODE/prompt.npz   the codes it was given to go on from
+    SESSION/NODE/request.json what a finished song was made from, and the command that makes it again
 
 Nothing in these files is trusted: a node that does not hold together is named, and the others stay usable.
 """
@@ -39,6 +40,7 @@ SCHEMA = 1
 MOST_BYTES = 2**30  # of a node's files: a day of codes is a third of it
 LONGEST_NAME = 240  # bytes: file systems take 255, and files are written beside themselves first
 SESSION, NODE, CODES, PROMPT = "session.json", "node.json", "codes.npz", "prompt.npz"
+REQUEST = "request.json"
 
 
 class SessionRecord(TypedDict):

@@ -50,13 +50,13 @@ class Limits:
 
     @property
     def candidates_field(self) -> Field:
-        return Field("Takes", "side by side, to choose from", 1, self.candidates, whole=True)
+        return Field("Takes", "to choose from", 1, self.candidates, whole=True)
 
 
 SECONDS = Field("Seconds", "how much to sing", 0.001)
 TOTAL = Field("Whole song", "seconds; 0: this is all of it", most=86_400)
 OFFSET = Field("Starts at", "second of the whole song", most=86_400)
-SEED = Field("Seed", "the same seed, the same song", most=2**53, whole=True)
+SEED = Field("Seed", "repeats a song", most=2**53, whole=True)
 WEIGHT = Field("Weight", "its share of the blend", 1, 100)
 STRENGTH = Field("Strength", "0: as if the adapter were not there; 1: as trained", -STRONGEST, STRONGEST)
 MOMENT = Field("Playhead", "second of the song")

@@ -53,7 +53,7 @@ class Layout:
             self.visitor = gr.BrowserState("", storage_key=f"{KEY}.visitor", secret=KEY)
             self.chosen = gr.BrowserState("", storage_key=f"{KEY}.{models}.chosen", secret=KEY)
             self.kept = gr.BrowserState([], storage_key=f"{KEY}.{models}.form", secret=KEY)
-            gr.HTML(views.HEADING + views.TEXT.format(f"A model of {known}, at {rate:,} Hz"))
+            gr.HTML(views.HEADING.format(f"A model of {known}, at {rate:,} Hz"))
             with gr.Row():
                 with gr.Column(scale=4, min_width=320):
                     self.form: list[Any] = [
@@ -63,9 +63,10 @@ class Layout:
                         *self._ask_strengths(),
                     ]
                     self.clip = self._ask_clip()
-                    self.generate_button = gr.Button("Generate", variant="primary")
-                    self.message = gr.HTML()
-                with gr.Column(scale=6, min_width=320):
+                    with gr.Column(elem_id="generate"):
+                        self.generate_button = gr.Button("Generate", variant="primary")
+                        self.message = gr.HTML()
+                with gr.Column(scale=6, min_width=320, elem_id="songs"):
                     self.jobs = widgets.pressable()
                     self.notice = gr.HTML()
                     self._show_songs()
@@ -108,7 +109,7 @@ class Layout:
             asked += [dropdown, *sliders]
             if what == "artist":
                 self.artist = dropdown
-        self.lyrics = gr.Textbox(request.lyrics, label="Lyrics", lines=7, max_lines=18, max_length=LONGEST_LYRICS)
+        self.lyrics = gr.Textbox(request.lyrics, label="Lyrics", lines=4, max_lines=18, max_length=LONGEST_LYRICS)
         self.note = gr.HTML(
             views.count(self.studio, request.lyrics, request.seconds, request.total_seconds, request.offset_seconds)
         )
@@ -118,14 +119,13 @@ class Layout:
         with gr.Row():
             self.seconds = box(self.studio.limits.seconds_field, request.seconds)
             self.candidates = box(self.studio.limits.candidates_field, candidates)
+            self.seed = box(SEED, seed)
+        self.another_seed = gr.Button("Another seed", size="sm", elem_classes="small")
         deep = [(SKETCH, len(self.levels) - 1), (WHOLE, 0)] if len(self.levels) > 1 else [(WHOLE, 0)]
         deep[1:1] = [(f"To level {level}", level) for level in range(len(self.levels) - 2, 0, -1)]
         self.lowest = gr.Radio(
             deep, value=lowest, label="How far", info="a sketch is quick; what you like of it is upsampled later"
         )
-        with gr.Row():
-            self.seed = box(SEED, seed)
-            self.another_seed = gr.Button("Another seed", elem_classes="low")
         with gr.Accordion("A part of a longer song", open=False), gr.Row():
             self.total, self.offset = box(TOTAL, request.total_seconds), box(OFFSET, request.offset_seconds)
         return [self.seconds, self.total, self.offset, self.seed, self.candidates, self.lowest]
@@ -171,10 +171,9 @@ class Layout:
     def _show_songs(self) -> None:
         self.player = widgets.player("player")
         with gr.Column(visible=False) as self.actions:
-            with gr.Row():
-                self.extend_button = gr.Button("Continue to", size="sm", elem_classes="low")
-                self.until = gr.Number(20.0, label="Seconds in all", min_width=110)
-            with gr.Row():
+            with gr.Row(elem_classes="actions"):
+                self.extend_button = gr.Button("Continue to", size="sm")
+                self.until = gr.Number(20.0, label="Seconds in all", min_width=60, container=False, show_label=False)
                 self.cut_button = gr.Button("Cut at the playhead", size="sm")
                 self.regenerate_button = gr.Button("Sing the selection anew", size="sm")
                 self.branch_button = gr.Button("Another take", size="sm")
@@ -183,9 +182,9 @@ class Layout:
             self.with_form = gr.Checkbox(
                 False, label="With the artist, genres, lyrics and sampling of the form", container=False
             )
-        self.resume_button = gr.Button("Go on with it", visible=False)
+        self.resume_button = gr.Button("Go on with it", visible=False, elem_classes="small")
         self.facts = gr.HTML()
-        self.use_button = gr.Button("Put its settings into the form", size="sm", visible=False)
+        self.use_button = gr.Button("Put its settings into the form", size="sm", visible=False, elem_classes="small")
         self.tree = widgets.pressable()
 
 
@@ -199,4 +198,4 @@ def show_weights(names: list[str] | None) -> list[Any]:
 
 
 def box(field: Field, value: float | None) -> gr.Number:
-    return gr.Number(value, label=field.label, info=field.hint, min_width=110)  # no precision: 1.5 would silently become 2
+    return gr.Number(value, label=field.label, info=field.hint, min_width=80)  # no precision: 1.5 would silently become 2

@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Condition, Event, Thread
@@ -29,7 +30,8 @@ class State(StrEnum):
 
 @dataclass(eq=False)
 class Job:
-    """Songs of one visitor that are sampled side by side. `mistake` says why it failed.
+    """Songs of one visitor that are sampled side by side. `mistake` says why it failed, `then` is called when they
+    are finished.
 
     `levels` holds where each level stands, by the name of its task: level 2.
     """
@@ -38,6 +40,7 @@ class Job:
     work: GenerationJob
     state: State = State.WAITING
     mistake: str = ""
+    then: Callable[[], object] = lambda: None
     levels: dict[str, Status] = field(init=False)
     _stopped: Event = field(default_factory=Event, init=False)
 
@@ -61,6 +64,7 @@ class Job:
         """Samples the songs; returns how that ended."""
         try:
             self.work.run(Meter(self._show, "codes"))
+            self.then()
             return State.FINISHED
         except Stopped:
             return State.STOPPED

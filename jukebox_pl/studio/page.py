@@ -15,6 +15,7 @@ import gradio as gr
 
 from jukebox_pl.errors import UserError, mistake_in
 from jukebox_pl.sessions.operations import Overrides
+from jukebox_pl.sessions.page import write_session_page
 from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.studio import views, widgets
 from jukebox_pl.studio.files import add_routes
@@ -104,7 +105,8 @@ class Page(Layout):
             listen(self._handler(act), [*look, *inputs], outputs, **quietly)
 
         words = [self.chosen, self.message, *outputs[2:]]  # told where the button is
-        self.generate_button.click(self._handler(self.generate), [*look, self.clip, *self.form], words, **quietly)
+        asked = self.generate_button.click(self._handler(self.generate), [*look, self.clip, *self.form], words, **quietly)
+        asked.then(None, self.message, js=widgets.SHOW_SONGS, **quietly)
         on(self.extend_button.click, self.extend, [self.until, self.with_form, *self.form])
         on(self.regenerate_button.click, self.regenerate, [self.with_form, *self.form])
         on(self.branch_button.click, self.branch, [self.with_form, *self.form])
@@ -229,6 +231,7 @@ class Page(Layout):
 
     def pick(self, ask: Ask) -> Answer:
         self.studio.session.pick(ask.chosen)
+        write_session_page(self.studio.session)
         return Answer(ask.chosen, "Picked: `sample` goes on from it, too.")
 
     def resume(self, ask: Ask) -> Answer:

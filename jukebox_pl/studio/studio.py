@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from jukebox_pl.sessions.jobs import tensors
 from jukebox_pl.sessions.models import Computing, ModelPool
 from jukebox_pl.sessions.nodes import NODE, Node, Session
 from jukebox_pl.sessions.operations import Overrides, requested_node
+from jukebox_pl.sessions.page import write_session_page
 from jukebox_pl.sessions.prompts import Prompt
 from jukebox_pl.studio.form import Limits
 from jukebox_pl.studio.line import Job, Line
@@ -208,7 +209,7 @@ class Studio:
         if sum(job.owner == owner for job in self.line.jobs()) >= self.limits.waiting:
             raise UserError(f"{self.limits.waiting} of your songs wait already: let one finish, or stop one")
         for work in begin(context, command, nodes, given):
-            self.line.add(Job(owner, work))
+            self.line.add(Job(owner, work, then=partial(write_session_page, self.session)))
 
     def _with_fresh_seed(self, node: Node) -> Node:
         """With the first seed from its own on with which nothing is there, or what is being made."""

@@ -21,7 +21,7 @@ from jukebox_pl.utils.progress import clock
 
 FASTEST = 20  # characters a second that can be sung; fast speech has 15
 NOTHING = Markup("")
-HEADING = Markup("<h1>jukebox_pl</h1>")
+HEADING = Markup('<header class="heading"><h1>jukebox_pl</h1><p class="quiet">{}</p></header>')
 LINE = Markup('<p class="{}" role="status">{}</p>')
 TEXT = Markup('<p class="quiet">{}</p>')
 LEVEL = Markup(

@@ -18,6 +18,18 @@ def test_it_fits_and_can_be_used_by_everybody(open_page, run_dir):
     assert_everybody_can_use(open_page(write_run_page(run_dir)))
 
 
+def test_what_is_long_is_folded_on_a_phone_but_for_curves_that_still_grow(open_page, run_dir):
+    path = write_run_page(run_dir)
+    unfolded = "[...document.querySelectorAll('details[open]')].map((part) => part.closest('section').id + part.innerText)"
+    phone, desk = (open_page(path, width=width).evaluate(unfolded) for width in (390, 1280))
+    assert [part.split("\n")[0] for part in phone] == ["a_priorCurves"]
+    assert [part.split("\n")[0] for part in desk if part.startswith("vqvae")] == [
+        "vqvaeCurves",
+        "vqvaeAt other steps",
+        "vqvaePictures",
+    ]
+
+
 def test_so_does_the_page_of_a_sample(open_page, run_dir):
     write_run_page(run_dir)
     assert_everybody_can_use(open_page(run_dir / "vqvae" / "index.html"))

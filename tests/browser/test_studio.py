@@ -316,6 +316,26 @@ def test_an_upload_that_is_no_clip_is_one_line_and_a_stretch_of_a_clip_begins_a_
     assert arguments["prompt_seconds"] == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_generate_is_in_sight_and_what_can_be_done_with_a_take_is_close_together(visit, server, width, height):
+    page = visit()
+    page.set_viewport_size({"width": width, "height": height})
+    button = page.get_by_role("button", name="Generate")
+    for place in (0, 200):
+        page.evaluate(f"scrollTo(0, {place})")
+        box = button.bounding_box()
+        assert 0 <= box["y"] < box["y"] + box["height"] <= height
+    generate(page, Seed=110 + width)
+    finished_song(page)
+    page.locator(".actions").wait_for()
+    jobs_and_songs = page.locator("#songs").bounding_box()
+    assert jobs_and_songs["y"] < height / 2
+    boxes = [one.bounding_box() for one in page.locator(".actions button").all()]
+    assert len(boxes) == 6
+    assert all(box["width"] < 0.55 * jobs_and_songs["width"] and box["height"] >= 36 for box in boxes)
+    assert len({round(box["y"]) for box in boxes}) <= (1 if width > 700 else 3)
+
+
 def test_everybody_can_use_the_page(visit, server):
     page = visit()
     assert_everybody_can_use(page)

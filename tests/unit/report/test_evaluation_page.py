@@ -64,6 +64,14 @@ def test_every_question_has_a_section_with_what_it_found(tmp_path, answers):
     assert parser.open == []
 
 
+def test_the_protocol_has_a_row_for_each_way_of_sampling(tmp_path):
+    params = {"temperature": 0.98, "hop_fraction": [0.5, 0.125]}
+    page = write_evaluation_page(tmp_path, Evaluation({}, PROTOCOL | {"params": params})).read_text()
+    for row in ('"row">temperature</th><td>0.98<', '"row">hop fraction</th><td>0.5, 0.125<'):
+        assert row in page
+    assert '"row">params' not in page
+
+
 def test_training_songs_are_never_called_held_out(tmp_path):
     page = write_evaluation_page(tmp_path, Evaluation({}, PROTOCOL | {"held_out": False})).read_text()
     assert "An evaluation on 7 training songs" in page

@@ -74,6 +74,17 @@ def test_curves_are_light_text_that_stands_in_a_page():
     assert not re.search("https?:|<script|<svg[^>]* width=", svg)
 
 
+def test_a_histogram_has_room_for_a_limit_that_no_value_comes_near():
+    values = [1.0, 1.0, 2.0]
+    for limits in ([], [50.0]):
+        svg = plots.histogram_svg(values, limits, "<length>")
+        root = ElementTree.fromstring(svg.replace("xlink:", ""))
+        assert root.get("aria-label") == "<length>"
+        assert svg.count("stroke-dasharray: ") == len(limits)
+        ticks = ["".join(node.itertext()).strip() for node in root.iter("text")]
+        assert ("45" in ticks) == bool(limits)
+
+
 @pytest.mark.parametrize("seconds", [0.5, 8.0, 61.0, 600.0])
 def test_ticks_are_few_round_and_within(seconds):
     marks = plots.ticks(seconds)

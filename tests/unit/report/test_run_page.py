@@ -26,7 +26,7 @@ def run_dir(tmp_path):
 
 def rows_of(page, label="Stages in order"):
     table = page[page.index(label) :].split("</table>")[0]
-    return [re.findall("<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    return [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
 
 
 def test_stages_come_in_the_order_in_which_they_are_made_of_each_other(run_dir):
@@ -68,6 +68,34 @@ def test_what_was_promised_is_beside_what_it_took(run_dir):
     ]
 
 
+def test_the_page_begins_with_how_the_run_stands(run_dir):
+    add_promises(run_dir, {"a_prior": Promise(400, 1000, "codes", 1)})
+    status = "<p>Going on, or interrupted: a_prior, step 300 of 400. 2 of 3 stages are finished.</p>"
+    assert status in write_run_page(run_dir).read_text()
+    (run_dir / "a_prior" / "result.json").write_text('{"fingerprint": "x", "steps": 400}')
+    for stage in ("vqvae", "codes", "a_prior"):
+        written = (run_dir / stage / "result.json").stat().st_mtime
+        os.utime(run_dir / stage / "config.json", (written - 100, written - 100))
+    assert "<p>Finished: 3 stages in 5 min 0 s.</p>" in write_run_page(run_dir).read_text()
+
+
+def test_the_best_step_is_heard_first_and_the_others_are_folded(run_dir):
+    for step in range(400, 2000, 100):
+        sound = np.zeros((1, 100), np.float32)
+        audio.write(run_dir / "vqvae" / "media" / f"sample_step_{step:07d}.wav", sound, RATE)
+    page = write_run_page(run_dir).read_text()
+    first, folded = page.split('id="vqvae"')[1].split("</section>")[0].split("<summary>At other steps</summary>")
+    assert re.findall(r"<p>(step \d+.*?)</p>", first) == ["step 200, the best"]
+    assert len(re.findall(r"<p>step \d+</p>", folded)) == 6
+
+
+def test_a_card_on_a_phone_says_what_each_number_is(run_dir):
+    row = write_run_page(run_dir).read_text().split("<tbody>")[1].split("</tr>")[0]
+    cells = re.findall(r"<td([^>]*)>(.*?)</td>", row)
+    assert cells[:3] == [("", "vqvae"), ("", "finished"), (' data-label="steps"', "300")]
+    assert cells[-1] == (' class="nothing"', "–")
+
+
 def test_the_page_that_a_stage_has_written_stays(run_dir):
     song = write_stage(run_dir, "song")
     (song / "index.html").write_text("a song")
@@ -98,11 +126,13 @@ def test_the_page_draws_plays_and_judges(run_dir):
     assert page.count("<svg") == 2 * 4
     sounds = [base64.b64decode(data) for data in re.findall('"data:audio/flac;base64,([^"]+)"', page)]
     assert len(sounds) == 2 * 3
-    heard, rate = audio.read(sounds[1])
+    heard, rate = audio.read(sounds[0])
     assert (rate, round(float(heard[0, 0]), 2)) == (RATE, 0.2)
     assert "step 200, the best" in page
-    assert "<td>used</td><td>+0.0123 [+0.0100, +0.0200]</td><td>9</td>" in page
-    assert "<td>timing</td><td>unknown</td><td>–</td><td>0</td>" in page
+    assert rows_of(page, "What vqvae listens to") == [
+        ["artist", "used", "+0.0123 [+0.0100, +0.0200]", "9"],
+        ["timing", "unknown", "–", "0"],
+    ]
     assert "sample at step 200" in page
     assert "_target_: TrainStage" in page
 
@@ -119,7 +149,7 @@ def test_the_best_sample_of_a_stage_has_a_page(run_dir):
     )
     assert (round(float(sample[0, 0]), 2), round(float(original[0, 0]), 2)) == (0.2, 0.25)
     assert sample.shape == original.shape
-    assert '<a href="vqvae/index.html">vqvae</a>' in (run_dir / "index.html").read_text()
+    assert '<a href="vqvae/index.html">vqvae on a page of its own</a>' in (run_dir / "index.html").read_text()
     assert not (run_dir / "codes" / "index.html").exists()
 
 

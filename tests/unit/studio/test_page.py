@@ -61,6 +61,15 @@ def test_what_is_asked_is_chosen_and_shown_at_once_and_then_as_a_song(page):
     assert [update.get("visible") for update in switched[:3]] == [True, False, True]
 
 
+def test_the_page_of_the_session_has_what_was_sung_and_what_is_picked(page):
+    folder = page.studio.session.folder
+    for seed in (3, 4):
+        sung(page, press(page, page.generate, None, *form(seed=seed))[0])
+        assert f"<h2>seed_{seed}</h2>" in (folder / "index.html").read_text()
+    press(page, page.pick, chosen="seed_3")
+    assert re.findall("<h2>(.*?)</h2>", (folder / "index.html").read_text()) == ["seed_4", "★ seed_3"]
+
+
 def test_what_has_not_changed_is_not_sent_again(page):
     chosen, _, *shown = press(page, page.generate, None, *form())
     sung(page, chosen)
