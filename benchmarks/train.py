@@ -1,6 +1,7 @@
 """How near does a training step come to what the matrix products alone would take, and to Hugging Face's port beside it?
 
-Command:  python benchmarks/train.py [--models 512x12] [--batch 1] [--turns 4] [--no-port] [--profile] [--vqvae] [--precision bf16-mixed]
+Command:  python benchmarks/train.py [--models 512x12] [--batch 1] [--turns 4] [--no-port] [--profile] [--vqvae]
+          python benchmarks/train.py --precision bf16-mixed
           python benchmarks/train.py --device cuda --no-port --batch 8 --models 1024x24,1920x72 --ctx 8192
           in an environment with `pip install -e ".[oracle]"`, unless --no-port
 Cost:     512x12 on one CPU core about a minute
