@@ -22,7 +22,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -42,6 +42,7 @@ from jukebox_pl.openai.hparams import PRIORS, VQVAES
 from jukebox_pl.training.optim import OptimConfig
 from jukebox_pl.types import Labels
 
+COLD = "products of what lies in memory"
 ROW, RATE = 64, 44_100
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}  # and what the products of each are computed in
 PROMISED = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12}  # dense bfloat16 FLOP/s, as their makers say
@@ -133,15 +134,20 @@ def vqvae_works(options: argparse.Namespace) -> tuple[dict[str, Callable[[], Any
     return {"loss and gradients": gradients, "a step": step}, vqvae, audio.numel()
 
 
-def products(model: nn.Module, rows: int, device: str, dtype: torch.dtype) -> tuple[Callable[[], Any], int]:
-    """The products of all linear layers of the transformer on `rows` rows, there and twice back, and their FLOPs."""
+def products(
+    model: nn.Module, rows: int, device: str, dtype: torch.dtype, cold: bool = False
+) -> tuple[Callable[[], Any], int]:
+    """The products of all linear layers of the transformer on `rows` rows, there and twice back, and their FLOPs.
+
+    `cold`: each layer has operands of its own, as in a step, which come from memory and not from the cache.
+    """
     shapes = [layer.weight.shape for layer in model.modules() if isinstance(layer, nn.Linear)]
-    weights = {shape: torch.randn(shape, device=device, dtype=dtype) for shape in shapes}
-    inputs = {width: torch.randn(rows, width, device=device, dtype=dtype) for shape in shapes for width in shape}
+    new = partial(torch.randn, device=device, dtype=dtype)
+    tensor = new if cold else cache(new)
+    operands = [(tensor(out, width), tensor(rows, width), tensor(rows, out)) for out, width in shapes]
 
     def multiply() -> None:
-        for out, width in shapes:
-            weight, x, gradient = weights[out, width], inputs[width], inputs[out]
+        for weight, x, gradient in operands:
             x @ weight.t()
             gradient @ weight
             gradient.t() @ x
@@ -178,15 +184,19 @@ def figures(title: str, works: dict[str, Callable[[], Any]], model: nn.Module, t
     with FlopCounterMode(display=False) as counter:
         works["loss and gradients"]()
     flops = counter.get_total_flops()
-    ceiling, product_flops = products(model, tokens, options.device, PRECISIONS[options.precision])
-    times = race(works | ({"products": ceiling} if product_flops else {}), options.device, options.turns)
+    dtype = PRECISIONS[options.precision]
+    hot, product_flops = products(model, tokens, options.device, dtype)
+    ceilings = {"products": hot}
+    if options.device == "cpu":
+        ceilings[COLD] = products(model, tokens, options.device, dtype, cold=True)[0]
+    times = race(works | (ceilings if product_flops else {}), options.device, options.turns)
     best = product_flops / statistics.median(times.pop("products")) if product_flops else None
     port = times.get("the port, loss and gradients")
     for name, spent in times.items():
-        rate = flops / statistics.median(spent)
+        rate = (product_flops if name == COLD else flops) / statistics.median(spent)
         words = [f"{title} | {name}", f"{tokens / statistics.median(spent):.0f} tokens/s", f"{rate / 1e9:.0f} GFLOP/s"]
         words += [f"{rate / best:.2f} of {best / 1e9:.0f}"] if best else []
-        if port and name != "the port, loss and gradients":
+        if port and name not in ("the port, loss and gradients", COLD):
             words.append(
                 f"{statistics.median(theirs / ours for theirs, ours in zip(port, spent, strict=True)):.2f} x the port"
             )

@@ -131,8 +131,9 @@ class PreviousRow(Row):
 
 def attend_each(q: Tensor, k: Tensor, v: Tensor, is_causal: bool = True) -> Tensor:
     """`attend` within each of N sequences by itself: [B, N, T, H, D], and so the answer."""
-    sequences = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))  # with five dimensions it takes its slowest kernel
-    return attend(*sequences, is_causal=is_causal).transpose(1, 2).unflatten(0, q.shape[:2])
+    shape = q.shape[:2]
+    q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))  # with five dimensions it takes its slowest kernel
+    return attend(q, k, v, is_causal=is_causal).transpose(1, 2).unflatten(0, shape)
 
 
 def attend_step(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> Tensor:
