@@ -58,8 +58,10 @@ def new_prior(data: CodesDataModule, width: int) -> Prior:
     return Prior(bins, Transformer(width, 2, "RCP*2", CTX, 16), conditioners)
 
 
-def train(data: CodesDataModule, config: OptimConfig, width: int, steps: int, seed: int) -> tuple[float, float]:
-    """Held-out bits per dim after `steps`, and seconds of processor time a step."""
+def train(
+    data: CodesDataModule, config: OptimConfig, width: int, steps: int, seed: int, half: bool = False
+) -> tuple[float, float]:
+    """Held-out bits per dim after `steps`, and seconds of processor time a step; `half`: steps in bf16-mixed."""
     torch.manual_seed(seed)
     prior = new_prior(data, width)
     data.seed = seed
@@ -70,7 +72,9 @@ def train(data: CodesDataModule, config: OptimConfig, width: int, steps: int, se
         batch = next(loader, None) or next(loader := iter(data.train_dataloader()))
         started = time.process_time()
         optimizer.zero_grad()
-        prior.losses(batch.codes, prior.condition(batch.labels, batch.upper)).codes.backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = prior.losses(batch.codes, prior.condition(batch.labels, batch.upper)).codes
+        loss.backward()
         clip_grad_norm_(prior.parameters(), config.clip)
         optimizer.step()
         schedule.step()

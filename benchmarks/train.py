@@ -1,6 +1,7 @@
 """How near does a training step come to what the matrix products alone would take, and to Hugging Face's port beside it?
 
 Command:  python benchmarks/train.py [--models 512x12] [--batch 1] [--turns 4] [--no-port] [--profile] [--vqvae]
+          python benchmarks/train.py --precision bf16-mixed
           python benchmarks/train.py --device cuda --no-port --batch 8 --models 1024x24,1920x72 --ctx 8192
           in an environment with `pip install -e ".[oracle]"`, unless --no-port
 Cost:     512x12 on one CPU core about a minute
@@ -9,7 +10,8 @@ Result:   tokens/s, model FLOP/s, and their share of the ceiling; on a GPU also 
 All contestants live in one process and take turns; on a CPU one thread, and processor time. Model FLOPs are those of the
 matrix products of forward and backward, counted by torch; the ceiling is the rate at which plain products of the network's
 own shapes run, forward and both of backward, measured in the same turns. A step is loss, gradients, clipping and AdamW;
-"loss and gradients" is what the port is compared in, from the same weights. On a GPU: bfloat16 autocast, blocks compiled.
+"loss and gradients" is what the port is compared in, from the same weights and in the same precision. On a GPU: bf16-mixed,
+blocks compiled.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -41,7 +43,9 @@ from jukebox_pl.openai.hparams import PRIORS, VQVAES
 from jukebox_pl.training.optim import OptimConfig
 from jukebox_pl.types import Labels
 
+COLD = "products of what lies in memory"
 ROW, RATE = 64, 44_100
+PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}  # and what the products of each are computed in
 PROMISED = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12}  # dense bfloat16 FLOP/s, as their makers say
 
 
@@ -63,7 +67,7 @@ def prior_works(options: argparse.Namespace, name: str) -> tuple[dict[str, Calla
     codes = torch.randint(2048, (batch, ctx))
     works: dict[str, Callable[[], Any]] = {}
     if options.port:
-        works["the port, loss and gradients"] = port_work(hps, prior, labels, codes)
+        works["the port, loss and gradients"] = port_work(hps, prior, labels, codes, options.autocast)
     prior, codes = prior.to(device), codes.to(device)
     if options.compile:
         for block in prior.modules():
@@ -75,7 +79,7 @@ def prior_works(options: argparse.Namespace, name: str) -> tuple[dict[str, Calla
 
     def gradients() -> None:
         prior.zero_grad()
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        with options.autocast():
             loss = prior.losses(codes, cond).codes
         loss.backward()
 
@@ -87,7 +91,7 @@ def prior_works(options: argparse.Namespace, name: str) -> tuple[dict[str, Calla
     return works | {"loss and gradients": gradients, "a step": step}, prior, codes.numel()
 
 
-def port_work(hps: dict[str, Any], prior: Prior, labels: Labels, codes: Tensor) -> Callable[[], Any]:
+def port_work(hps: dict[str, Any], prior: Prior, labels: Labels, codes: Tensor, autocast: Any) -> Callable[[], Any]:
     from pathlib import Path
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "parity"))
@@ -100,7 +104,9 @@ def port_work(hps: dict[str, Any], prior: Prior, labels: Labels, codes: Tensor) 
 
     def gradients() -> None:
         port.zero_grad()
-        port.prior(codes, positions, start)[0].backward()
+        with autocast():
+            loss = port.prior(codes, positions, start)[0]
+        loss.backward()
 
     return gradients
 
@@ -116,9 +122,10 @@ def vqvae_works(options: argparse.Namespace) -> tuple[dict[str, Callable[[], Any
 
     def gradients() -> None:
         vqvae.zero_grad()
-        output = vqvae(audio)
-        parts = zip(output.recons, output.commit_losses, strict=True)
-        weighed = [losses.weigh(losses.components(audio, recon, commit, Bandwidth())) for recon, commit in parts]
+        with options.autocast():
+            output = vqvae(audio)
+            parts = zip(output.recons, output.commit_losses, strict=True)
+            weighed = [losses.weigh(losses.components(audio, recon, commit, Bandwidth())) for recon, commit in parts]
         torch.stack(weighed).sum().backward()
 
     def step() -> None:
@@ -129,16 +136,20 @@ def vqvae_works(options: argparse.Namespace) -> tuple[dict[str, Callable[[], Any
     return {"loss and gradients": gradients, "a step": step}, vqvae, audio.numel()
 
 
-def products(model: nn.Module, rows: int, device: str) -> tuple[Callable[[], Any], int]:
-    """The products of all linear layers of the transformer on `rows` rows, there and twice back, and their FLOPs."""
-    half = torch.bfloat16 if device == "cuda" else torch.float32
+def products(
+    model: nn.Module, rows: int, device: str, dtype: torch.dtype, cold: bool = False
+) -> tuple[Callable[[], Any], int]:
+    """The products of all linear layers of the transformer on `rows` rows, there and twice back, and their FLOPs.
+
+    `cold`: each layer has operands of its own, as in a step, which come from memory and not from the cache.
+    """
     shapes = [layer.weight.shape for layer in model.modules() if isinstance(layer, nn.Linear)]
-    weights = {shape: torch.randn(shape, device=device, dtype=half) for shape in shapes}
-    inputs = {width: torch.randn(rows, width, device=device, dtype=half) for shape in shapes for width in shape}
+    new = partial(torch.randn, device=device, dtype=dtype)
+    tensor = new if cold else cache(new)
+    operands = [(tensor(out, width), tensor(rows, width), tensor(rows, out)) for out, width in shapes]
 
     def multiply() -> None:
-        for out, width in shapes:
-            weight, x, gradient = weights[out, width], inputs[width], inputs[out]
+        for weight, x, gradient in operands:
             x @ weight.t()
             gradient @ weight
             gradient.t() @ x
@@ -175,15 +186,19 @@ def figures(title: str, works: dict[str, Callable[[], Any]], model: nn.Module, t
     with FlopCounterMode(display=False) as counter:
         works["loss and gradients"]()
     flops = counter.get_total_flops()
-    ceiling, product_flops = products(model, tokens, options.device)
-    times = race(works | ({"products": ceiling} if product_flops else {}), options.device, options.turns)
+    dtype = PRECISIONS[options.precision]
+    hot, product_flops = products(model, tokens, options.device, dtype)
+    ceilings = {"products": hot}
+    if options.device == "cpu":
+        ceilings[COLD] = products(model, tokens, options.device, dtype, cold=True)[0]
+    times = race(works | (ceilings if product_flops else {}), options.device, options.turns)
     best = product_flops / statistics.median(times.pop("products")) if product_flops else None
     port = times.get("the port, loss and gradients")
     for name, spent in times.items():
-        rate = flops / statistics.median(spent)
+        rate = (product_flops if name == COLD else flops) / statistics.median(spent)
         words = [f"{title} | {name}", f"{tokens / statistics.median(spent):.0f} tokens/s", f"{rate / 1e9:.0f} GFLOP/s"]
         words += [f"{rate / best:.2f} of {best / 1e9:.0f}"] if best else []
-        if port and name != "the port, loss and gradients":
+        if port and name not in ("the port, loss and gradients", COLD):
             words.append(
                 f"{statistics.median(theirs / ours for theirs, ours in zip(port, spent, strict=True)):.2f} x the port"
             )
@@ -221,6 +236,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--turns", type=int, default=4)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=PRECISIONS, help="32-true on a CPU, bf16-mixed on a GPU")
     parser.add_argument("--port", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction)
     parser.add_argument("--vqvae", action="store_true", help="time the VQ-VAE, no prior")
@@ -228,6 +244,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.compile = options.device == "cuda" if options.compile is None else options.compile
+    options.precision = options.precision or ("bf16-mixed" if options.device == "cuda" else "32-true")
+    options.autocast = partial(torch.autocast, options.device, torch.bfloat16, options.precision == "bf16-mixed")
     torch.set_float32_matmul_precision("high")  # of what autocast leaves in float32; nothing on a CPU
     contests = {"VQ-VAE": partial(vqvae_works, options)} if options.vqvae else {}
     for name in options.models.split(",") if not options.vqvae else ():

@@ -77,16 +77,17 @@ class Row(Pattern):
     kept_rows = 1
 
     def full(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        # [B, H, T, D] to [B * H, rows, block, D]: with more dimensions `attend` falls back on its slowest kernel. Zeros
-        # behind the end come later than any query, so none sees them.
-        padding = (0, 0, 0, -q.shape[2] % self.block)
-        rows = (F.pad(x, padding).flatten(0, 1).unflatten(1, (-1, self.block)) for x in (q, k, v))
-        answer = self.attend_rows(*rows)
-        return answer.flatten(1, 2)[:, : q.shape[2]].unflatten(0, q.shape[:2])
+        length = q.shape[2]
+        # In memory they are [B, T, H, D], as a linear layer left them, and rows are views of that.
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        if missing := -length % self.block:  # zeros behind the end come later than any query, so none sees them
+            q, k, v = (F.pad(x, (0, 0, 0, 0, 0, missing)) for x in (q, k, v))
+        answer = self.attend_rows(*(x.unflatten(1, (-1, self.block)) for x in (q, k, v)))
+        return answer.flatten(1, 2)[:, :length].transpose(1, 2)
 
     def attend_rows(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q, k, v and the answer are [B * H, rows, block, D]."""
-        return attend(q, k, v, is_causal=True)
+        """q, k, v and the answer are [B, rows, block, H, D]."""
+        return attend_each(q, k, v)
 
 
 class Column(Row):
@@ -102,7 +103,7 @@ class Column(Row):
 
     def attend_rows(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-        return attend(q, k, v, is_causal=True).transpose(1, 2)
+        return attend_each(q, k, v).transpose(1, 2)
 
     def step(self, q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
         columns = positions % self.block
@@ -119,13 +120,20 @@ class PreviousRow(Row):
 
     def attend_rows(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         # Rows move down by one; the first reads a row of zeros, whose mean under any weights is zero.
-        k, v = (F.pad(x, (0, 0, 0, 0, 1, 0))[:, :-1] for x in (k, v))
-        return attend(q, k, v)
+        k, v = (F.pad(x, (0, 0, 0, 0, 0, 0, 1, -1)) for x in (k, v))
+        return attend_each(q, k, v, is_causal=False)
 
     def step(self, q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
         row = positions[:1] // self.block
         keys, values = (x.unflatten(2, (2, -1)).index_select(2, (row + 1) % 2).squeeze(2) for x in (keys, values))
         return attend_step(q, keys, values).where(row > 0, 0.0)
+
+
+def attend_each(q: Tensor, k: Tensor, v: Tensor, is_causal: bool = True) -> Tensor:
+    """`attend` within each of N sequences by itself: [B, N, T, H, D], and so the answer."""
+    shape = q.shape[:2]
+    q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))  # with five dimensions it takes its slowest kernel
+    return attend(q, k, v, is_causal=is_causal).transpose(1, 2).unflatten(0, shape)
 
 
 def attend_step(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> Tensor:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from jukebox_pl.nn.attention import CrossAttention, SelfAttention
@@ -26,7 +29,22 @@ class QuickGELU(nn.Module):
     """The approximation of GELU (Hendrycks and Gimpel 2016, section 2) that the released models were trained with."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(1.702 * x)
+        return TrainedQuickGELU.apply(x) if torch.is_grad_enabled() else x * torch.sigmoid(1.702 * x)
+
+
+class TrainedQuickGELU(torch.autograd.Function):
+    """The same, as silu(z) / 1.702 with z = 1.702 x: its gradient is that of silu at z, one pass over memory, not five."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        z = 1.702 * x
+        ctx.save_for_backward(z)
+        return F.silu(z).mul_(1 / 1.702)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return torch.ops.aten.silu_backward(gradient, *ctx.saved_tensors)
 
 
 class Block(nn.Module):

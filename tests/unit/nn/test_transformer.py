@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from jukebox_pl.nn.attention import split_heads
 from jukebox_pl.nn.cache import KVCache
-from jukebox_pl.nn.transformer import Transformer
+from jukebox_pl.nn.patterns import PATTERNS
+from jukebox_pl.nn.transformer import QuickGELU, Transformer
 
 CTX, BLOCK, PREFIX = 36, 6, 8
 VISIBLE = {
@@ -75,3 +77,30 @@ def test_new_cross_layers_are_the_identity_and_receive_gradient():
     block = transformer.blocks[0]
     assert block.attention.out.weight.grad.abs().sum() > 0
     assert block.mlp[-1].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gelu_is_the_papers_and_so_is_its_gradient(compiled):
+    gelu = QuickGELU()
+    if compiled:
+        gelu.compile(backend="aot_eager", fullgraph=True)
+    x = torch.linspace(-30, 30, 301, dtype=torch.float64, requires_grad=True)
+    papers = x * torch.sigmoid(1.702 * x)
+    torch.testing.assert_close(gelu(x), papers)
+    torch.testing.assert_close(*(torch.autograd.grad(y.square().sum(), x) for y in (gelu(x), papers)))
+    with torch.no_grad():
+        assert gelu(x).equal(papers)
+
+
+def test_gelu_keeps_one_tensor_for_its_gradient():
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor), lambda _: None):
+        QuickGELU()(torch.randn(3, 4, requires_grad=True))
+    assert [tensor.shape for tensor in kept] == [(3, 4)]
+
+
+@pytest.mark.parametrize("letter", ["D", "R", "P"])
+def test_answers_stand_in_memory_as_the_next_layer_reads_them(letter):
+    pattern = PATTERNS[letter](CTX, BLOCK, 0)
+    answer = pattern.full(*split_heads(torch.randn(2, CTX, 3 * 8), 3, heads=2))
+    assert answer.transpose(1, 2).is_contiguous()

@@ -75,6 +75,27 @@ def test_nothing_smaller_is_told_as_such(fit, demo_shards, tmp_path, capsys, mon
     assert "no size fits" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("gain", "words", "is_told"),
+    [
+        (7.4, "", True),
+        (1.9, "", False),
+        (7.4, "size.top_prior.transformer.width=256", False),
+        (7.4, "trainer.precision=bf16-mixed", False),
+        (7.4, "plan.tflops=1", False),
+    ],
+)
+def test_a_cpu_with_units_for_bfloat16_is_told_of(fit, tmp_path, capsys, monkeypatch, gain, words, is_told):
+    monkeypatch.setattr(plan, "bfloat16_gain", lambda: gain)
+    monkeypatch.setattr(plan, "SLOWEST", 0)  # no step is tried
+    run, wide = tmp_path / "run", "size.top_prior.transformer.width=512"
+    text = told(fit, capsys, f"run_dir={run}", "trainer.accelerator=cpu", wide, *words.split())
+    assert ("top_prior: this CPU multiplies matrices 7 times as fast in bfloat16, so trainer.precision" in text) == is_told
+    (run / "vqvae").mkdir(parents=True)
+    (run / "vqvae/config.json").write_text("{}")
+    assert "bfloat16" not in told(fit, capsys, f"run_dir={run}", "trainer.accelerator=cpu", wide, *words.split())
+
+
 @pytest.mark.parametrize(("number", "words"), [(0, "0"), (999, "999"), (1234, "1.23 k"), (5.04e9, "5.04 G")])
 def test_numbers_as_people_say_them(number, words):
     assert count(number) == words

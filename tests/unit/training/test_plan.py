@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from jukebox_pl import checkpoints, fit
 from jukebox_pl.cli import command
 from jukebox_pl.training.modules.aligner import AlignerModule
-from jukebox_pl.training.plan import detach, example_batch, step_cost
+from jukebox_pl.training.plan import bfloat16_gain, detach, example_batch, step_cost
 
 STAGES = ("vqvae", "top_prior", "lyrics_prior", "upsampler_1", "upsampler_0")
 # size=small within the reach of a CPU: one short window.
@@ -138,3 +138,7 @@ def test_the_optimizer_that_is_chosen_is_the_one_that_is_counted(optim):
     cost = step_cost(module_of(stage, checkpoints.on_meta), stage["data"])
     moments = cost.optimizer / cost.gradients
     assert moments == pytest.approx(2, abs=0.01) if optim == "ReleasedOptim" else 1 < moments < 1.9
+
+
+def test_the_gain_of_bfloat16_is_measured_once():
+    assert 0 < bfloat16_gain(256) == bfloat16_gain(256)
