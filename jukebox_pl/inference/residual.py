@@ -60,7 +60,7 @@ class FastResnet1D(Resnet1D):
 
 
 class FastResidualBlock(torch.autograd.Function):
-    """x [B, T, C], weights and bias of the dilated and of the pointwise convolution, dilation, scale of the branch."""
+    """x [B, T, C], `weights`, the dilation and the scale of the branch."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, dilation: int, scale: float) -> Tensor:
@@ -79,8 +79,10 @@ class FastResidualBlock(torch.autograd.Function):
         return gx, gw1.permute(2, 1, 0), gb1, (gw2.t() * ctx.scale).unsqueeze(2), gb2 * ctx.scale, None, None
 
 
-def weights(block: ResidualBlock) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
-    return block.dilated.weight, block.dilated.bias, block.pointwise.weight, block.pointwise.bias
+def weights(block: ResidualBlock) -> tuple[Tensor, ...]:
+    """Weights and bias of the dilated and of the pointwise convolution."""
+    found = block.dilated.weight, block.dilated.bias, block.pointwise.weight, block.pointwise.bias
+    return cast(tuple[Tensor, ...], found)  # a block's convolutions have biases
 
 
 def leading_there(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, scale: float) -> tuple[Tensor, ...]:
