@@ -53,7 +53,7 @@ class FastResnet1D(Resnet1D):
         # Two buffers in turn: memory fresh for every block would cost as much as its sums.
         buffers = torch.empty_like(rows), torch.empty_like(rows)
         for block, out in zip(blocks, cycle(buffers), strict=False):
-            there = leading_there(*weights(block), block.scale)
+            there = leading_there(block.scale, *weights(block))
             torch.ops.jukebox_pl.residual(rows, *there, block.dilated.dilation[0], out, None)
             rows = out
         return rows.transpose(1, 2)  # channels side by side, as what `fast_convolutions` makes likes them
@@ -65,7 +65,7 @@ class FastResidualBlock(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, dilation: int, scale: float) -> Tensor:
         y, hidden = torch.empty_like(x), x.new_empty(*x.shape[:2], len(w1))
-        torch.ops.jukebox_pl.residual(x, *leading_there(w1, b1, w2, b2, scale), dilation, y, hidden)
+        torch.ops.jukebox_pl.residual(x, *leading_there(scale, w1, b1, w2, b2), dilation, y, hidden)
         ctx.save_for_backward(x, hidden, w1, w2)
         ctx.dilation, ctx.scale = dilation, scale
         return y
@@ -85,7 +85,7 @@ def weights(block: ResidualBlock) -> tuple[Tensor, ...]:
     return cast(tuple[Tensor, ...], found)  # a block's convolutions have biases
 
 
-def leading_there(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, scale: float) -> tuple[Tensor, ...]:
+def leading_there(scale: float, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> tuple[Tensor, ...]:
     """A block's weights as the operator multiplies by them: inputs before outputs, the scale of the branch in the last."""
     return w1.permute(2, 1, 0).contiguous(), b1, (w2.squeeze(2) * scale).t().contiguous(), b2 * scale
 
