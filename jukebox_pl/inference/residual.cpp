@@ -16,7 +16,13 @@
 
 namespace {
 
-constexpr int LANES = 16, VECTORS = 4, SUMS = 24;  // numbers in a vector, vectors of outputs at once, sums in registers
+// Numbers in a vector, and sums that fit into registers beside what is multiplied.
+#ifdef __AVX512F__
+constexpr int LANES = 16, SUMS = 24, OUTER_SUMS = 16;
+#else
+constexpr int LANES = 8, SUMS = 12, OUTER_SUMS = 8;
+#endif
+constexpr int VECTORS = 4;  // of outputs at once
 constexpr int64_t TILE = 96, TAPS = 3;
 typedef float Floats __attribute__((vector_size(4 * LANES)));
 
@@ -76,7 +82,7 @@ struct Outer {  // w [in, out] += transposed x [rows, in] times y [rows, out], f
 
   template <int V>
   void run(int64_t first, int64_t outputs) const {
-    constexpr int INPUTS = V > 2 ? 4 : 8;
+    constexpr int INPUTS = V > 2 ? OUTER_SUMS / 4 : OUTER_SUMS / 2;
     Outputs<V> chosen(outputs);
     for (int64_t i = 0; i < in; i += INPUTS) {
       float* here = w + i * out + first;

@@ -31,7 +31,9 @@ def fast_residual_stacks(network: nn.Module) -> None:
 
 
 def can(stack: Resnet1D) -> bool:
-    """Whether the operator computes what the stack does."""
+    """Whether the operator computes what the stack does, and has the instructions to be quick about it."""
+    if torch.backends.cpu.get_cpu_capability() not in native.INSTRUCTIONS:
+        return False
     is_plain = all(type(part) in (Resnet1D, ResidualBlock, nn.Conv1d) for part in stack.modules())
     blocks = cast(Iterable[ResidualBlock], stack)
     return is_plain and all(width in WIDTHS for block in blocks for width in block.dilated.weight.shape[:2])

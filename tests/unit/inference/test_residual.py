@@ -20,8 +20,8 @@ STACKS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _operators():
-    if not native.operators():
-        pytest.skip("no C++ compiler")
+    if not native.operators() or torch.backends.cpu.get_cpu_capability() not in native.INSTRUCTIONS:
+        pytest.skip("no C++ compiler, or a processor that stacks are not swapped on")
 
 
 @pytest.fixture(params=STACKS)
@@ -54,8 +54,10 @@ def answer_and_gradients(stack, x):
 def test_answer_and_gradients_are_those_of_pytorch(stacks, threads, length):
     plain, fast = stacks
     x = torch.randn(3, plain[0].dilated.in_channels, length)
-    for expected, found in zip(answer_and_gradients(plain, x), answer_and_gradients(fast, x), strict=True):
-        assert_close(found, expected, atol=1e-5 * max(float(expected.abs().max()), 1), rtol=1e-4)
+    (expected, *gradients), (found, *others) = answer_and_gradients(plain, x), answer_and_gradients(fast, x)
+    assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    for gradient, other in zip(gradients, others, strict=True):  # a ReLU near zero may be rounded to either side
+        assert float((gradient - other).norm() / gradient.norm()) < 0.02
 
 
 def test_what_is_in_memory_in_another_order_gives_the_same_bits(stacks):
@@ -96,6 +98,13 @@ def test_without_a_compiler_the_stack_is_the_plain_one(stacks, monkeypatch):
     monkeypatch.setattr(native, "operators", lambda: False)
     x = torch.randn(1, plain[0].dilated.in_channels, 120)
     assert fast(x).equal(plain(x))
+
+
+def test_without_wide_vectors_a_stack_stays_plain(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+    stack = Resnet1D(16, 1)
+    fast_residual_stacks(stack)
+    assert type(stack) is Resnet1D
 
 
 @pytest.mark.parametrize("width", [8, 12, 72, 256])
