@@ -332,4 +332,5 @@ def faster(plans: Sequence[StagePlan], config: DictConfig) -> Iterator[str]:
     begun = [name for name, _ in training_stages(config.stages) if (Path(config.run_dir) / name / CONFIG).exists()]
     if wide and not begun:
         times = f"this CPU multiplies matrices {wide[0].bfloat16_gain:.0f} times as fast in bfloat16"
-        yield f"{', '.join(plan.name for plan in wide)}: {times}, so trainer.precision=bf16-mixed takes less time"
+        but = ", though not for the VQ-VAE" if any(plan.unit == "samples" for plan in plans) else ""
+        yield f"{', '.join(plan.name for plan in wide)}: {times}, so trainer.precision=bf16-mixed takes less time{but}"

@@ -91,6 +91,7 @@ def test_a_cpu_with_units_for_bfloat16_is_told_of(fit, tmp_path, capsys, monkeyp
     run, wide = tmp_path / "run", "size.top_prior.transformer.width=512"
     text = told(fit, capsys, f"run_dir={run}", "trainer.accelerator=cpu", wide, *words.split())
     assert ("top_prior: this CPU multiplies matrices 7 times as fast in bfloat16, so trainer.precision" in text) == is_told
+    assert ("less time, though not for the VQ-VAE" in text) == is_told
     (run / "vqvae").mkdir(parents=True)
     (run / "vqvae/config.json").write_text("{}")
     assert "bfloat16" not in told(fit, capsys, f"run_dir={run}", "trainer.accelerator=cpu", wide, *words.split())
