@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -53,6 +54,8 @@ def _library() -> Path:
     name = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
     cached = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jukebox_pl" / f"{name}.so"
     if not cached.exists():
+        if sys.stderr.isatty():
+            print("building C++ operators, once: ten to thirty seconds", file=sys.stderr)
         cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
             built = Path(folder) / cached.name
