@@ -214,8 +214,10 @@ def naming_who_is_lost(trainer: pl.Trainer) -> Iterator[None]:
         never_came = isinstance(error, DistStoreError)  # until the time was over
         if trainer.world_size == 1 or not (never_came or LOST.search(str(error))):
             raise
+        processes = getattr(trainer.strategy.launcher, "procs", None) or []
+        started = [*processes]
+        processes.clear()  # Lightning looks at them every five seconds and, where one has ended, kills this process as well
         time.sleep(SECONDS_TO_DIE)  # it is another's death that is seen first
-        started = getattr(trainer.strategy.launcher, "procs", None) or ()
         ended = {rank: process.poll() for rank, process in enumerate(started, start=1) if process.poll() is not None}
         if os.getppid() != parent:
             ended[0] = None
