@@ -166,9 +166,9 @@ def torchrun(rank: int, port: int) -> tuple[list[str], dict[str, str]]:
 
 def srun(rank: int, port: int) -> tuple[list[str], dict[str, str]]:
     """What SLURM tells the one task of each of two machines."""
-    told = {"NTASKS": 2, "NTASKS_PER_NODE": 1, "NNODES": 2, "NODELIST": "127.0.0.1", "JOB_ID": 1, "JOB_NAME": "fit"}
-    told |= {"PROCID": rank, "NODEID": rank, "LOCALID": 0}
-    return [sys.executable], {f"SLURM_{name}": str(value) for name, value in told.items()} | {"MASTER_PORT": str(port)}
+    settings = {"NTASKS": 2, "NTASKS_PER_NODE": 1, "NNODES": 2, "NODELIST": "127.0.0.1", "JOB_ID": 1, "JOB_NAME": "fit"}
+    settings |= {"PROCID": rank, "NODEID": rank, "LOCALID": 0}
+    return [sys.executable], {f"SLURM_{name}": str(value) for name, value in settings.items()} | {"MASTER_PORT": str(port)}
 
 
 class Machines(NamedTuple):
@@ -230,13 +230,13 @@ def files(run_dir: Path) -> set[Path]:
 def test_two_machines_are_one_with_two_processes(finished, ddp, two_machines, tmp_path, launcher):
     words = "recipe=top_prior", f"data.path={finished / 'shards'}", "max_steps=4", "size.vqvae.batch_size=auto:2"
     machines = two_machines(launcher, *words, "trainer=ddp", run_dirs=[tmp_path / "run"] * 2)
-    told = machines.end(timeout=300)
-    assert machines.codes() == [0, 0], told
+    stderr = machines.end(timeout=300)
+    assert machines.codes() == [0, 0], stderr
     for stage in ("vqvae", "top_prior"):
         assert model(tmp_path / "run", stage) == model(ddp.folder, stage)
         assert Run(tmp_path / "run", "").losses(stage) == ddp.losses(stage)
     assert files(tmp_path / "run") == files(ddp.folder)
-    assert [text.count("vqvae: running") for text in told] == [1, 0]
+    assert [text.count("vqvae: running") for text in stderr] == [1, 0]
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
@@ -251,8 +251,8 @@ def test_two_machines_end_together_when_one_is_told_to_and_go_on(demo_shards, st
     step = int(re.search(r"stopped by SIGTERM at step (\d+) of vqvae, saved; the same command goes on", first)[1])
     assert "exitcode: 143" in first
     machines = two_machines(torchrun, *words, f"max_steps={step + 1}", run_dirs=both)
-    told = machines.end(timeout=200)
-    assert machines.codes() == [0, 0], told
+    stderr = machines.end(timeout=200)
+    assert machines.codes() == [0, 0], stderr
     never = start_fit(
         *words, "trainer.accelerator=cpu", f"max_steps={step + 1}", f"run_dir={tmp_path / 'never'}", "trainer.devices=2"
     )
@@ -268,8 +268,8 @@ def test_a_machine_ends_with_a_line_when_the_process_of_the_other_is_killed(demo
     wait_for(tmp_path / "run/vqvae/checkpoints/last.ckpt", machines.commands[0])
     agent = machines.commands[victim].pid
     os.kill(int(Path(f"/proc/{agent}/task/{agent}/children").read_text()), signal.SIGKILL)
-    told = machines.end(timeout=60)[1 - victim]
-    assert "error: another process of this run has ended: the same command goes on from the last checkpoint\n" in told
+    stderr = machines.end(timeout=60)[1 - victim]
+    assert "error: another process of this run has ended: the same command goes on from the last checkpoint\n" in stderr
 
 
 def test_machines_that_share_no_folder_end_with_a_line_each(demo_shards, two_machines, tmp_path):

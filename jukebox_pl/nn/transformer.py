@@ -33,13 +33,14 @@ class QuickGELU(nn.Module):
 
 
 class TrainedQuickGELU(torch.autograd.Function):
-    """The same, as silu(z) / 1.702 with z = 1.702 x: its gradient is that of silu at z, one pass over memory, not five."""
+    """The same to the last bit. It is silu(z) / 1.702 with z = 1.702 x, so its gradient is that of silu at z: one pass over
+    memory, not five, and one tensor kept, not two."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         z = 1.702 * x
         ctx.save_for_backward(z)
-        return F.silu(z).mul_(1 / 1.702)
+        return torch.sigmoid(z).mul_(x)
 
     @staticmethod
     @once_differentiable

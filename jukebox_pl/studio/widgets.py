@@ -15,8 +15,8 @@ NAME_FIELDS = """() => document.querySelectorAll("#artists, #genres").forEach((f
   field.querySelectorAll("input").forEach((input) => input.setAttribute("aria-label", name));
 })"""
 # On a phone the songs lie below the form: there, who is not told anything else sees theirs begin.
-SHOW_SONGS = """(told) => {
-  if (!told && innerWidth < 700) document.querySelector("#songs").scrollIntoView();
+SHOW_SONGS = """(message) => {
+  if (!message && innerWidth < 700) document.querySelector("#songs").scrollIntoView();
 }"""
 # Fonts that the visitor has: those of gradio's own themes may come from outside.
 THEME = gr.themes.Default(

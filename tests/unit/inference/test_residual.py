@@ -2,7 +2,6 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 
 from jukebox_pl.inference import native
@@ -80,9 +79,11 @@ def test_a_batch_is_its_items_and_a_slice_that_of_the_whole_to_the_last_bit(stac
 def test_gradients_or_none_the_answer_is_the_same(stacks):
     _, fast = stacks
     x = torch.randn(2, fast[0].dilated.in_channels, 120)
+    before = x.clone()
     with torch.enable_grad():
         expected = fast(x).detach()
     assert fast(x).equal(expected)
+    assert x.equal(before)
 
 
 def test_other_precisions_compute_what_they_did(stacks):
@@ -112,18 +113,4 @@ def test_widths_that_the_operator_cannot_stay_plain(width):
     stack = Resnet1D(width, 1)
     fast_residual_stacks(stack)
     assert width not in WIDTHS
-    assert type(stack) is Resnet1D
-
-
-class Adapter(nn.Conv1d):
-    """Whose answer is not that of its weights alone."""
-
-    def forward(self, x):
-        return super().forward(x) + 1
-
-
-def test_a_stack_with_an_adapter_stays_what_it_is():
-    stack = Resnet1D(16, 2)
-    stack[1].dilated = Adapter(16, 16, 3, padding=3, dilation=3)
-    fast_residual_stacks(stack)
     assert type(stack) is Resnet1D

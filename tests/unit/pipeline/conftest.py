@@ -13,11 +13,11 @@ def tell(monkeypatch):
     def tell(place, name, when=lambda *_: True, signum=signal.SIGTERM):
         usual = getattr(place, name)
 
-        def told(*args, **kwargs):
+        def wrapped(*args, **kwargs):
             if when(*args):
                 signal.raise_signal(signum)
             return usual(*args, **kwargs)
 
-        monkeypatch.setattr(place, name, told)
+        monkeypatch.setattr(place, name, wrapped)
 
     return tell
